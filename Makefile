@@ -1,0 +1,63 @@
+# Two commands do everything: `make run` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench soak train lock assets clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.runtime assets ## the whole system with the demo lab; ARGS=--once plays it once
+	@$(BIN)/ringward demo $(ARGS)
+
+test: $(VENV)/.dev assets ## install what the tests need and run everything
+	@$(BIN)/python -m tests.run $(ARGS)
+
+check: $(VENV)/.dev ## ruff, format, types, layer rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing
+
+format: $(VENV)/.dev ## let ruff format and mend what it can
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## ringward and its peers side by side; figures in var/bench
+	@$(BIN)/ringward bench $(ARGS)
+
+train: $(VENV)/.dev ## make the lab's tiny Vosk model anew from synthesised speech
+	@lab/speech/train.sh $(ARGS)
+
+lock: ## resolve the lock files anew (needs uv)
+	uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements-build.lock
+	uv pip compile pyproject.toml --group assets --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements.lock
+	uv pip compile pyproject.toml --group assets --group dev --universal --python-version 3.11 --generate-hashes --no-header -q -c requirements.lock -o requirements-dev.lock
+
+
+clean: ## remove what set-up and runs made
+	rm -rf $(VENV) var engine/console/static/dist engine/console/ts/node_modules
+
+# --- set-up, each step once -------------------------------------------------
+
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+       --no-build-isolation --only-binary :all: --no-binary srt
+
+$(VENV)/.created:
+	@lab/bootstrap.sh $(PYTHON) $(VENV)
+	@$(PIP) -r requirements-build.lock
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.created requirements.lock pyproject.toml
+	@echo "installing Python packages …"
+	@$(PIP) -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	@echo "installing test packages …"
+	@$(PIP) -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""Ringward's engine: the SIP core, call logic, media path, stores and the processes around them."""

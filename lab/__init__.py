@@ -1,0 +1,1 @@
+"""The lab: phones, scenarios, speech, peers and benchmarks around the engine."""

@@ -1,0 +1,1 @@
+"""Recordings: the capture format, its hash chain, exports and transcripts."""

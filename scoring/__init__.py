@@ -1,0 +1,1 @@
+"""Numbers and risk: normalisation, the hot table and the models that fill it."""
