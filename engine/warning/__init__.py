@@ -1,0 +1,1 @@
+"""Warnings: what the parties hear and read."""

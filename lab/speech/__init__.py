@@ -1,0 +1,1 @@
+"""Speech for the lab: rendered prompts and phone lines, and the tiny recognition models made from them."""
