@@ -1,0 +1,1 @@
+"""Putting processes together: configuration, key files, supervision."""

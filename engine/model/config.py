@@ -1,0 +1,209 @@
+"""The configuration, as types. The loader is `engine.app.config`; the key names here are the TOML's.
+
+Paths are absolute once loaded. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`host:port` in the file; IPv6 hosts in brackets."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]\s]+)):([0-9]{1,5})", text)
+        if match is None or not 0 <= int(match[3]) <= 65535:
+            raise ValueError(f"expected host:port, not {text!r}")
+        return cls(match[1] or match[2], int(match[3]))
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """`low-high` in the file, both included."""
+
+    low: int
+    high: int
+
+    @classmethod
+    def parse(cls, text: str) -> PortRange:
+        match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", text)
+        if match is None or not 0 < int(match[1]) < int(match[2]) <= 65535:
+            raise ValueError(f"expected low-high, such as 20000-29999, not {text!r}")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.low}-{self.high}"
+
+
+class NodeSection(Section, frozen=True):
+    id: str = "node-1"
+    worker: str = "w1"
+
+
+class SipSection(Section, frozen=True):
+    listen: Address = Address("127.0.20.1", 5060)
+    no_answer_s: float = 60.0
+    """How long a callee may ring."""
+    receive_buffer_bytes: int = 4 * 1024 * 1024
+
+
+class MediaSection(Section, frozen=True):
+    address: str = ""
+    """Host in SDP; empty: that of sip.listen."""
+    ports: PortRange = PortRange(20000, 29999)
+    rtp_timeout_s: float = 45.0
+    """A connected, anchored call without RTP for so long is ended; 0 turns it off."""
+
+
+class DataSection(Section, frozen=True):
+    folder: Path = Path("var/data")
+
+
+class ScreeningSection(Section, frozen=True):
+    table: Path | None = None
+    """CSV of risk numbers: number,level,action,reason,expires."""
+    policy: Path = Path("dialplans/screening/default.toml")
+    shadow_policy: Path | None = None
+    callback_window_s: float = 1800.0
+    """After an emergency call the subscriber's incoming calls bypass screening for so long (RFC 7090)."""
+
+
+class PopupSection(Section, frozen=True):
+    sip_message: bool = True
+    sender: str = "96110"
+    """User part of the From of the MESSAGE."""
+    deadline_ms: int = 300
+
+
+class WarningSection(Section, frozen=True):
+    key_timeout_s: float = 10.0
+    """After the warning's last word, how long a key is waited for."""
+    repeat: int = 1
+
+
+class RecordingSection(Section, frozen=True):
+    """Recording is off until purpose, legal basis and retention are named."""
+
+    enabled: bool = False
+    purpose: str = ""
+    legal_basis: str = ""
+    retention_days: int = 0
+
+
+class RedressSection(Section, frozen=True):
+    """The Call-Info of a 608 (RFC 8688): where a wrongly blocked caller turns to."""
+
+    url: str = ""
+    """Appeal page; empty: no Call-Info."""
+
+
+class TrunkSection(Section, frozen=True):
+    side: Literal["carrier", "access"]
+    match: tuple[str, ...] = ()
+    """Source addresses; requests from others are refused."""
+    next_hop: Address | None = None
+    announce_608: bool = True
+    """Play an announcement in early media to callers that do not support sip.608 (RFC 8688 §3.4)."""
+    trusted_identity: bool = False
+    """Believe P-Asserted-Identity from here (RFC 3325)."""
+    public_service: bool = False
+    """May carry calls from emergency and police numbers."""
+
+
+class SubscribersSection(Section, frozen=True):
+    prefixes: tuple[str, ...] = ()
+    """E.164 prefixes with plus of the numbers behind the access trunk; used for calls from there."""
+    language: str = "zh-CN"
+    languages: dict[str, str] = {}
+    """Number → "en" or "zh-CN" for those who prefer another than `language`."""
+
+
+class NumberingSection(Section, frozen=True):
+    country_code: str = "86"
+    region: str = "CN"
+    short_codes: tuple[str, ...] = ()
+    """The tenant's own, beside the national ones."""
+
+
+class BusSection(Section, frozen=True):
+    url: str = ""
+    """mqtt://host:port; empty: no bus ("ringward up" starts the embedded broker)."""
+    embedded: Address = Address("127.0.0.1", 18830)
+    """Where "ringward up" lets its own broker listen when `url` is empty."""
+
+
+class StoreSection(Section, frozen=True):
+    url: str = ""
+    """SQLAlchemy URL; empty: SQLite in data.folder."""
+
+
+class ConsoleSection(Section, frozen=True):
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+class DissuasionSection(Section, frozen=True):
+    enabled: bool = False
+    caller: str = ""
+    """Number the dissuasion calls come from; it must be assigned to the tenant."""
+    agent: Address = Address("127.0.20.2", 5060)
+    """Where the agent's user agent listens."""
+    script: str = "general"
+    delay_s: float = 5.0
+    """From the end of the warned call to the dissuasion call."""
+
+
+class SpeechSection(Section, frozen=True):
+    models: dict[str, Path] = {}
+    """Language → folder of a Vosk model."""
+
+
+class Config(Section, frozen=True):
+    tenant: str = "default"
+    node: NodeSection = NodeSection()
+    sip: SipSection = SipSection()
+    media: MediaSection = MediaSection()
+    data: DataSection = DataSection()
+    screening: ScreeningSection = ScreeningSection()
+    popup: PopupSection = PopupSection()
+    warning: WarningSection = WarningSection()
+    recording: RecordingSection = RecordingSection()
+    redress: RedressSection = RedressSection()
+    trunk: dict[str, TrunkSection] = {}
+    subscribers: SubscribersSection = SubscribersSection()
+    numbering: NumberingSection = NumberingSection()
+    bus: BusSection = BusSection()
+    store: StoreSection = StoreSection()
+    console: ConsoleSection = ConsoleSection()
+    dissuasion: DissuasionSection = DissuasionSection()
+    speech: SpeechSection = SpeechSection()
+
+    @property
+    def media_address(self) -> str:
+        return self.media.address or self.sip.listen.host
+
+    @property
+    def store_url(self) -> str:
+        return self.store.url or f"sqlite+aiosqlite:///{self.data.folder / 'ringward.sqlite'}"
+
+    def language_of(self, number: str) -> str:
+        """Language of a subscriber, by display number (+86…)."""
+        return self.subscribers.languages.get(number, self.subscribers.language)
