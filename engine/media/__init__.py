@@ -1,0 +1,1 @@
+"""RTP: a worker process of its own, and the port through which the engine drives it."""
