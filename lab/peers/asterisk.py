@@ -1,0 +1,180 @@
+"""Asterisk 22 as the engine's neighbour: carrier trunk or access PBX, each instance on an address of its own.
+
+One root serves all instances. Each runs in a private mount namespace in which its own folder, filled from
+`dialplans/asterisk`, appears as `/instance`; the lab steers it through the manager interface.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from lab.peers import tone
+from lab.peers.ami import Ami, Block
+from lab.peers.process import Peer, until
+
+TEMPLATES = Path(__file__).parents[2] / "dialplans" / "asterisk"
+
+_READY_S = 30.0
+_MANAGER_PORT = 5038
+_MANAGER_USER, _MANAGER_SECRET = "lab", "only-on-loopback"
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+
+Role = Literal["carrier", "access"]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one instance stands and who its only neighbour is; addresses are IPv4 loopback ones."""
+
+    role: Role
+    address: str
+    engine_address: str
+    port: int = 5060
+    engine_port: int = 5060
+    tone_hz: float = 700.0
+    codecs: str = "alaw,ulaw"
+    phone_secret: str = "phone"  # noqa: S105 - a lab telephone's
+
+    def values(self) -> dict[str, str]:
+        """What the templates' placeholders stand for."""
+        return {
+            "role": self.role,
+            "address": self.address,
+            "port": str(self.port),
+            "engine_address": self.engine_address,
+            "engine_port": str(self.engine_port),
+            "codecs": self.codecs,
+            "send_pai": "yes" if self.role == "carrier" else "no",
+            "manager_port": str(_MANAGER_PORT),
+            "manager_secret": _MANAGER_SECRET,
+            "phone_secret": self.phone_secret,
+        }
+
+
+def render(template: str, values: dict[str, str]) -> str:
+    """Fill `{{name}}` in; Asterisk's own `${…}` stays. Raises KeyError for a name without a value."""
+    return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
+
+
+def prepare(root: Path, templates: Path, values: dict[str, str], folder: Path) -> None:
+    """Make an instance's folder: the templates filled in under `etc`, empty folders for what it writes."""
+    (modules,) = root.glob("usr/lib/*/asterisk/modules")
+    for name in ("etc", "var", "run", "log", "heard"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    values = {**values, "modules": f"/{modules.relative_to(root)}"}
+    for template in sorted(templates.glob("*.conf")):
+        text = render(template.read_text(encoding="utf-8"), values)
+        (folder / "etc" / template.name).write_text(text, encoding="utf-8")
+
+
+async def launch(name: str, root: Path, folder: Path, core: int | None = None) -> Peer:
+    """Start Asterisk on a prepared folder, `core` pinning it to one processor; it may not be ready yet."""
+    # The shell replaces itself, so that the process we hold is Asterisk and not a wrapper.
+    mount = 'mount --bind "$1" "$2/instance"'
+    inside = f'{mount} && exec chroot "$2" asterisk -f -C /instance/etc/asterisk.conf'
+    command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", inside, "sh", folder, root]
+    return await Peer.start(name, list(map(str, command)), folder / "log" / "console.log", core=core)
+
+
+class Asterisk:
+    """One running instance. `folder` holds its configuration, logs and what it heard."""
+
+    def __init__(self, place: Place, folder: Path, peer: Peer, manager: Ami) -> None:
+        self.place = place
+        self.folder = folder
+        self._peer = peer
+        self._manager = manager
+
+    @classmethod
+    async def start(cls, root: Path, place: Place, folder: Path, core: int | None = None) -> Self:
+        """Render, start and await the manager's FullyBooted event. Raises PeerError with the log's end."""
+        prepare(root, TEMPLATES, place.values(), folder)
+        tone.write_wav(folder / "tone.wav", tone.tone(place.tone_hz, 10))
+        peer = await launch(f"asterisk {place.role}", root, folder, core)
+        try:
+            return cls(place, folder, peer, await _manager(peer, place))
+        except BaseException:
+            await peer.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The process id of Asterisk itself."""
+        return self._peer.pid
+
+    async def stop(self) -> None:
+        """End it and its manager connection."""
+        await self._manager.close()
+        await self._peer.stop()
+
+    async def manners(self, **settings: str) -> None:
+        """Set the called party's global variables (see `extensions.conf`) for the calls to come."""
+        for name, value in settings.items():
+            await self._manager.action("Setvar", Variable=name, Value=value)
+
+    async def call(self, caller: str, called: str, ref: str, name: str = "") -> None:
+        """Start a call through the engine as `caller`; `ref` names its events and its recording."""
+        await self._manager.action(
+            "Originate",
+            {"__REF": ref},
+            Channel=f"Local/{called}@calling/n",
+            Context="talking",
+            Exten="s",
+            Priority="1",
+            CallerID=f'"{name}" <{caller}>',
+            Timeout="60000",
+            Async="true",
+        )
+
+    async def hang_up(self) -> None:
+        """End every call of this instance."""
+        await self._manager.action("Hangup", Channel="/^.*$/")
+
+    async def event(self, name: str, deadline_s: float = 15.0, **fields: str) -> Block:
+        """Await the first event called `name` whose fields have these values."""
+        return await self._manager.event(
+            name, lambda block: all(block.get(key) == value for key, value in fields.items()), deadline_s
+        )
+
+    def seen(self, name: str) -> list[Block]:
+        """Every user event called `name` so far."""
+        return [block for block in self._manager.events if block.get("UserEvent") == name]
+
+    async def command(self, line: str) -> str:
+        """What the command line interface prints for one command."""
+        return (await self._manager.action("Command", Command=line)).get("Output", "")
+
+    async def heard(self, ref: str) -> tone.Samples:
+        """What this side heard in the finished call `ref` (a called party: the number called)."""
+        path = self.folder / "heard" / f"{ref}.wav"
+
+        async def closed() -> bool:
+            return path.exists() and _size_written(path)
+
+        await until(f"the end of {path}", closed, 5.0)
+        return tone.read_wav(path)
+
+
+def _size_written(path: Path) -> bool:
+    """Whether a WAV header counts what follows it: Asterisk fills the sizes in on closing."""
+    content = path.read_bytes()
+    return len(content) > 44 and int.from_bytes(content[40:44], "little") == len(content) - 44
+
+
+async def _manager(peer: Peer, place: Place) -> Ami:
+    """The logged-in manager connection of an instance that has fully booted."""
+    found: list[Ami] = []
+
+    async def connect() -> bool:
+        if not peer.alive:
+            raise peer.error("ended while starting")
+        try:
+            found.append(await Ami.connect(place.address, _MANAGER_PORT, _MANAGER_USER, _MANAGER_SECRET))
+        except OSError:
+            return False
+        return True
+
+    await until(f"the manager port of {peer.name}", connect, _READY_S)
+    await found[0].event("FullyBooted", lambda _: True, _READY_S)
+    return found[0]
