@@ -1,0 +1,130 @@
+"""What screening knows about a call (`Facts`) and what it decides (`Verdict`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from scoring.numbers import Action, HotEntry, Level, Number, Precedence
+
+__all__ = [
+    "Action",
+    "Attestation",
+    "Direction",
+    "Facts",
+    "HotEntry",
+    "Level",
+    "Number",
+    "Precedence",
+    "RuleTrace",
+    "Verdict",
+]
+
+_NO_COUNTERS: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class Direction(StrEnum):
+    """Seen from the subscriber: `inbound` comes from the carrier, `outbound` goes to it."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class Attestation(StrEnum):
+    """Verified SHAKEN attestation of the calling number (RFC 8588); `none` when there is no PASSporT."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    GATEWAY = "gateway"
+    NONE = "none"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything a verdict may depend on; nothing else does."""
+
+    tenant: str
+    direction: Direction
+    calling: Number
+    called: Number
+    at: datetime
+    """UTC, aware."""
+    trunk: str = ""
+    trunk_authorised_public: bool = False
+    """The trunk may carry calls from emergency and police numbers."""
+    attestation: Attestation = Attestation.NONE
+    asserted: Number | None = None
+    """P-Asserted-Identity, from a trusted trunk only (RFC 3325)."""
+    display_name: str = ""
+    request_uri: str = ""
+    diversion: tuple[Number, ...] = ()
+    """Diverting numbers, latest first (RFC 5806, RFC 7044)."""
+    entry: HotEntry | None = None
+    """What the hot table says of the other party: the calling number inbound, the called one outbound."""
+    table_version: int = 0
+    subscriber_allow: bool = False
+    subscriber_block: bool = False
+    emergency_callback: bool = False
+    """The subscriber made an emergency call within the call-back window (RFC 7090)."""
+    kill_switch: bool = False
+    screening_failed: bool = False
+    """What was needed could not be looked up in time: the policy's explicit default applies."""
+    counters: Mapping[str, int] = field(default_factory=lambda: _NO_COUNTERS)
+    language: str = "zh-CN"
+    """Of the subscriber, as in the configuration: `en` or `zh-CN`."""
+
+    @property
+    def others(self) -> tuple[Number, ...]:
+        """The other party's numbers, those to look up in the hot table."""
+        if self.direction is Direction.OUTBOUND:
+            return (self.called,)
+        if self.asserted is None or self.asserted == self.calling:
+            return (self.calling,)
+        return (self.calling, self.asserted)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What happens to the call, and why.
+
+    `protected` calls are beyond every limit: never warned, recorded, transcribed, scored or held up.
+    A block has `expires` or is `confirmed` by a human; otherwise it was turned into a label.
+    """
+
+    action: Action
+    rule: str
+    """Id of the invariant or policy rule that decided."""
+    reason: str
+    """Slug: the table entry's, or the rule's."""
+    policy_version: str
+    table_version: int
+    entry_row: int | None = None
+    status: int | None = None
+    """SIP status of a block: 608 is the engine's decision (RFC 8688), 607 the callee's own (RFC 8197)."""
+    label: str | None = None
+    """Text for the display name, in the subscriber's language."""
+    popup: str | None = None
+    """Kind of popup for the subscriber: `risk_label`, `fraud_blocked`, …"""
+    announcement: str | None = None
+    """Slug of a prompt: of the warning, or of the early media before a block."""
+    record: bool = False
+    """Asked for by the policy; done only where the configuration turns recording on."""
+    protected: bool = False
+    expires: datetime | None = None
+    confirmed: bool = False
+    downgraded: str | None = None
+    """Why a block became a label: `kill_switch` or `unconfirmed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTrace:
+    """One rule that was tried: whether it matched, and why or why not in one English line."""
+
+    rule: str
+    matched: bool
+    why: str

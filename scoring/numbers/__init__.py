@@ -1,0 +1,20 @@
+"""Telephone numbers, the risk table's rows, and the memory-mapped hot table."""
+
+from scoring.numbers.number import Number, NumberKind, mask, number_id
+from scoring.numbers.numbering import Numbering, is_emergency_uri
+from scoring.numbers.rows import Action, HotEntry, Level, Precedence, RiskRow, Source
+
+__all__ = [
+    "Action",
+    "HotEntry",
+    "Level",
+    "Number",
+    "NumberKind",
+    "Numbering",
+    "Precedence",
+    "RiskRow",
+    "Source",
+    "is_emergency_uri",
+    "mask",
+    "number_id",
+]

@@ -1,0 +1,217 @@
+"""Normalisation: from the text on the wire to a `Number`, national layer first, `phonenumbers` second.
+
+The order is clean, own short codes, E.164, unknown. `phonenumbers` alone is not enough: it knows 95588 and
+96110 only as full numbers that are invalid, reads `0013800138000` as a North American number, strips
+carrier-selection prefixes silently and does not know 122.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote
+
+import phonenumbers
+
+from scoring.numbers.number import E164_DIGITS_MAX, Number, NumberKind
+
+PROTECTED: Final = frozenset({"110", "119", "120", "122", "12110", "112", "911", "96110", "12381", "12321"})
+"""Police, fire, ambulance, traffic police, their text service, emergency abroad, anti-fraud, reporting."""
+
+SHORT_CODES_CN: Final = r"1[12]\d|1[0-2]\d{3}|11[68]\d{3}|1010\d{4}|95\d{3}(?:\d{3})?|96\d{3,4}"
+"""Emergency and service codes 1XX, carriers and public services 10XXX/12XXX, enterprises 95/96."""
+
+AREA_CODES_CN: Final = r"10|2[0-57-9]|[3-9]\d{2}"
+"""National destination codes of geographic numbers, without the trunk 0."""
+
+CARRIER_PREFIXES_CN: Final = (
+    r"12593|1259[01]|1179[0-9]|118(?:08|88)|1790[0-9]|1791[01]|1793[01]|1795[01]|1796[01]|10193"
+)
+"""Carrier-selection (IP telephony) prefixes dialled before a number."""
+
+MOBILE_CN: Final = re.compile(r"\+86(1[3-9][0-9]{9})", re.ASCII)
+_CARRIER_MOBILE_CN: Final = re.compile(r"\+86179", re.ASCII)
+
+_EMERGENCY_URN: Final = re.compile(r"urn:service:sos(?:\.[a-z0-9.-]*)?", re.ASCII | re.IGNORECASE)
+_EMERGENCY_CODES: Final = {"police": "110", "fire": "119", "ambulance": "120"}
+_ANONYMOUS: Final = frozenset(
+    {"", "anonymous", "restricted", "private", "unavailable", "unknown", "withheld"}
+)
+_SCHEME: Final = re.compile(r"(sips?|tel):", re.ASCII | re.IGNORECASE)
+_SEPARATORS: Final = str.maketrans("", "", "-.() \t")  # RFC 3966 visual separators, and spaces people type
+_DIGITS: Final = re.compile(r"\+?[0-9]+", re.ASCII)
+_RAW_MAX: Final = 256
+_DIGITS_MAX: Final = 32
+
+
+def is_emergency_uri(uri_text: str) -> bool:
+    """Whether a Request-URI is an emergency service URN (RFC 5031): `urn:service:sos`, `…:sos.police`."""
+    return _EMERGENCY_URN.fullmatch(uri_text.strip("<> \t")) is not None
+
+
+class Numbering:
+    """The numbering plan of one tenant: a region's rules and the tenant's own short codes.
+
+    The defaults are mainland China's; another region gives its own patterns (empty where it has none).
+    Instances keep the last `cache_size` normalised texts, since parsing takes tens of microseconds.
+    """
+
+    def __init__(
+        self,
+        region: str = "CN",
+        country_code: str = "86",
+        short_codes: Iterable[str] = (),
+        protected: Iterable[str] = PROTECTED,
+        short_code_pattern: str = SHORT_CODES_CN,
+        area_codes: str = AREA_CODES_CN,
+        carrier_prefixes: str = CARRIER_PREFIXES_CN,
+        cache_size: int = 16384,
+    ) -> None:
+        self.region = region
+        self.country_code = country_code
+        self.protected = frozenset(protected)
+        self.short_codes = frozenset(short_codes) | self.protected
+        for code in self.short_codes:
+            if not _DIGITS.fullmatch(code) or code[0] == "+":
+                raise ValueError(f"a short code consists of digits 0-9, not {code!r}")
+        own = "|".join(sorted(self.short_codes, key=lambda code: (-len(code), code)))
+        self._national = re.compile(f"{own}|{short_code_pattern}" if short_code_pattern else own, re.ASCII)
+        self._carrier = re.compile(f"({carrier_prefixes})(?=[0-9])", re.ASCII) if carrier_prefixes else None
+        self._area = re.compile(f"0?({area_codes})(?=[0-9]{{3,6}}$)", re.ASCII) if area_codes else None
+        self._cached = lru_cache(maxsize=cache_size)(self._normalise)
+
+    def normalise(self, raw: str) -> Number:
+        """The number a text stands for; never raises.
+
+        `raw` is a user part of a SIP URI, a whole SIP or tel URI, an emergency URN, or what a person typed.
+        """
+        # Long texts stay out of the cache: its size is counted in entries, and peers choose the texts.
+        return self._cached(raw) if len(raw) <= _RAW_MAX else self._normalise(raw)
+
+    def is_protected(self, number: Number) -> bool:
+        """Whether it is a short code of an emergency, police or other public service."""
+        return number.kind is not NumberKind.E164 and number.digits in self.protected
+
+    def _normalise(self, raw: str) -> Number:
+        if is_emergency_uri(raw):
+            service = raw.strip("<> \t").lower().removeprefix("urn:service:sos").lstrip(".").split(".")[0]
+            code = _EMERGENCY_CODES.get(service, "112")
+            return Number(NumberKind.SHORT_CODE, code, raw[:_RAW_MAX], protected=True)
+        user, context = _user_part(raw)
+        if user.lower() in _ANONYMOUS:
+            return Number(NumberKind.ANONYMOUS, "", raw[:_RAW_MAX])
+        digits = user.translate(_SEPARATORS)
+        if not _DIGITS.fullmatch(digits):
+            return Number(NumberKind.UNKNOWN, "", raw[:_RAW_MAX])
+        code = self._short_code(digits)
+        if code:
+            return Number(NumberKind.SHORT_CODE, code, raw[:_RAW_MAX], protected=code in self.protected)
+        if context and digits[0] != "+":
+            digits = context + digits.removeprefix("0")
+        full = self._e164(digits)
+        if full:
+            return Number(NumberKind.E164, full, raw[:_RAW_MAX])
+        return Number(NumberKind.UNKNOWN, digits.removeprefix("+")[:_DIGITS_MAX], raw[:_RAW_MAX])
+
+    def _short_code(self, digits: str) -> str:
+        """The short code in any spelling (110, +86110, 0086110, 010110, 17951110), or nothing."""
+        if self._national.fullmatch(digits):
+            return digits
+        rest = self._without_carrier(digits)
+        if rest != digits:
+            return self._short_code(rest)
+        country = self.country_code
+        for sign in ("+", "00"):
+            if digits.startswith(sign + country):
+                return self._local_code(digits[len(sign + country) :])
+        if (
+            digits.startswith(country)
+            and len(digits) < 7
+            and self._national.fullmatch(digits[len(country) :])
+        ):
+            # Shorter than any subscriber number, so the country code it must be.
+            return digits[len(country) :]
+        for sign in ("+", "00"):
+            # No E.164 number is so short: a peer that signs whatever it sends.
+            if digits.startswith(sign) and len(digits) - len(sign) < 7:
+                return self._local_code(digits[len(sign) :], area=False)
+        return self._local_code(digits) if digits[0] == "0" else ""
+
+    def _local_code(self, digits: str, area: bool = True) -> str:
+        """A short code with or without the trunk 0 or an area code before it."""
+        digits = self._without_carrier(digits)
+        behind_area = ""
+        if area and self._area is not None:
+            match = self._area.match(digits)
+            if match is not None and self._national.fullmatch(digits, match.end()):
+                behind_area = digits[match.end() :]
+        if behind_area in self.protected:
+            # 010110 and +8610110 are Beijing's 110, not a service 10110.
+            return behind_area
+        if self._national.fullmatch(digits):
+            return digits
+        if behind_area:
+            return behind_area
+        return digits[1:] if digits[:1] == "0" and self._national.fullmatch(digits, 1) else ""
+
+    def _without_carrier(self, digits: str) -> str:
+        """Without a carrier-selection prefix, when a number or code follows it."""
+        if self._carrier is None:
+            return digits
+        match = self._carrier.match(digits)
+        return digits[match.end() :] if match is not None and len(digits) - match.end() >= 3 else digits
+
+    def _e164(self, digits: str) -> str:
+        """E.164 without plus, or nothing."""
+        if self.country_code == "86" and MOBILE_CN.fullmatch(digits) and not _CARRIER_MOBILE_CN.match(digits):
+            return digits[1:]
+        national = digits.removeprefix("+" + self.country_code)
+        selected = self._without_carrier(national)
+        if selected != national:
+            chosen = self._parse(selected, valid=True)
+            if chosen:
+                return chosen
+        if digits[0] == "+":
+            return self._parse(digits) or (
+                digits[1:] if digits[1:2] != "0" and 7 <= len(digits) - 1 <= E164_DIGITS_MAX else ""
+            )
+        if digits.startswith("00"):
+            # 00 then a country code; but some peers put 00 before a national number.
+            return (
+                self._parse("+" + digits[2:], valid=True)
+                or self._parse(digits[2:], valid=True)
+                or self._parse("+" + digits[2:])
+            )
+        return self._parse(digits, valid=True) or self._parse("+" + digits, valid=True)
+
+    def _parse(self, text: str, valid: bool = False) -> str:
+        """E.164 without plus of a possible (or `valid`: assigned) full number, or nothing."""
+        try:
+            parsed = phonenumbers.parse(text, self.region)
+        except phonenumbers.NumberParseException:
+            return ""
+        if not (phonenumbers.is_valid_number(parsed) if valid else phonenumbers.is_possible_number(parsed)):
+            return ""
+        full = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)[1:]
+        return full if len(full) <= E164_DIGITS_MAX else ""
+
+
+def _user_part(raw: str) -> tuple[str, str]:
+    """The digits' part of a URI or user part, and the global prefix a tel URI names as its context."""
+    text = raw.strip(" \t")
+    if "<" in text:
+        text = text[text.index("<") + 1 :].split(">", 1)[0]
+    scheme = _SCHEME.match(text)
+    context = ""
+    if scheme is not None:
+        text = text[scheme.end() :]
+        if scheme[1].lower() != "tel":
+            text = text.rsplit("@", 1)[0] if "@" in text else ""
+    elif "@" in text:
+        text = text.rsplit("@", 1)[0]
+    user, *parameters = text.split(";")
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.lower() == "phone-context" and value.startswith("+"):
+            context = value.translate(_SEPARATORS)
+    return unquote(user.split(":", 1)[0]), context
