@@ -16,6 +16,7 @@ import numpy as np
 from recordings.chunks import (
     CHUNK_HEADER_BYTES,
     CHUNK_MAGIC,
+    CHUNK_OVERHEAD,
     CHUNK_SAMPLES,
     FILE_PREFIX_BYTES,
     LINK_BYTES,
@@ -62,7 +63,8 @@ class Capture:
     """An open capture. Use as a context manager, or call `close`.
 
     `samples` gives the end of each channel in 8 kHz samples, `size` the bytes that whole chunks fill,
-    `torn_bytes` what a dying writer left behind them, `sha256` the digest of `size` bytes, `head` the last link.
+    `torn_bytes` what a dying writer left behind them, `sha256` the digest of `size` bytes, `head` the
+    last link, `damage` what is not as it was written, `reason` why it was closed (None: it was not).
     """
 
     def __init__(self, path: Path, fd: int, key: bytes | None) -> None:
@@ -77,10 +79,8 @@ class Capture:
         self._chunks: list[Chunk] = []
         self._scan(header_bytes)
         self.state = self._find_state()
-        self._lanes = [
-            sorted((c for c in self._chunks if c.header.channel == channel), key=_position)
-            for channel in (0, 1)
-        ]
+        in_time = sorted(self._chunks, key=lambda chunk: chunk.header.first_sample)
+        self._lanes = [[c for c in in_time if c.header.channel == channel] for channel in (0, 1)]
         self._starts = [[c.header.first_sample for c in lane] for lane in self._lanes]
 
     @classmethod
@@ -134,7 +134,7 @@ class Capture:
             yield chunk.header, self._payload(chunk)
 
     def pcm(self) -> tuple[Pcm, int]:
-        """The whole call as (int16 of shape (samples, 2), rate in Hz): caller left, callee right. KeyRequired."""
+        """The whole call as int16 of shape (samples, 2), caller left, and the rate in Hz. KeyRequired."""
         return self.read(0, self.length), RATE_HZ
 
     def blocks(self, size: int = CHUNK_SAMPLES, *, start: int = 0, stop: int | None = None) -> Iterator[Pcm]:
@@ -144,7 +144,7 @@ class Capture:
             yield self.read(at, min(at + size, end))
 
     def read(self, start: int, stop: int) -> Pcm:
-        """Samples `start` to `stop` as int16 of shape (stop - start, 2); silence where nothing was captured."""
+        """Samples `start` to `stop` as int16 of shape (stop - start, 2); silence where there is none."""
         sound = np.zeros((stop - start, 2), dtype=np.int16)
         for channel in (0, 1):
             starts = self._starts[channel]
@@ -174,7 +174,11 @@ class Capture:
             raise NotACapture(f"unknown cipher {self.meta.cipher!r}")
         if key is None:
             return Locked()
-        seal = AesGcmSeal(key, bytes.fromhex(self.meta.salt))
+        try:
+            salt = bytes.fromhex(self.meta.salt)
+        except ValueError:
+            raise NotACapture("the file header has no readable salt") from None
+        seal = AesGcmSeal(key, salt)
         length = FILE_PREFIX_BYTES + meta_length(os.pread(self._fd, FILE_PREFIX_BYTES, 0))
         seal.check(os.pread(self._fd, length, 0), os.pread(self._fd, TAG_BYTES, length))
         return seal
@@ -198,9 +202,7 @@ class Capture:
         ends = [0, 0]
         while at < total:
             header = ChunkHeader.parse(os.pread(self._fd, CHUNK_HEADER_BYTES, at), self._tag)
-            whole = (
-                0 if header is None else CHUNK_HEADER_BYTES + header.payload_bytes + TAG_BYTES + LINK_BYTES
-            )
+            whole = CHUNK_OVERHEAD + header.payload_bytes if header else 0
             if header is None or at + whole > total:
                 following = self._next_chunk(at + 1, total)
                 if following is None:
@@ -220,7 +222,11 @@ class Capture:
             elif header.number != number:
                 self.damage.append(Damage(at, f"chunk {number} is missing before byte {at}"))
             if intact and header.flags & Flags.END:
-                self.reason = data[CHUNK_HEADER_BYTES : CHUNK_HEADER_BYTES + header.payload_bytes].decode()
+                payload = data[CHUNK_HEADER_BYTES : CHUNK_HEADER_BYTES + header.payload_bytes]
+                self.reason = payload.decode("ascii", "replace")
+            elif intact and bool(header.flags & Flags.SEALED) != (self.meta.cipher != PLAIN):
+                # Anyone could append clear audio to an encrypted file.
+                self.damage.append(Damage(at, f"chunk {header.number} is not sealed as its file says"))
             elif intact:
                 self._chunks.append(Chunk(header, at + CHUNK_HEADER_BYTES))
                 stop = header.first_sample + header.sample_count
@@ -252,7 +258,3 @@ class Capture:
             return State.RECORDING
         fcntl.flock(self._fd, fcntl.LOCK_UN)
         return State.INTERRUPTED
-
-
-def _position(chunk: Chunk) -> tuple[int, int]:
-    return chunk.header.first_sample, chunk.header.number

@@ -4,10 +4,10 @@
     chunk         header 44 · payload n · seal tag 16 · link 32        (repeated)
     end chunk     a chunk with the END flag; its payload is the closing reason, never encrypted
 
-A chunk holds one unbroken run of samples of one channel, at most one second. Where no chunk has a sample, there
-is silence; where several have it, the first in the file counts. `link` is the checksum and the chain inside the
-file: SHA-256 over the link before it and the chunk's bytes, so that a changed, missing or moved chunk shows
-without any key. A file without an end chunk was interrupted.
+A chunk holds one unbroken run of samples of one channel, at most one second. Where no chunk has a sample,
+there is silence; where several have it, the first in the file counts. `link` is the checksum and the chain
+inside the file: SHA-256 over the link before it and the chunk's bytes, so that a changed, missing or moved
+chunk shows without any key. A file without an end chunk was interrupted.
 """
 
 import enum
@@ -92,7 +92,7 @@ class ChunkHeader:
 
     @classmethod
     def parse(cls, data: bytes, tag: bytes) -> Self | None:
-        """The header in `data` if it is one of the recording with this tag and within its limits, else None."""
+        """The header in `data` if it belongs to the recording of this tag and is within limits, else None."""
         if len(data) < CHUNK_HEADER_BYTES:
             return None
         magic, own, number, channel, codec, flags, zero, first, count, size = _HEADER.unpack_from(data)

@@ -16,7 +16,7 @@ MANIFEST_SUFFIX: Final = ".json"
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One recording. `sha256` is of the whole file, `head` its last link; `samples` the end of each channel."""
+    """One recording: `sha256` is of the whole file, `head` its last link, `samples` each channel's end."""
 
     format: int = 1
     recording_id: str

@@ -21,9 +21,10 @@ def repair(path: Path) -> Manifest:
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StillRecording(f"{path.name} is still being recorded") from None
+        fcntl.flock(fd, fcntl.LOCK_EX)  # waits at most for a reader's glance at the lock
         with Capture.open(path) as capture:
             if capture.torn_bytes:
                 os.ftruncate(fd, capture.size)

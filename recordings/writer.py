@@ -75,8 +75,8 @@ class CaptureWriter:
     The file must not exist (FileExistsError); it stays locked until `close`, so that `repair` can tell a live
     recording from an interrupted one.
 
-    A full disk raises OSError from `write`, `flush` or `close`; the file then still ends on a whole chunk, the
-    second that could not be stored is counted in `lost_samples`, and writing may go on.
+    A full disk raises OSError from `write`, `flush` or `close`; the file then still ends on a whole chunk,
+    the second that could not be stored is counted in `lost_samples`, and writing may go on.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class CaptureWriter:
         self._append(header + self._head)
 
     def write(self, channel: int, first_sample: int, payload: bytes) -> None:
-        """Store `payload` (one byte per sample) from `first_sample` on. A sample already stored stays as it is.
+        """Store `payload` (one byte per sample) from `first_sample` on; a sample already there stays.
 
         Any order and any gap will do; a packet that comes after its second was written costs a chunk of its
         own. ValueError for another channel or a sample outside 24 hours.
