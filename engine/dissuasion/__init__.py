@@ -1,0 +1,1 @@
+"""Dissuasion calls: scripts, the pure dialogue step, and the wording lint."""
