@@ -57,7 +57,7 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     codecs: tuple[str, str]
     cipher: str
     salt: str = ""
-    number_ids: tuple[str, str] | None = None
+    number_ids: tuple[str, str] = ("", "")
     rate_hz: int = RATE_HZ
     channels: tuple[str, str] = ("caller", "callee")
 

@@ -2,16 +2,19 @@
 
 import re
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
+_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}\Z", re.ASCII)
 _REFERENCE = re.compile(r"[\x21-\x7e]{1,255}\Z", re.ASCII)
 # E.164 has at most 15 digits: whatever is shorter than this could be a number in clear.
 _NUMBER_ID = re.compile(r"[A-Za-z0-9_-]{16,128}\Z", re.ASCII)
 
 
 def check_name(what: str, value: str) -> str:
-    """Return `value` if it is safe as a file name (letters, digits, `_`, `-`, at most 64); ValueError."""
+    """Return `value` if it is safe as a file name (letters, digits, `_`, `-`, single dots; at most 64).
+
+    ValueError.
+    """
     if not _NAME.match(value):
-        raise ValueError(f"{what} must be 1 to 64 letters, digits, '_' or '-', got {value!r}")
+        raise ValueError(f"{what} must be 1 to 64 letters, digits, '_', '-' or single dots, got {value!r}")
     return value
 
 
@@ -23,7 +26,7 @@ def check_reference(what: str, value: str) -> str:
 
 
 def check_number_id(value: str) -> str:
-    """Return `value` if it can only be a keyed number id, not a telephone number in clear; ValueError."""
-    if not _NUMBER_ID.match(value):
+    """Return `value` if it is empty or can only be a keyed id, not a telephone number; ValueError."""
+    if value and not _NUMBER_ID.match(value):
         raise ValueError("a number id must be 16 to 128 letters, digits, '_' or '-'")
     return value

@@ -26,7 +26,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ended_at: datetime
     codecs: tuple[str, str]
     cipher: str
-    number_ids: tuple[str, str] | None
+    number_ids: tuple[str, str]
     reason: str
     interrupted: bool
     samples: tuple[int, int]
@@ -92,7 +92,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Store a manifest whole or not at all."""
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with beside.open("wb") as out:
         out.write(encode_manifest(manifest))
         out.flush()

@@ -71,7 +71,8 @@ class CaptureWriter:
     """A two-channel capture being written (0 caller, 1 callee), to be driven by one thread.
 
     `started_at` is the time of sample 0. `codecs` are the wire codecs of the two channels. With a `key` of 32
-    bytes the audio is encrypted. `number_ids` are keyed ids of caller and callee, never numbers in clear.
+    bytes the audio is encrypted. `number_ids` are keyed ids of caller and callee (empty: unknown), never
+    numbers in clear.
     The file must not exist (FileExistsError); it stays locked until `close`, so that `repair` can tell a live
     recording from an interrupted one.
 
@@ -89,7 +90,7 @@ class CaptureWriter:
         started_at: datetime,
         codecs: tuple[Codec, Codec],
         key: bytes | None = None,
-        number_ids: tuple[str, str] | None = None,
+        number_ids: tuple[str, str] = ("", ""),
     ) -> None:
         if started_at.tzinfo is None:
             raise ValueError("started_at needs a time zone")
@@ -104,7 +105,7 @@ class CaptureWriter:
             codecs=(codecs[0].name, codecs[1].name),
             cipher=PLAIN if key is None else AES_256_GCM,
             salt=salt.hex(),
-            number_ids=number_ids and (check_number_id(number_ids[0]), check_number_id(number_ids[1])),
+            number_ids=(check_number_id(number_ids[0]), check_number_id(number_ids[1])),
         )
         self.path = path
         self.lost_samples = 0

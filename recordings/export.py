@@ -1,0 +1,115 @@
+"""Recordings in formats others read: WAV (whole, streamed or by byte range), FLAC, and peaks to draw."""
+
+import io
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from recordings.capture import Capture
+from recordings.g711 import RATE_HZ
+
+WAV_HEADER_BYTES: Final = 44
+_FRAME_BYTES: Final = 4  # two channels of 16 bits
+_BLOCK_SAMPLES: Final = 4 * RATE_HZ
+
+
+def wav_header(samples: int, channels: int = 2) -> bytes:
+    """The 44 bytes before `samples` frames of 16-bit PCM at 8 kHz."""
+    width = 2 * channels
+    size = samples * width
+    return struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        WAV_HEADER_BYTES - 8 + size,
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        channels,
+        RATE_HZ,
+        RATE_HZ * width,
+        width,
+        16,
+        b"data",
+        size,
+    )
+
+
+def wav_size(capture: Capture) -> int:
+    """Bytes of the whole WAV, for Content-Length and Content-Range."""
+    return WAV_HEADER_BYTES + capture.length * _FRAME_BYTES
+
+
+def wav_range(capture: Capture, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """Bytes `start` to `stop` (exclusive) of the WAV, decoding no more than they need. KeyRequired."""
+    end = wav_size(capture) if stop is None else min(stop, wav_size(capture))
+    if start < WAV_HEADER_BYTES and start < end:
+        yield wav_header(capture.length)[start : min(end, WAV_HEADER_BYTES)]
+    low, high = max(start, WAV_HEADER_BYTES) - WAV_HEADER_BYTES, end - WAV_HEADER_BYTES
+    if low >= high:
+        return
+    at = low // _FRAME_BYTES * _FRAME_BYTES
+    for block in capture.blocks(_BLOCK_SAMPLES, start=low // _FRAME_BYTES, stop=-(-high // _FRAME_BYTES)):
+        data = block.astype("<i2", copy=False).tobytes()
+        yield data[max(low - at, 0) : min(high - at, len(data))]
+        at += len(data)
+
+
+def wav_bytes(capture: Capture) -> bytes:
+    """The whole call as a WAV file in memory: caller left, callee right. KeyRequired."""
+    return b"".join(wav_range(capture))
+
+
+def write_wav(capture: Capture, path: Path) -> None:
+    """Write the call as a WAV file. KeyRequired, OSError."""
+    with path.open("wb") as out:
+        for data in wav_range(capture):
+            out.write(data)
+
+
+def _write_flac(capture: Capture, out: Path | io.BytesIO) -> None:
+    with soundfile.SoundFile(
+        out, "w", samplerate=RATE_HZ, channels=2, format="FLAC", subtype="PCM_16"
+    ) as flac:
+        flac.title = capture.meta.recording_id
+        flac.date = capture.meta.started_at.isoformat()
+        flac.software = "Ringward"
+        flac.comment = f"source-sha256={capture.sha256} call={capture.meta.call_id}"
+        for block in capture.blocks(_BLOCK_SAMPLES):
+            flac.write(block)
+
+
+def write_flac(capture: Capture, path: Path) -> None:
+    """Write the call as FLAC; its comment names the SHA-256 of the capture. KeyRequired, OSError."""
+    _write_flac(capture, path)
+
+
+def flac_bytes(capture: Capture) -> bytes:
+    """The same in memory."""
+    out = io.BytesIO()
+    _write_flac(capture, out)
+    return out.getvalue()
+
+
+def waveform(capture: Capture, buckets: int) -> NDArray[np.int16]:
+    """Peaks to draw: int16 of shape (2, n, 2), for each channel n pairs (lowest, highest sample).
+
+    n is `buckets`, or the number of samples where the call is shorter. KeyRequired.
+    """
+    length = capture.length
+    count = min(buckets, length)
+    peaks = np.zeros((2, count, 2), dtype=np.int16)
+    edges = np.arange(count + 1, dtype=np.int64) * length // max(count, 1)
+    group = max(1, _BLOCK_SAMPLES * count // max(length, 1))
+    for at in range(0, count, group):
+        to = min(at + group, count)
+        block = capture.read(int(edges[at]), int(edges[to]))
+        cuts = (edges[at:to] - edges[at]).astype(np.intp)
+        peaks[:, at:to, 0] = np.minimum.reduceat(block, cuts, axis=0).T
+        peaks[:, at:to, 1] = np.maximum.reduceat(block, cuts, axis=0).T
+    return peaks
