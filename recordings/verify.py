@@ -56,7 +56,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """The result of `verify`. `ok` allows notices; `signatures` says whether heads could be checked at all."""
+    """The result of `verify`. `ok` allows notices; `signatures` says whether heads were checked at all."""
 
     findings: list[Finding] = field(default_factory=list)
     recordings: int = 0
@@ -99,12 +99,13 @@ def verify(
         raise FileNotFoundError(f"no recordings folder at {folder}")
     report = Report()
     archive = Archive(folder)
-    # Recordings are listed before the chains are read: one that closes meanwhile is in the chain by then.
+    # In this order nothing that a live writer does meanwhile looks like tampering.
     recordings = list(archive.list())
+    signed_before = _count_lines(heads)
     chains = [_read_chain(path, report) for path in sorted(folder.glob(f"{_CHAIN_PREFIX}*.jsonl"))]
     if heads is not None and public_key is not None:
         report.signatures = True
-        _check_heads(heads, load_public_key(public_key), folder, chains, report)
+        _check_heads(heads, signed_before, load_public_key(public_key), folder, chains, report)
     told = _gather(chains, report)
     for done, recording in enumerate(recordings):
         if progress:
@@ -114,9 +115,7 @@ def verify(
         progress(len(recordings), len(recordings))
     for entries in told.values():
         if archive.find(entries[-1].recording_id) is None:
-            report.add(
-                Kind.MISSING_FILE, entries[-1].file, "the chain knows it, but audio and manifest are gone"
-            )
+            report.add(Kind.MISSING_FILE, entries[-1].file, "the chain knows it, but it is gone")
     return report
 
 
@@ -143,9 +142,14 @@ def _read_chain(path: Path, report: Report) -> _Chain:
     return chain
 
 
+def _count_lines(path: Path | None) -> int:
+    return path.read_bytes().count(b"\n") if path and path.exists() else 0
+
+
 def _check_heads(
-    path: Path, key: Ed25519PublicKey, folder: Path, chains: list[_Chain], report: Report
+    path: Path, signed_before: int, key: Ed25519PublicKey, folder: Path, chains: list[_Chain], report: Report
 ) -> None:
+    """Check every signed head; the first `signed_before` lines are older than what was read of the chains."""
     by_writer = {chain.writer: chain for chain in chains}
     signed: dict[str, int] = {}
     lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
@@ -160,6 +164,8 @@ def _check_heads(
             report.add(Kind.BAD_SIGNATURE, path.name, f"line {number} was not signed with this key")
             continue
         signed[head.writer] = max(head.seq, signed.get(head.writer, -1))
+        if number > signed_before:
+            continue
         chain = by_writer.get(head.writer)
         if chain is None or head.seq >= len(chain.digests):
             name = chain_path(folder, head.writer).name
@@ -227,6 +233,9 @@ def _check_audio(recording: Recording, file: str, entry: Entry, report: Report) 
 
 
 def _check_unchained(recording: Recording, file: str, report: Report) -> None:
+    if recording.manifest is None and recording.fault is None and manifest_path(recording.path).exists():
+        report.live += 1  # it closed while we were looking
+        return
     if manifest_path(recording.path).exists():
         report.add(Kind.UNCHAINED, file, "it has a manifest, but no chain speaks of it")
         return
