@@ -160,6 +160,14 @@ class Capture:
                     sound[low - start : high - start, channel] = decode(chunk.header.codec, payload)
         return sound
 
+    def channel(self, channel: int) -> Pcm:
+        """One channel of the whole call as mono int16 at 8 kHz. KeyRequired."""
+        sound = np.empty(self.length, dtype=np.int16)
+        for at, block in enumerate(self.blocks()):
+            start = at * CHUNK_SAMPLES
+            sound[start : start + len(block)] = block[:, channel]
+        return sound
+
     def _payload(self, chunk: Chunk) -> bytes:
         header = chunk.header
         body = os.pread(self._fd, header.payload_bytes + TAG_BYTES, chunk.payload_at)
