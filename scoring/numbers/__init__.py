@@ -2,7 +2,7 @@
 
 from scoring.numbers.number import Number, NumberKind, mask, number_id
 from scoring.numbers.numbering import Numbering, is_emergency_uri
-from scoring.numbers.rows import Action, HotEntry, Level, Precedence, RiskRow, Source
+from scoring.numbers.rows import Action, HotEntry, Level, Precedence, RiskRow, Source, strongest
 
 __all__ = [
     "Action",
@@ -17,4 +17,5 @@ __all__ = [
     "is_emergency_uri",
     "mask",
     "number_id",
+    "strongest",
 ]

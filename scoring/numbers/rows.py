@@ -1,5 +1,6 @@
 """What the risk table says about a number, and which of several statements counts."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -113,3 +114,12 @@ class HotEntry:
     wildcard: bool
     confirmed: bool
     precedence: Precedence
+
+
+def strongest(entries: Iterable[HotEntry | None]) -> HotEntry | None:
+    """The entry that outranks the others; the first of equals."""
+    best: HotEntry | None = None
+    for entry in entries:
+        if entry is not None and (best is None or entry.precedence < best.precedence):
+            best = entry
+    return best
