@@ -56,7 +56,7 @@ def tone_frames(pcm: Pcm) -> NDArray[np.bool_]:
     frames = pcm[: count * FRAME_SAMPLES].reshape(count, FRAME_SAMPLES).astype(np.float32)
     energy = (frames**2).sum(axis=1)
     explained = np.add.reduceat((frames @ _BASES) ** 2, _STARTS, axis=1).max(axis=1, initial=0)
-    tonal = (energy > 0) & (explained > _TONE_SHARE * energy)
+    tonal: NDArray[np.bool_] = (energy > 0) & (explained > _TONE_SHARE * energy)
     for start, stop in _runs(tonal):
         if stop - start < _TONE_FRAMES:
             tonal[start:stop] = False

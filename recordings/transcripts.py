@@ -100,12 +100,11 @@ def _transcribe_channel(
     capture: Capture, channel: int, recogniser: Recognizer, language: str
 ) -> list[Segment]:
     pcm = capture.channel(channel)
-    segments = []
-    for start, stop in speech_regions(pcm):
-        offset_ms = start * 1000 // RATE_HZ
-        for segment in recogniser.transcribe(pcm[start:stop], language):
-            segments.append(_moved(segment, channel, offset_ms))
-    return segments
+    return [
+        _moved(segment, channel, start * 1000 // RATE_HZ)
+        for start, stop in speech_regions(pcm)
+        for segment in recogniser.transcribe(pcm[start:stop], language)
+    ]
 
 
 def _moved(segment: Segment, channel: int, offset_ms: int) -> Segment:

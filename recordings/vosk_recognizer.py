@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from recordings.errors import ModelMissing, ModelUnusable
 from recordings.g711 import RATE_HZ, Pcm
@@ -66,7 +67,7 @@ def _digest(folder: Path) -> str:
 
 
 @cache
-def _doubler() -> Pcm:
+def _doubler() -> NDArray[np.float64]:
     """Taps of a half-band low-pass that fills in every second sample (4 kHz to 8 kHz is removed)."""
     at = np.arange(-31, 32)
     return np.asarray(np.sinc(at / 2) * np.hamming(len(at)))
@@ -76,7 +77,8 @@ def _doubled(pcm: Pcm) -> Pcm:
     """The same sound at 16 kHz: larger Vosk models know no other rate."""
     spread = np.zeros(2 * len(pcm))
     spread[::2] = pcm
-    return np.clip(np.convolve(spread, _doubler(), "same"), -32768, 32767).astype(np.int16)
+    wide: Pcm = np.clip(np.convolve(spread, _doubler(), "same"), -32768, 32767).astype(np.int16)
+    return wide
 
 
 class VoskRecognizer:
@@ -108,10 +110,12 @@ class VoskRecognizer:
         recognizer.SetWords(True)
         sound = pcm if self._rate_hz == RATE_HZ else _doubled(pcm)
         step = _FEED_SAMPLES * self._rate_hz // RATE_HZ
-        results = []
-        for at in range(0, len(sound), step):
-            if recognizer.AcceptWaveform(sound[at : at + step].astype("<i2", copy=False).tobytes()):
-                results.append(recognizer.Result())
+        data = sound.astype("<i2", copy=False).tobytes()
+        results = [
+            recognizer.Result()
+            for at in range(0, len(data), 2 * step)
+            if recognizer.AcceptWaveform(data[at : at + 2 * step])
+        ]
         results.append(recognizer.FinalResult())
         segments = (_segment(msgspec.json.decode(text, type=_VoskResult), language) for text in results)
         return [segment for segment in segments if segment]
