@@ -35,12 +35,17 @@ class _End(asyncio.DatagramProtocol):
         self._to = to
         self._seen: Counter[bytes] = Counter()
         self.onward: asyncio.DatagramTransport | None = None
+        self.closed = asyncio.Event()
 
     def datagram_received(self, data: bytes, _address: Address) -> None:
         assert self.onward is not None
         self._seen[data] += 1
         for _ in range(self._fate(self._seen[data])):
             self.onward.sendto(data.replace(self._old, self._new), self._to)
+
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self.closed.set()
 
 
 @asynccontextmanager
@@ -62,5 +67,7 @@ async def link(inner: Address, outer: Address, neighbour: Address, fate: Fate) -
             yield near
         finally:
             outward.onward.close()
+            await inward.closed.wait()
     finally:
         inward.onward.close()
+        await outward.closed.wait()

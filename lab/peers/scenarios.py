@@ -172,9 +172,10 @@ _CANCEL_TAKEN = (
 )
 
 
-def _callee(name: str, *steps: str, actions: str = "") -> Scenario:
+def _callee(name: str, *steps: str, actions: str = "", last: str = "") -> Scenario:
+    begin = (_request("MESSAGE", "popup"), _request("INVITE", actions=actions))
     popup = (_go_to("end"), _label("popup"), _reply("200 OK"), _label("end"))
-    return Scenario(name, (_request("MESSAGE", "popup"), _request("INVITE", actions=actions), *steps, *popup))
+    return Scenario(name, (*begin, *steps, *popup, last))
 
 
 # --- callers ----------------------------------------------------------------
@@ -241,19 +242,14 @@ def request(method: str, code: int) -> Scenario:
 
 _ANSWERING = (
     *(_RINGING, _PAUSE, _ANSWER, _request("ACK")),
-    *(_label("talking"), _request("INVITE", "again"), _request("BYE"), _OK_INSIDE),
-)
-_ANSWERING_AGAIN = (
-    *(_go_to("end"), _label("again"), _reply("200 OK", _sdp(2), tag="", repeat=True), _request("ACK")),
-    _go_to("talking"),
+    *(_label("talking"), _request("INVITE", "again"), _request("BYE"), _OK_INSIDE, _go_to("end")),
+    *(_label("again"), _reply("200 OK", _sdp(2), tag="", repeat=True), _request("ACK"), _go_to("talking")),
 )
 
-ANSWERS = _callee("answers", *_ANSWERING, *_ANSWERING_AGAIN)
+ANSWERS = _callee("answers", *_ANSWERING)
 """Rings, answers, takes any number of re-INVITEs and waits for the BYE."""
 
-ANSWERS_REPEATS = _callee(
-    "answers_repeats", *_ANSWERING, '<timewait milliseconds="4000"/>', *_ANSWERING_AGAIN
-)
+ANSWERS_REPEATS = _callee("answers_repeats", *_ANSWERING, last='<timewait milliseconds="4000"/>')
 """The same, and for 4 s answers a BYE again whose answer was lost (RFC 3261 timer J)."""
 
 EARLY_MEDIA = _callee(
