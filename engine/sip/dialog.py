@@ -1,0 +1,178 @@
+"""Dialogs (RFC 3261 §12): the state both ends share, and the requests made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from engine.sip.errors import LocalProtocolError, RemoteProtocolError
+from engine.sip.message import DEFAULT_MAX_FORWARDS, Request, Response
+from engine.sip.uri import NameAddr, Uri
+
+# Requests that may move the remote target carry a Contact (RFC 3261 §12.2, 3311, 3515, 6665).
+_TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
+
+
+class DialogId(NamedTuple):
+    """Call-ID and both tags, ours first."""
+
+    call_id: str
+    local_tag: str
+    remote_tag: str
+
+
+class Dialog:
+    """One dialog, early until `confirmed`. `contact` is the Contact value of our requests.
+
+    A peer of RFC 2543 may lack a tag; it reads as an empty string then (§12.1.1).
+    """
+
+    __slots__ = (
+        "confirmed",
+        "contact",
+        "id",
+        "local",
+        "local_cseq",
+        "remote",
+        "remote_cseq",
+        "remote_target",
+        "route_set",
+    )
+
+    def __init__(
+        self,
+        *,
+        id: DialogId,
+        local: NameAddr,
+        remote: NameAddr,
+        local_cseq: int,
+        remote_cseq: int | None,
+        remote_target: Uri,
+        route_set: tuple[NameAddr, ...],
+        contact: str,
+        confirmed: bool,
+    ) -> None:
+        self.id = id
+        self.local = local
+        self.remote = remote
+        self.local_cseq = local_cseq
+        self.remote_cseq = remote_cseq
+        self.remote_target = remote_target
+        self.route_set = route_set
+        self.contact = contact
+        self.confirmed = confirmed
+
+    @classmethod
+    def uas(cls, request: Request, response_or_local_tag: Response | str, contact: str) -> Dialog:
+        """The dialog our response to `request` makes (§12.1.1); early when only a tag is given.
+
+        RemoteProtocolError(400) when the request has no Contact.
+        """
+        if isinstance(response_or_local_tag, str):
+            tag: str | None = response_or_local_tag
+            confirmed = False
+        else:
+            tag = response_or_local_tag.to.tag
+            confirmed = response_or_local_tag.status >= 200
+        if not tag:
+            raise LocalProtocolError("a response that makes a dialog needs a To tag")
+        peer = request.contact
+        if peer is None:
+            raise RemoteProtocolError("no Contact header", request=request)
+        return cls(
+            id=DialogId(request.call_id, tag, request.from_.tag or ""),
+            local=request.to.with_tag(tag),
+            remote=request.from_,
+            local_cseq=0,
+            remote_cseq=request.cseq.number,
+            remote_target=peer.uri,
+            route_set=request.record_routes,
+            contact=contact,
+            confirmed=confirmed,
+        )
+
+    @classmethod
+    def uac(cls, request: Request, response: Response, contact: str) -> Dialog:
+        """The dialog a response to our `request` makes (§12.1.2), early for a 1xx.
+
+        A response without Contact, which gateways do send, leaves the Request-URI as remote target.
+        """
+        peer = response.contact
+        return cls(
+            id=DialogId(response.call_id, response.from_.tag or "", response.to.tag or ""),
+            local=request.from_,
+            remote=response.to,
+            local_cseq=request.cseq.number,
+            remote_cseq=None,
+            remote_target=peer.uri if peer else request.uri,
+            route_set=response.record_routes[::-1],
+            contact=contact,
+            confirmed=response.status >= 200,
+        )
+
+    def confirm(self, response: Response) -> None:
+        """The 2xx to the INVITE that made this dialog, sent or received.
+
+        As UAC the route set is computed anew and the target refreshed (§13.2.2.4).
+        """
+        if self.remote_cseq is None and not self.confirmed:
+            self.route_set = response.record_routes[::-1]
+        if response.from_.tag == self.id.local_tag:
+            self.refresh(response)
+        self.confirmed = True
+
+    def refresh(self, message: Request | Response) -> None:
+        """Take the Contact of a target refresh request, or of the 2xx to ours, as remote target (§12.2)."""
+        peer = message.contact
+        if peer is not None:
+            self.remote_target = peer.uri
+
+    def receive(self, request: Request) -> None:
+        """Check a request of the peer inside this dialog (§12.2.2).
+
+        RemoteProtocolError(500) when its CSeq is out of order; ACK and CANCEL have their INVITE's.
+        """
+        if request.method in ("ACK", "CANCEL"):
+            return
+        number = request.cseq.number
+        if self.remote_cseq is not None and number < self.remote_cseq:
+            raise RemoteProtocolError("CSeq out of order", 500, request)
+        self.remote_cseq = number
+        if request.method in _TARGET_REFRESH:
+            self.refresh(request)
+
+    def request(self, method: str, *, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Request:
+        """The next request of ours (§12.2.1.1). Not for ACK and CANCEL."""
+        if method in ("ACK", "CANCEL"):
+            raise LocalProtocolError(f"{method} takes the CSeq number of its INVITE")
+        self.local_cseq += 1
+        return self._make(method, self.local_cseq, headers, body)
+
+    def ack(self, invite_cseq: int, *, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()) -> Request:
+        """The ACK for the 2xx to our INVITE with that CSeq number (§13.2.2.4)."""
+        return self._make("ACK", invite_cseq, headers, body)
+
+    def next_hop(self) -> Uri:
+        """Where requests go: the first route, or the remote target."""
+        return self.route_set[0].uri if self.route_set else self.remote_target
+
+    def _make(self, method: str, cseq: int, headers: Iterable[tuple[str, str]], body: bytes) -> Request:
+        target = self.remote_target
+        routes = [str(route) for route in self.route_set]
+        if routes and "lr" not in self.route_set[0].uri.params:
+            # A strict router wants itself in the Request-URI and the target last (§12.2.1.1).
+            first = self.route_set[0].uri
+            routes = [*routes[1:], f"<{target}>"]
+            target = first.replace(params=first.params.without("method"), headers=())
+        rows = [
+            ("Max-Forwards", str(DEFAULT_MAX_FORWARDS)),
+            *(("Route", route) for route in routes),
+            ("From", str(self.local)),
+            ("To", str(self.remote)),
+            ("Call-ID", self.id.call_id),
+            ("CSeq", f"{cseq} {method}"),
+        ]
+        if method in _TARGET_REFRESH:
+            rows.append(("Contact", self.contact))
+        rows += headers
+        return Request(method, target, rows, body)

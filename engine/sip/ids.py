@@ -1,0 +1,77 @@
+"""Where branches, tags and Call-IDs come from: a counter hashed with a secret seed."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Protocol
+
+from engine.sip.via import MAGIC_COOKIE
+
+
+class IdSource(Protocol):
+    """Unique identifiers, each a SIP token."""
+
+    def branch(self) -> str:
+        """A Via branch with RFC 3261's magic cookie."""
+        ...
+
+    def tag(self) -> str:
+        """A From or To tag: at least 32 bits that cannot be guessed (RFC 3261 §19.3)."""
+        ...
+
+    def call_id(self) -> str:
+        """A Call-ID without host part."""
+        ...
+
+    def token(self) -> str:
+        """Any other identifier: a cnonce, a Content-ID."""
+        ...
+
+
+class HashedIds:
+    """Ids that nobody without the seed can guess; the caller draws 16 bytes or more once a process."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = seed[:64]
+        self._count = 0
+
+    def _next(self, size: int) -> str:
+        self._count += 1
+        return blake2b(self._count.to_bytes(8), digest_size=size, key=self._key).hexdigest()
+
+    def branch(self) -> str:
+        return MAGIC_COOKIE + self._next(12)
+
+    def tag(self) -> str:
+        return self._next(8)
+
+    def call_id(self) -> str:
+        return self._next(16)
+
+    def token(self) -> str:
+        return self._next(12)
+
+
+class SeededIds:
+    """Short ids that read well in a test's ladder: `z9hG4bK-a-1`, `a-tag-2`, …"""
+
+    def __init__(self, seed: str = "a") -> None:
+        self._seed = seed
+        self._count = 0
+
+    def _next(self, kind: str) -> str:
+        self._count += 1
+        return f"{self._seed}-{kind}-{self._count}"
+
+    def branch(self) -> str:
+        self._count += 1
+        return f"{MAGIC_COOKIE}-{self._seed}-{self._count}"
+
+    def tag(self) -> str:
+        return self._next("tag")
+
+    def call_id(self) -> str:
+        return self._next("call")
+
+    def token(self) -> str:
+        return self._next("token")

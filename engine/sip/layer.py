@@ -1,0 +1,399 @@
+"""The transaction layer (RFC 3261 §17, §18, RFC 6026): datagrams and times in, effects out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2s
+
+from engine.sip.effects import (
+    AckReceived,
+    AckTimeout,
+    CancelReceived,
+    ClientKey,
+    Discarded,
+    Effect,
+    RequestReceived,
+    ResponseReceived,
+    Send,
+    ServerKey,
+    TransactionFailed,
+)
+from engine.sip.errors import LocalProtocolError, RemoteProtocolError
+from engine.sip.flow import Flow
+from engine.sip.grammar import split_list
+from engine.sip.ids import IdSource
+from engine.sip.machines import (
+    INVITE_CLIENT,
+    INVITE_SERVER,
+    NON_INVITE_CLIENT,
+    NON_INVITE_SERVER,
+    Action,
+    Input,
+    State,
+)
+from engine.sip.message import Request, Response, parse, response_to
+from engine.sip.messages import ack_for_failure, cancel_for
+from engine.sip.status import reason_phrase
+from engine.sip.timers import TimerQueues, Timers
+from engine.sip.transaction import AckKey, ClientTransaction, MergeKey, ServerTransaction, Transaction
+from engine.sip.uri import format_host
+from engine.sip.via import MAGIC_COOKIE, Via
+
+DEFAULT_PORT = 5060
+
+
+class TransactionLayer:
+    """All transactions of one worker, whose Via names `sent_by`.
+
+    Pure: `now` is monotonic seconds and never goes backwards. Feed it datagrams, the TU's messages and timer
+    readings; carry the effects out in their order and ask `next_timer()` again after each call.
+    """
+
+    def __init__(self, ids: IdSource, sent_by: tuple[str, int], timers: Timers | None = None) -> None:
+        self._ids = ids
+        self._sent_by = (sent_by[0].lower(), sent_by[1])
+        self._timers = timers or Timers()
+        self._queues = TimerQueues(self._timers)
+        self._clients: dict[str, ClientTransaction] = {}
+        # A CANCEL shares its INVITE's branch.
+        self._cancels: dict[str, ClientTransaction] = {}
+        self._servers: dict[ServerKey, ServerTransaction] = {}
+        self._merges: dict[MergeKey, ServerTransaction] = {}
+        self._accepted: dict[AckKey, ServerTransaction] = {}
+
+    # --- from the network ---
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
+        """One datagram, or one framed message of a stream. Never raises for what a peer sent."""
+        if not data.strip(b"\r\n\0"):
+            return []  # keep-alive (RFC 5626 §3.5.1)
+        message: Request | Response | None = None
+        try:
+            message = parse(data)
+            if isinstance(message, Request):
+                return self._receive_request(message, flow, now)
+            return self._receive_response(message, flow, now)
+        except RemoteProtocolError as error:
+            if error.request is None and isinstance(message, Request):
+                error.request = message
+            return self._refuse(error, flow)
+
+    def send_failed(self, flow: Flow, branch: str, error: str, now: float) -> list[Effect]:
+        """The transport could not send what `Send` named by this branch (RFC 3261 §17.1.4)."""
+        effects: list[Effect] = []
+        for table in (self._clients, self._cancels):
+            transaction = table.get(branch)
+            if transaction is not None and transaction.flow == flow:
+                effects += self._step(transaction, Input.TRANSPORT_ERROR, now)
+        return effects
+
+    # --- from the clock ---
+
+    def timer(self, now: float) -> list[Effect]:
+        """Let all timers fire that are due."""
+        effects: list[Effect] = []
+        for transaction, timer in self._queues.due(now):
+            effects += self._step(transaction, timer, now)
+        return effects
+
+    def next_timer(self) -> float | None:
+        """When `timer` should be called next, or None."""
+        return self._queues.next()
+
+    # --- from the transaction user ---
+
+    def request(self, request: Request, flow: Flow, now: float) -> tuple[ClientKey, list[Effect]]:
+        """Start a client transaction; the layer adds the top Via. Not for ACK and CANCEL."""
+        method = request.method
+        if method in ("ACK", "CANCEL"):
+            raise LocalProtocolError(f"{method} has no transaction of its own: see send() and cancel()")
+        branch = self._ids.branch()
+        key = ClientKey(branch, method)
+        return key, self._start(key, request.below(self._via(branch, flow)), flow, now)
+
+    def cancel(self, key: ClientKey, now: float, headers: Iterable[tuple[str, str]] = ()) -> list[Effect]:
+        """Cancel an INVITE, with `headers` (a Reason) added (RFC 3261 §9.1).
+
+        Held until a provisional response has come; without effect once a final one has. The INVITE still
+        ends by a final response (a 2xx if the two cross), or by TransactionFailed 64*T1 after the CANCEL.
+        """
+        invite = self._clients.get(key.branch)
+        if key.method != "INVITE":
+            raise LocalProtocolError("only an INVITE can be cancelled")
+        if invite is None or invite.cancel is not None or invite.request is None:
+            return []
+        if invite.state not in (State.CALLING, State.PROCEEDING):
+            return []
+        invite.cancel = cancel_for(invite.request, headers)
+        if invite.state is State.CALLING:
+            invite.cancel.to_bytes()  # a bad header is to be raised here, not when the response arrives
+            return []
+        return self._send_cancel(invite, now)
+
+    def respond(self, key: ServerKey, response: Response, now: float) -> list[Effect]:
+        """Answer a request. LocalProtocolError when its transaction is gone or has its final response."""
+        server = self._servers.get(key)
+        if server is None:
+            raise LocalProtocolError(f"no server transaction {key}")
+        data = response.to_bytes()
+        status = response.status
+        if status < 200:
+            given = Input.SEND_PROVISIONAL
+        else:
+            given = Input.SEND_SUCCESS if status < 300 else Input.SEND_FAILURE
+        if not server.is_invite or status == 100:
+            return self._step(server, given, now, data=data)
+        tag = response.to.tag
+        if tag is None:
+            raise LocalProtocolError(f"{status} to an INVITE needs a To tag")
+        effects = self._step(server, given, now, data=data)
+        server.to_tag = tag
+        if given is Input.SEND_SUCCESS:
+            server.ack_key = (response.call_id, tag, response.cseq.number)
+            self._accepted[server.ack_key] = server
+        return effects
+
+    def send(self, request: Request, flow: Flow, now: float) -> list[Effect]:
+        """Send the ACK for a 2xx: no transaction, a Via of its own (RFC 3261 §13.2.2.4)."""
+        branch = self._ids.branch()
+        return [Send(flow, request.below(self._via(branch, flow)).to_bytes(), branch)]
+
+    def counts(self) -> dict[str, int]:
+        """Live transactions by kind, and queued timers, stopped ones included until they expire."""
+        return {
+            "client": len(self._clients),
+            "cancel": len(self._cancels),
+            "server": len(self._servers),
+            "merge": len(self._merges),
+            "accepted": len(self._accepted),
+            "timer": len(self._queues),
+        }
+
+    # --- received messages ---
+
+    def _receive_request(self, request: Request, flow: Flow, now: float) -> list[Effect]:
+        via = request.top_via
+        method = request.method
+        key = _server_key(request, via)
+        if method == "ACK":
+            return self._receive_ack(request, key, flow, now)
+        server = self._servers.get(key)
+        if server is not None:
+            return self._step(server, Input.RECEIVE_REQUEST, now)
+        request.validate()
+        request.stamp(*flow.remote)
+        if method == "CANCEL":
+            return self._receive_cancel(request, key, via, flow, now)
+        merge_key: MergeKey | None = None
+        if request.to.tag is None:
+            merge_key = (request.from_.tag, request.call_id, request.cseq.number, method)
+            if merge_key in self._merges:
+                return [_stateless(request, 482, None, via, flow)]  # RFC 3261 §8.2.2.2
+        machine = INVITE_SERVER if method == "INVITE" else NON_INVITE_SERVER
+        self._servers[key] = server = ServerTransaction(key, machine, _reply_flow(via, flow), merge_key)
+        if merge_key is not None:
+            self._merges[merge_key] = server
+        return [RequestReceived(key, request, flow)]
+
+    def _receive_ack(self, ack: Request, key: ServerKey, flow: Flow, now: float) -> list[Effect]:
+        # A failure's ACK has the INVITE's branch, a 2xx's has its own and is known by its dialog.
+        server = self._servers.get(key)
+        if server is None:
+            server = self._accepted.get((ack.call_id, ack.to.tag, ack.cseq.number))
+        if server is None:
+            return [Discarded("ACK matches no INVITE", flow)]
+        if server.state is State.ACCEPTED:
+            ack.validate()
+        return self._step(server, Input.RECEIVE_ACK, now, message=ack, flow=flow)
+
+    def _receive_cancel(
+        self, cancel: Request, key: ServerKey, via: Via, flow: Flow, now: float
+    ) -> list[Effect]:
+        invite = self._servers.get(ServerKey(key.branch, key.sent_by, "INVITE"))
+        if invite is None:
+            return [_stateless(cancel, 481, None, via, flow)]  # RFC 3261 §9.2
+        server = ServerTransaction(key, NON_INVITE_SERVER, _reply_flow(via, flow), None)
+        self._servers[key] = server
+        answer = response_to(cancel, 200, to_tag=invite.to_tag or self._ids.tag())
+        effects = self._step(server, Input.SEND_SUCCESS, now, data=answer.to_bytes())
+        if invite.state is State.PROCEEDING:
+            effects.append(CancelReceived(invite.key, cancel))
+        return effects
+
+    def _receive_response(self, response: Response, flow: Flow, now: float) -> list[Effect]:
+        via = response.top_via
+        rows = response.rows("Via")
+        if len(rows) > 1 or ("," in rows[0] and len(split_list(rows[0])) > 1):
+            return [Discarded("response for another element", flow)]  # RFC 3261 §8.1.3.3
+        if (via.host, via.port or DEFAULT_PORT) != self._sent_by:
+            return [Discarded("response names another sent-by", flow)]  # RFC 3261 §18.1.2
+        method = response.cseq.method
+        table = self._cancels if method == "CANCEL" else self._clients
+        client = table.get(via.branch or "")
+        if client is None or client.key.method != method:
+            return [Discarded("response matches no request", flow)]
+        response.validate()
+        if response.status < 200:
+            given = Input.RECEIVE_PROVISIONAL
+        else:
+            given = Input.RECEIVE_SUCCESS if response.status < 300 else Input.RECEIVE_FAILURE
+        return self._step(client, given, now, message=response)
+
+    def _refuse(self, error: RemoteProtocolError, flow: Flow) -> list[Effect]:
+        """Note a bad message, and answer it without state where that is possible."""
+        effects: list[Effect] = [Discarded(str(error), flow)]
+        request = error.request
+        if request is not None and request.method != "ACK":
+            via = request.top_via
+            request.stamp(*flow.remote)
+            status = error.status_hint
+            # RFC 3261 §21.4.1 wants a 400 to say what was wrong; our messages repeat no wire text.
+            reason = f"{reason_phrase(status)} ({error})" if status == 400 else None
+            effects.append(_stateless(request, status, reason, via, flow))
+        return effects
+
+    # --- transitions ---
+
+    def _step(
+        self,
+        transaction: Transaction,
+        given: Input,
+        now: float,
+        *,
+        message: Request | Response | None = None,
+        flow: Flow | None = None,
+        data: bytes = b"",
+    ) -> list[Effect]:
+        """Follow the table's arrow, if there is one, and do what it says."""
+        machine = transaction.machine
+        row = machine.rows.get((transaction.state, given))
+        if row is None:
+            if (transaction.state, given) in machine.forbidden:
+                raise LocalProtocolError(f"{given} in state {transaction.state} of {transaction.key}")
+            return []
+        transaction.state, actions = row
+        effects: list[Effect] = []
+        for action in actions:
+            if self._queues.act(transaction, action, now):
+                continue
+            if action is Action.RESEND:
+                if transaction.data:
+                    effects.append(Send(transaction.flow, transaction.data, _report(transaction)))
+            elif isinstance(transaction, ServerTransaction):
+                self._act_as_server(transaction, action, message, flow, data, effects)
+            else:
+                self._act_as_client(transaction, action, message, now, effects)
+        if transaction.state is State.TERMINATED:
+            self._forget(transaction)
+        return effects
+
+    def _act_as_server(
+        self,
+        server: ServerTransaction,
+        action: Action,
+        message: Request | Response | None,
+        flow: Flow | None,
+        data: bytes,
+        effects: list[Effect],
+    ) -> None:
+        if action is Action.SEND_RESPONSE:
+            server.data = data
+            effects.append(Send(server.flow, data, ""))
+        elif action is Action.PASS_UP:
+            assert isinstance(message, Request) and flow is not None
+            effects.append(AckReceived(message, flow))
+        else:
+            effects.append(AckTimeout(server.key, "2xx" if action is Action.REPORT_NO_ACK_2XX else "failure"))
+
+    def _act_as_client(
+        self,
+        client: ClientTransaction,
+        action: Action,
+        message: Request | Response | None,
+        now: float,
+        effects: list[Effect],
+    ) -> None:
+        if action is Action.SEND_CANCEL:
+            if client.cancel is not None:
+                effects += self._send_cancel(client, now)
+        elif action is Action.SEND_ACK:
+            assert isinstance(message, Response) and client.request is not None
+            ack = ack_for_failure(client.request, message).to_bytes()
+            effects.append(Send(client.flow, ack, client.key.branch))
+        elif client.absorbed:
+            return
+        elif action is Action.PASS_UP:
+            assert isinstance(message, Response)
+            effects.append(ResponseReceived(client.key, message))
+        else:
+            effects.append(
+                TransactionFailed(client.key, "timeout" if action is Action.REPORT_TIMEOUT else "transport")
+            )
+
+    def _start(self, key: ClientKey, request: Request, flow: Flow, now: float) -> list[Effect]:
+        machine = INVITE_CLIENT if key.method == "INVITE" else NON_INVITE_CLIENT
+        client = ClientTransaction(key, machine, request, request.to_bytes(), flow)
+        (self._cancels if client.absorbed else self._clients)[key.branch] = client
+        for action in machine.entry:
+            self._queues.act(client, action, now)
+        return [Send(flow, client.data, key.branch)]
+
+    def _send_cancel(self, invite: ClientTransaction, now: float) -> list[Effect]:
+        assert invite.cancel is not None
+        self._queues.start(invite, Input.TIMER_CANCEL, now, self._timers.patience_s)
+        return self._start(ClientKey(invite.key.branch, "CANCEL"), invite.cancel, invite.flow, now)
+
+    def _forget(self, transaction: Transaction) -> None:
+        # Stopped timers keep the object for a while, so it lets go of what is large.
+        transaction.data = b""
+        if isinstance(transaction, ClientTransaction):
+            del (self._cancels if transaction.absorbed else self._clients)[transaction.key.branch]
+            return
+        del self._servers[transaction.key]
+        if transaction.merge_key is not None:
+            self._merges.pop(transaction.merge_key, None)
+        if transaction.ack_key is not None:
+            self._accepted.pop(transaction.ack_key, None)
+
+    def _via(self, branch: str, flow: Flow) -> str:
+        return f"SIP/2.0/{flow.transport.upper()} {format_host(*self._sent_by)};branch={branch};rport"
+
+
+def _report(transaction: Transaction) -> str:
+    """The branch under which a failed Send is reported: responses have none."""
+    return transaction.key.branch if isinstance(transaction, ClientTransaction) else ""
+
+
+def _server_key(request: Request, via: Via) -> ServerKey:
+    """RFC 3261 §17.2.3; an ACK gets the key of its INVITE."""
+    method = "INVITE" if request.method == "ACK" else request.method
+    branch = via.branch or ""
+    if not branch.startswith(MAGIC_COOKIE):
+        # RFC 2543 matching: Request-URI, From tag, Call-ID, CSeq number and the whole top Via.
+        parts = (
+            str(request.request_uri),
+            request.from_.tag or "",
+            request.call_id,
+            str(request.cseq.number),
+            str(via),
+        )
+        branch = blake2s("\0".join(parts).encode(), digest_size=16).hexdigest()
+    return ServerKey(branch, (via.host, via.port or DEFAULT_PORT), method)
+
+
+def _reply_flow(via: Via, flow: Flow) -> Flow:
+    """Where responses go: to the source if it asked by rport, else to its sent-by port (RFC 3261 §18.2.2).
+
+    maddr is not obeyed: it would let anyone aim our answers at a third party.
+    """
+    port = via.port or DEFAULT_PORT
+    if flow.reliable or "rport" in via.params or port == flow.remote[1]:
+        return flow
+    return Flow(flow.transport, flow.local, (flow.remote[0], port))
+
+
+def _stateless(request: Request, status: int, reason: str | None, via: Via, flow: Flow) -> Send:
+    """An answer without transaction; its tag is the same each time (RFC 3261 §8.2.7)."""
+    tag = blake2s(f"{via}{request.get('Call-ID')}".encode(), digest_size=8).hexdigest()
+    answer = response_to(request, status, reason, to_tag=tag)
+    return Send(_reply_flow(via, flow), answer.to_bytes(), "")

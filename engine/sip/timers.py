@@ -1,0 +1,109 @@
+"""Transaction timers: one queue per duration, since entries of equal duration expire in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+
+import msgspec
+
+from engine.sip.machines import Action, Input
+from engine.sip.transaction import Transaction
+
+
+class Timers(msgspec.Struct, frozen=True):
+    """RFC 3261 §17.1.1.1 and table 4, in seconds."""
+
+    t1_s: float = 0.5
+    t2_s: float = 4.0
+    t4_s: float = 5.0
+    timer_d_s: float = 32.0
+
+    @property
+    def patience_s(self) -> float:
+        """64*T1: timers B, F, H, J, L and M."""
+        return 64 * self.t1_s
+
+
+class TimerQueues:
+    """Running timers. A stopped timer stays queued and is skipped: its transaction ignores it by now."""
+
+    def __init__(self, timers: Timers) -> None:
+        self._timers = timers
+        self._queues: dict[float, deque[tuple[float, Transaction, Input]]] = {}
+        patience = timers.patience_s
+        # Action: the timer, its seconds over UDP, its seconds over a reliable transport (RFC 3261 table 4).
+        self._once = {
+            Action.START_B: (Input.TIMER_B, patience, patience),
+            Action.START_D: (Input.TIMER_D, timers.timer_d_s, 0.0),
+            Action.START_F: (Input.TIMER_F, patience, patience),
+            Action.START_H: (Input.TIMER_H, patience, patience),
+            Action.START_I: (Input.TIMER_I, timers.t4_s, 0.0),
+            Action.START_J: (Input.TIMER_J, patience, 0.0),
+            Action.START_K: (Input.TIMER_K, timers.t4_s, 0.0),
+            Action.START_L: (Input.TIMER_L, patience, patience),
+            Action.START_M: (Input.TIMER_M, patience, patience),
+        }
+        # Action: the timer, the interval it grows to, whether it runs over a reliable transport.
+        self._repeated = {
+            Action.START_A: (Input.TIMER_A, inf, False),
+            Action.START_E: (Input.TIMER_E, timers.t2_s, False),
+            Action.START_E_AT_T2: (Input.TIMER_E, timers.t2_s, False),
+            Action.START_G: (Input.TIMER_G, timers.t2_s, False),
+            # The 2xx crosses proxies whose next hop may be UDP (RFC 3261 §13.3.1.4).
+            Action.START_2XX: (Input.TIMER_2XX, timers.t2_s, True),
+        }
+
+    def act(self, transaction: Transaction, action: Action, now: float) -> bool:
+        """Start the timer an action names; False when it names none."""
+        once = self._once.get(action)
+        if once is not None:
+            timer, unreliable_s, reliable_s = once
+            duration_s = reliable_s if transaction.flow.reliable else unreliable_s
+            self.start(transaction, timer, now, duration_s)
+            return True
+        repeated = self._repeated.get(action)
+        if repeated is None:
+            return False
+        timer, most_s, always = repeated
+        if always or not transaction.flow.reliable:
+            if action is Action.START_E_AT_T2:
+                transaction.interval_s = most_s
+            elif transaction.interval_s:
+                transaction.interval_s = min(2 * transaction.interval_s, most_s)
+            else:
+                transaction.interval_s = self._timers.t1_s
+            self.start(transaction, timer, now, transaction.interval_s)
+        return True
+
+    def start(self, transaction: Transaction, timer: Input, now: float, duration_s: float) -> None:
+        """Let `timer` reach the transaction `duration_s` after `now`, which never goes backwards."""
+        queue = self._queues.get(duration_s)
+        if queue is None:
+            queue = self._queues[duration_s] = deque()
+        queue.append((now + duration_s, transaction, timer))
+
+    def next(self) -> float | None:
+        """When the next timer that still matters is due, or None."""
+        earliest: float | None = None
+        for queue in self._queues.values():
+            while queue:
+                due, transaction, timer = queue[0]
+                if transaction.heeds(timer):
+                    if earliest is None or due < earliest:
+                        earliest = due
+                    break
+                queue.popleft()
+        return earliest
+
+    def due(self, now: float) -> list[tuple[Transaction, Input]]:
+        """Take out all timers due at `now`, the earliest first."""
+        fired: list[tuple[float, Transaction, Input]] = []
+        for queue in self._queues.values():
+            while queue and queue[0][0] <= now:
+                fired.append(queue.popleft())
+        fired.sort(key=lambda entry: entry[0])
+        return [(transaction, timer) for _, transaction, timer in fired]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))

@@ -1,0 +1,240 @@
+"""URIs and name-addrs: parsed from the wire, written so that no value can break out of its place."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import AddressValueError, IPv6Address
+from typing import Any
+
+import msgspec
+
+from engine.sip.errors import LocalProtocolError, RemoteProtocolError
+from engine.sip.grammar import (
+    NO_PARAMS,
+    Params,
+    drop_controls,
+    escape,
+    format_params,
+    is_digits,
+    parse_params,
+    parse_uri_params,
+    quote_string,
+    unescape,
+    unquote_string,
+)
+
+HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*+)|\[[0-9A-Fa-f:.]+\]")
+_SIP = re.compile(
+    r"""(?P<scheme>sips?):
+        (?:(?P<user>[^@:\s<>"]*+)(?::(?P<password>[^@\s<>"]*+))?@)?
+        (?P<host>[A-Za-z0-9][A-Za-z0-9._-]*+|\[[0-9A-Fa-f:.]++\])
+        (?::(?P<port>[0-9]{1,5}))?
+        (?P<params>(?:;[^;?\s<>"@,]*+)*+)
+        (?:\?(?P<headers>[^\s<>"@,]*+))?""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
+_OPAQUE = re.compile(r"[^\s<>\"\x00-\x1f\x7f]+")
+_TEL = re.compile(r"[+*#0-9A-Fa-f().-]+")
+_PLAIN_USER = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]*")
+_USER_SAFE = "!*'()&=+$,;?/"
+_AFTER_COLON_SAFE = "!*'()&=+$,"
+_PARAM_SAFE = "!*'()[]/:&+$"
+_HEADER_SAFE = "!*'()[]/?:+$"
+_NAME_ADDR = re.compile(
+    r"""(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<plain>[^<"]*+))[ \t]*
+        <(?P<uri>[^<>]*+)>[ \t]*(?P<params>;.*)?""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def is_host(text: str) -> bool:
+    """Whether text is a host name, an IPv4 address, or an IPv6 address without brackets."""
+    if ":" in text:
+        try:
+            IPv6Address(text)
+        except AddressValueError:
+            return False
+        return "%" not in text
+    return not text.startswith("[") and HOST.fullmatch(text) is not None
+
+
+def format_host(host: str, port: int | None) -> str:
+    """`host[:port]`, an IPv6 address in brackets; LocalProtocolError when either is not one."""
+    if not is_host(host):
+        raise LocalProtocolError(f"{host!r} is not a host")
+    if port is not None and not 0 < port < 65536:
+        raise LocalProtocolError(f"{port!r} is not a port")
+    text = f"[{host}]" if ":" in host else host
+    return text if port is None else f"{text}:{port}"
+
+
+def parse_host(host: str, port: str | None) -> tuple[str, int | None]:
+    """Host (lower case, IPv6 without brackets) and port; RemoteProtocolError when either is wrong."""
+    host = host.lower()
+    if host.startswith("["):
+        host = host[1:-1]
+        if not is_host(host):
+            raise RemoteProtocolError("malformed IPv6 address")
+    if port is None:
+        return host, None
+    if not is_digits(port, 5) or not 0 < int(port) < 65536:
+        raise RemoteProtocolError("port out of range")
+    return host, int(port)
+
+
+class Uri(msgspec.Struct, frozen=True):
+    """A sip, sips or tel URI, or any other scheme kept opaque (RFC 3261 §19.1, RFC 3966).
+
+    `user` and `password` are unescaped; a tel URI has its number in `user` and an empty `host`; an opaque
+    one (`urn:service:sos`) has all after the scheme in `host`. IPv6 hosts stand without brackets. `headers`
+    are the unescaped pairs after the question mark. Change a copy with `uri.replace(host=…)`.
+    """
+
+    scheme: str
+    user: str | None
+    host: str
+    port: int | None = None
+    params: Params = NO_PARAMS
+    headers: tuple[tuple[str, str], ...] = ()
+    password: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Uri:
+        """RemoteProtocolError(400) when the text is not a URI."""
+        match = _SIP.fullmatch(text)
+        if match is None:
+            return _parse_other(text)
+        scheme, user, password, host, port, params, headers = match.groups()
+        host, number = parse_host(host, port)
+        if user is not None:
+            if not user:
+                raise RemoteProtocolError("empty user part")
+            user = unescape(user)
+        return cls(
+            scheme.lower(),
+            user,
+            host,
+            number,
+            parse_uri_params(params),
+            _parse_headers(headers) if headers else (),
+            unescape(password) if password else password,
+        )
+
+    def replace(self, **changes: Any) -> Uri:
+        """A copy with the given fields changed."""
+        return msgspec.structs.replace(self, **changes)
+
+    def __str__(self) -> str:
+        scheme = self.scheme
+        if scheme in ("sip", "sips"):
+            text = f"{scheme}:{self._userinfo()}{format_host(self.host, self.port)}"
+        elif scheme == "tel":
+            if self.user is None or not _TEL.fullmatch(self.user):
+                raise LocalProtocolError(f"{self.user!r} is not a telephone number")
+            text = f"tel:{self.user}"
+        else:
+            if not _SCHEME.fullmatch(scheme) or not _OPAQUE.fullmatch(self.host):
+                raise LocalProtocolError(f"{scheme!r}:{self.host!r} cannot be written as a URI")
+            return f"{scheme}:{self.host}"
+        if self.params:
+            text += "".join(
+                f";{escape(name, _PARAM_SAFE)}"
+                if value is None
+                else f";{escape(name, _PARAM_SAFE)}={escape(value, _PARAM_SAFE)}"
+                for name, value in self.params.items()
+            )
+        if self.headers:
+            text += "?" + "&".join(
+                f"{escape(name, _HEADER_SAFE)}={escape(value, _HEADER_SAFE)}" for name, value in self.headers
+            )
+        return text
+
+    def _userinfo(self) -> str:
+        user = self.user
+        if user is None:
+            return ""
+        if not user:
+            raise LocalProtocolError("a URI's user part must not be empty")
+        if not _PLAIN_USER.fullmatch(user):
+            user = escape(user, _USER_SAFE)
+        if self.password is None:
+            return f"{user}@"
+        return f"{user}:{escape(self.password, _AFTER_COLON_SAFE)}@"
+
+
+def _parse_other(text: str) -> Uri:
+    scheme, colon, rest = text.partition(":")
+    scheme = scheme.lower()
+    if not colon or scheme in ("sip", "sips") or not _SCHEME.fullmatch(scheme) or not _OPAQUE.fullmatch(rest):
+        raise RemoteProtocolError("malformed URI")
+    if scheme != "tel":
+        return Uri(scheme, None, rest)
+    number, semicolon, params = rest.partition(";")
+    if not _TEL.fullmatch(number):
+        raise RemoteProtocolError("malformed telephone number")
+    return Uri("tel", number, "", None, parse_uri_params(semicolon + params))
+
+
+def _parse_headers(text: str) -> tuple[tuple[str, str], ...]:
+    pairs: list[tuple[str, str]] = []
+    for part in text.split("&"):
+        name, equals, value = part.partition("=")
+        if not name or not equals:
+            raise RemoteProtocolError("malformed URI headers")
+        pairs.append((unescape(name), unescape(value)))
+    return tuple(pairs)
+
+
+class NameAddr(msgspec.Struct, frozen=True):
+    """A display name, a URI and header parameters, as in From, To, Contact, Route (RFC 3261 §20.10).
+
+    `display` is unquoted, None when absent; control characters are dropped on parsing, so that what came
+    from the wire can always be written again.
+    """
+
+    display: str | None
+    uri: Uri
+    params: Params = NO_PARAMS
+
+    @classmethod
+    def parse(cls, text: str) -> NameAddr:
+        """RemoteProtocolError(400) when the text is not a name-addr or addr-spec."""
+        match = _NAME_ADDR.fullmatch(text)
+        if match is None:
+            return _parse_addr_spec(text)
+        quoted, plain, uri, params = match.groups()
+        if quoted is not None:
+            display: str | None = unquote_string(quoted)
+        else:
+            display = drop_controls(plain).strip(" ") or None
+        return cls(display, Uri.parse(uri), parse_params(params) if params else NO_PARAMS)
+
+    @property
+    def tag(self) -> str | None:
+        """The tag parameter, or None."""
+        return self.params.get("tag")
+
+    def replace(self, **changes: Any) -> NameAddr:
+        """A copy with the given fields changed."""
+        return msgspec.structs.replace(self, **changes)
+
+    def with_tag(self, tag: str) -> NameAddr:
+        """A copy with its tag set or replaced."""
+        return NameAddr(self.display, self.uri, self.params.with_("tag", tag))
+
+    def without_tag(self) -> NameAddr:
+        """A copy without tag."""
+        return NameAddr(self.display, self.uri, self.params.without("tag"))
+
+    def __str__(self) -> str:
+        address = f"<{self.uri}>{format_params(self.params)}"
+        return address if self.display is None else f"{quote_string(self.display)} {address}"
+
+
+def _parse_addr_spec(text: str) -> NameAddr:
+    # Without brackets every parameter belongs to the header, and a question mark is not allowed (§20.10).
+    address, semicolon, params = text.partition(";")
+    if "?" in address or "," in address:
+        raise RemoteProtocolError("URI needs angle brackets")
+    return NameAddr(None, Uri.parse(address.rstrip(" \t")), parse_params(semicolon + params))
