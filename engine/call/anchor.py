@@ -1,0 +1,184 @@
+"""One call's media session as seen from the call: offers, answers, routes, prompts.
+
+Session descriptions go in, media commands come out; the worker's ports are known once `opened`.
+"""
+
+from __future__ import annotations
+
+from engine.call.legs import Leg
+from engine.call.wire import Wire
+from engine.model.ids import PlaybackId, RecordingId, SessionId
+from engine.model.media import (
+    AddEndpoint,
+    CloseSession,
+    Codec,
+    OpenSession,
+    Play,
+    PlayTone,
+    Route,
+    SetRemote,
+    SetRoutes,
+    StartCapture,
+    StopCapture,
+    StopPlayback,
+)
+from engine.sdp import (
+    AudioTarget,
+    Direction,
+    SdpError,
+    answer_direction,
+    audio_target,
+    build_answer,
+    build_offer,
+    choose_codec,
+    parse,
+)
+
+OUR_CODECS: tuple[Codec, ...] = (Codec("PCMA", 8), Codec("PCMU", 0))
+
+
+class Anchor:
+    """Media of one call, anchored at a media worker. Endpoints are named by the legs' roles."""
+
+    __slots__ = ("_codecs", "_ports", "_sent", "_targets", "_wire", "open", "session")
+
+    def __init__(self, wire: Wire, roles: tuple[str, ...]) -> None:
+        self._wire = wire
+        self.session = SessionId(wire.ids.token())
+        self.open = False
+        self._ports: dict[str, tuple[str, int]] = {}
+        self._codecs: dict[str, Codec] = {}
+        self._targets: dict[str, AudioTarget] = {}
+        self._sent: dict[str, bytes] = {}
+        wire.media(OpenSession(session=self.session, endpoints=roles))
+
+    def opened(self, ports: dict[str, tuple[str, int]]) -> None:
+        self.open = True
+        self._ports.update(ports)
+
+    def add(self, role: str) -> None:
+        """A leg joins; its port comes with the next `opened`."""
+        self._wire.media(AddEndpoint(session=self.session, endpoint=role))
+
+    # --- offers and answers ---
+
+    def offer(self, leg: Leg, *, like: bytes = b"", direction: Direction = Direction.SENDRECV) -> bytes:
+        """Our offer on `leg`, codecs in the order of the description `like`. Raises `SdpError`."""
+        codecs = OUR_CODECS
+        if like:
+            target = _usable(like)
+            names = [codec.name for codec in target.codecs]
+            codecs = tuple(
+                sorted(
+                    OUR_CODECS,
+                    key=lambda codec: names.index(codec.name) if codec.name in names else len(names),
+                )
+            )
+        host, port = self._ports[leg.role]
+        body = build_offer(host, port, codecs, leg.next_origin(), direction=direction)
+        self._sent[leg.role] = body
+        return body
+
+    def accept_answer(self, leg: Leg, body: bytes) -> Direction:
+        """The peer's answer to our offer: media can go there now. Raises `SdpError`."""
+        target = _usable(body)
+        codec = choose_codec(target)
+        if codec is None:
+            raise SdpError("no_codec")
+        self._point(leg.role, target, codec)
+        return target.direction
+
+    def answer(self, leg: Leg, offer: bytes, *, direction: Direction = Direction.SENDRECV) -> bytes:
+        """Our answer to the peer's offer, in the other leg's codec if the peer has it. Raises `SdpError`."""
+        description = parse(offer)
+        target = _usable(offer)
+        used = [codec.name for role, codec in self._codecs.items() if role != leg.role]
+        codec = choose_codec(target, used) or choose_codec(target)
+        if codec is None:
+            raise SdpError("no_codec")
+        self._point(leg.role, target, codec)
+        host, port = self._ports[leg.role]
+        body = build_answer(
+            description,
+            host,
+            port,
+            codec,
+            leg.next_origin(),
+            telephone_event=target.telephone_event,
+            direction=direction,
+        )
+        self._sent[leg.role] = body
+        return body
+
+    def sent(self, role: str) -> bytes:
+        """Our last description on that leg, or empty."""
+        return self._sent.get(role, b"")
+
+    def offered_direction(self, offer: bytes) -> Direction:
+        """What the other leg is to be offered when this one wants `offer`. Raises `SdpError`."""
+        target = _usable(offer)
+        if target.blackholed:  # hold of the old kind: the peer sends but does not hear
+            return answer_direction(Direction.of(sends=False, receives=target.sends_audio))
+        return target.direction
+
+    def _point(self, role: str, target: AudioTarget, codec: Codec) -> None:
+        self._codecs[role] = codec
+        self._targets[role] = target
+        self._wire.media(
+            SetRemote(
+                session=self.session,
+                endpoint=role,
+                host=target.host,
+                port=target.port,
+                codec=codec,
+                telephone_event=target.telephone_event,
+                send=target.wants_audio,
+                receive=target.sends_audio,
+            )
+        )
+
+    # --- sound ---
+
+    def route(self, *pairs: tuple[str, str]) -> None:
+        """Let each pair's second endpoint hear the first; nobody else hears anything."""
+        routes = tuple(Route(source, destination) for source, destination in pairs)
+        self._wire.media(SetRoutes(session=self.session, routes=routes))
+
+    def play(self, role: str, prompt: str, language: str, repeat: int = 1) -> PlaybackId:
+        playback = PlaybackId(self._wire.ids.token())
+        self._wire.media(
+            Play(
+                session=self.session,
+                playback=playback,
+                endpoint=role,
+                prompts=(prompt,),
+                language=language,
+                repeat=repeat,
+                gap_ms=1000,
+            )
+        )
+        return playback
+
+    def ringback(self, role: str) -> PlaybackId:
+        playback = PlaybackId(self._wire.ids.token())
+        self._wire.media(PlayTone(session=self.session, playback=playback, endpoint=role, tone="ringback"))
+        return playback
+
+    def stop(self, playback: PlaybackId) -> None:
+        self._wire.media(StopPlayback(session=self.session, playback=playback))
+
+    def capture(self, command: StartCapture) -> None:
+        self._wire.media(command)
+
+    def stop_capture(self, recording: RecordingId) -> None:
+        self._wire.media(StopCapture(session=self.session, recording=recording))
+
+    def close(self) -> None:
+        self._wire.media(CloseSession(session=self.session))
+
+
+def _usable(body: bytes) -> AudioTarget:
+    target = audio_target(parse(body))
+    if target is None:
+        raise SdpError("no_audio")
+    return target

@@ -1,0 +1,445 @@
+"""A call: legs' events in, the table's actions out.
+
+`Call.feed` looks the arrow up in `engine.call.table` and runs its actions, which are the methods named
+`do_…` below. Nothing here decides what comes next; that is the table's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.call.anchor import Anchor
+from engine.call.invites import onward_invite, own_invite, redress_headers
+from engine.call.leg_events import LegRefused
+from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
+from engine.call.refusals import outcome_of, status_for_caller
+from engine.call.table import TABLE, End, Input, State
+from engine.call.timers import CallTimers
+from engine.call.values import CallSettings, Decision, PlaceCall
+from engine.call.wire import Wire
+from engine.model.config import Address
+from engine.model.events import CallEnded, CallStage
+from engine.model.ids import CallId, PlaybackId, RecordingId, TenantId
+from engine.model.media import StartCapture
+from engine.model.outcome import Blame, Outcome
+from engine.model.screening import Action
+from engine.sdp import SdpError
+from engine.sip.flow import Flow
+from engine.sip.message import Request
+
+PROGRESS_S = 60.0
+"""A provisional response is repeated so often while there is no answer (RFC 3261 §13.3.1.1)."""
+REAP_S = 34.0
+"""After the outcome, legs that did not end by themselves are dropped: just over 64*T1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the verdict asks for, in the words of the table."""
+
+    announce: str = ""
+    """Announcement to the caller in early media, before anything else."""
+    reject: bool = False
+    """… and then 608."""
+    warn: bool = False
+    record: bool = False
+    agent: bool = False
+
+    @property
+    def anchored(self) -> bool:
+        return bool(self.announce) or self.warn or self.record or self.agent
+
+
+def plan_for(decision: Decision, *, outbound: bool, has_offer: bool) -> Plan:
+    """The plan of a screened call. Early media needs the caller's offer in the INVITE."""
+    if decision.action is Action.REJECT:
+        return Plan(announce="rejected_608" if has_offer else "", reject=True)
+    warn = decision.action is Action.WARN
+    if outbound:
+        return Plan(announce="warn_on_dial" if warn and has_offer else "", record=decision.record)
+    return Plan(warn=warn, record=decision.record)
+
+
+class Call:
+    """One B2BUA call. `on_end` is told once, when nothing of it is left."""
+
+    def __init__(
+        self,
+        call_id: CallId,
+        decision: Decision,
+        plan: Plan,
+        wire: Wire,
+        timers: CallTimers,
+        settings: CallSettings,
+        listener: Listener,
+        on_end: Callable[[Call], None],
+    ) -> None:
+        self.call_id = call_id
+        self.decision = decision
+        self.plan = plan
+        self.wire = wire
+        self.timers = timers
+        self.settings = settings
+        self.state = State.PREPARING
+        self.caller: Leg | None = None
+        """The calling leg; the agent's in a dissuasion call."""
+        self.callee: OutgoingLeg | None = None
+        self.anchor: Anchor | None = None
+        self.place: PlaceCall | None = None
+        self.recording: RecordingId | None = None
+        self.agent_report = ""
+        self.outcome: Outcome | None = None
+        self.listener = listener
+        self._on_end: Callable[[Call], None] | None = on_end
+        self._waiting: set[str] = set()
+        self.playing: dict[PlaybackId, str] = {}
+        self._answered_at: float | None = None
+        self.invite: Request | None = None
+        self.local: Flow | None = None
+        self.body = b""
+        self.refusal = LegRefused(480, "")
+        self.offer_from: Leg | None = None
+        self.offer_body = b""
+        self.late_answer: Leg | None = None
+        """Whose ACK will bring the answer to an offer that went out in a 2xx."""
+        self.late_answer_to: Leg | None = None
+        """Where that answer goes; None: to the media worker."""
+
+    # --- beginning ---
+
+    def start(self, invite: Request | None, local: Flow, wait_for_popup: bool) -> None:
+        """Open what the plan needs; `prepared` goes on when all is there."""
+        self.invite, self.local = invite, local
+        if wait_for_popup:
+            self._waiting.add("popup")
+        if self.plan.anchored:
+            self._waiting.add("media")
+            self.anchor = Anchor(self.wire, (self.calling_role, "callee"))
+        if not self._waiting:
+            self.prepared("")
+
+    def prepared(self, what: str) -> None:
+        """`what` ("popup", "media") is no longer waited for."""
+        self._waiting.discard(what)
+        if not self._waiting and self.state is State.PREPARING:
+            self.feed(Input.READY_ANNOUNCE if self.plan.announce else Input.READY_ROUTE)
+
+    # --- the table ---
+
+    def feed(self, given: Input) -> None:
+        """One arrow of the table; pairs that are not in it are ignored, see `table.IGNORED`."""
+        row = TABLE.get((self.state, given))
+        if row is None:
+            return
+        changed = row.state is not self.state
+        self.state = row.state
+        if changed and row.state not in (State.ENDING, State.ENDED):
+            self.wire.emit(CallStage(call_id=self.call_id, stage=row.state.value))
+        try:
+            for action in row.actions:
+                getattr(self, f"do_{action}")()
+        except SdpError as error:
+            self.wire.emit(CallStage(call_id=self.call_id, stage="unacceptable", detail=error.reason))
+            self.feed(Input.UNACCEPTABLE)
+            return
+        if row.end is not None:
+            self._end(row.end)
+
+    # --- actions: before the callee ---
+
+    def do_announce(self) -> None:
+        """183 with our answer, then the announcement (RFC 3960 §2)."""
+        assert self.anchor is not None and self.invite is not None
+        caller = self._incoming()
+        body = self.anchor.answer(caller, self.invite.body)
+        caller.progress(183, body)
+        self._play("caller", self.plan.announce, "announcement")
+
+    def do_invite_callee(self) -> None:
+        decision, contact = self.decision, self.settings.contact
+        hop = decision.next_hop
+        assert hop is not None
+        invite = self.invite
+        leg = self.callee = self._outgoing("callee", hop)
+        if self.anchor is not None:
+            body = self.anchor.offer(leg, like=invite.body if invite is not None else b"")
+        else:
+            assert invite is not None
+            body = leg.own(invite.body)
+        ids = self.wire.ids
+        if self.place is not None:
+            leg.invite(own_invite(self.place, self.place.called_user, hop, contact, ids, body))
+        else:
+            assert invite is not None
+            leg.invite(onward_invite(invite, decision, hop, contact, ids, body))
+        self.timers.set(self.call_id, "no_answer", self.wire.now + self.settings.no_answer_s)
+
+    def do_end_without_media(self) -> None:
+        """No media: a reject needs none, everything else cannot be done."""
+        if self.plan.reject:
+            self._end(End(Blame.POLICY, "rejected", 608))
+        else:
+            self._end(End(Blame.ENGINE, "media_failed", 503))
+
+    def do_end_announced(self) -> None:
+        """The caller hung up during the announcement."""
+        if self.plan.reject:
+            self._end(End(Blame.POLICY, "rejected", 608))
+        else:
+            self._end(End(Blame.CALLER, "dial_warning_heeded", 487))
+
+    # --- actions: ringing and answer ---
+
+    def do_ring_caller(self) -> None:
+        caller = self._caller_waiting()
+        if caller is None:
+            return
+        caller.progress(180)
+        self.timers.set(self.call_id, "progress", self.wire.now + PROGRESS_S)
+        if self.anchor is not None and self.plan.announce and not self.is_playing("ringback"):
+            self.playing[self.anchor.ringback("caller")] = "ringback"
+
+    def do_early_media_to_caller(self) -> None:
+        """The callee's network speaks before the answer; a warned call's caller hears ringback instead."""
+        caller = self._caller_waiting()
+        if caller is None or self.plan.warn:
+            self.do_ring_caller()
+        elif self.anchor is None:
+            caller.progress(183, caller.own(self.body))
+        elif self.callee is not None:
+            self.anchor.accept_answer(self.callee, self.body)
+            body = self.anchor.sent("caller") or self._answer_body(caller)
+            caller.progress(183, body)
+            self._stop("ringback")
+            self.anchor.route(("callee", "caller"))
+
+    def do_take_answer(self) -> None:
+        """The callee has answered: ACK at once, except where the caller's answer must go into it."""
+        assert self.callee is not None
+        self.timers.cancel(self.call_id, "no_answer")
+        self._stop("ringback")
+        if self.anchor is None and self.invite is not None and not self.invite.body:
+            return
+        self.callee.acknowledge()
+        if self.anchor is not None:
+            self.anchor.accept_answer(self.callee, self.body)
+
+    def do_answer_caller(self) -> None:
+        caller = self._incoming()
+        if self.anchor is None:
+            body = caller.own(self.body)
+            if not caller.request.body:
+                self.late_answer, self.late_answer_to = caller, self.callee
+        else:
+            body = self.anchor.sent("caller") or self._answer_body(caller)
+        caller.answer(body)
+        self._answered_at = self.wire.now
+        self.timers.cancel(self.call_id, "progress")
+
+    def do_warn_callee(self) -> None:
+        self._play("callee", "warn_callee", "warning", self.settings.warning_repeat)
+
+    def do_stop_warning(self) -> None:
+        self.timers.cancel(self.call_id, "key")
+        self._stop("warning")
+
+    def do_play_notice(self) -> None:
+        for role in ("caller", "callee"):
+            self._play(role, "recording_notice", "notice")
+
+    def do_capture(self) -> None:
+        if self.anchor is None or not self.plan.record or self.recording is not None:
+            return
+        calling, called = self.decision.calling, self.decision.called
+        self.recording = RecordingId(self.wire.ids.token())
+        self.anchor.capture(
+            StartCapture(
+                session=self.anchor.session,
+                recording=self.recording,
+                tenant=TenantId(self.settings.tenant),
+                call_id=self.call_id,
+                left=self.calling_role,
+                right="callee",
+                number_ids=(calling.id, called.id),
+            )
+        )
+
+    def do_connect(self) -> None:
+        if self._answered_at is None:
+            self._answered_at = self.wire.now
+        if self.anchor is not None:
+            calling = self.calling_role
+            self.anchor.route((calling, "callee"), ("callee", calling))
+
+    # --- actions: the dissuasion agent ---
+
+    def do_invite_agent(self) -> None:
+        assert self.anchor is not None and self.place is not None
+        hop = self.settings.dissuasion_agent
+        leg = self.caller = self._outgoing("agent", hop)
+        body = self.anchor.offer(leg)
+        headers = [
+            ("Ringward-Case", self.place.case_id),
+            ("Ringward-Script", self.place.script),
+            ("Ringward-Language", self.place.language),
+        ]
+        contact, ids = self.settings.contact, self.wire.ids
+        leg.invite(own_invite(self.place, "agent", hop, contact, ids, body, headers))
+
+    def do_take_agent(self) -> None:
+        assert self.anchor is not None and isinstance(self.caller, OutgoingLeg)
+        self.caller.acknowledge()
+        self.anchor.accept_answer(self.caller, self.body)
+
+    # --- actions: offers in an established call (RFC 3264 §8, RFC 3261 §14) ---
+
+    def do_refuse_offer(self) -> None:
+        if self.offer_from is not None:
+            self.offer_from.refuse_offer(491)
+            self.offer_from = None
+
+    def do_pass_offer(self) -> None:
+        leg, body = self.offer_from, self.offer_body
+        other = self.other(leg)
+        if leg is None or other is None or not other.answered or other.negotiating:
+            self.do_refuse_offer()
+            return
+        try:
+            if self.anchor is None:
+                other.offer(other.own(body))
+            elif body:
+                direction = self.anchor.offered_direction(body)
+                other.offer(self.anchor.offer(other, like=body, direction=direction))
+            else:  # asked for an offer: ours, as it stands; the ACK brings the answer
+                leg.accept_offer(self.anchor.offer(leg))
+                self.late_answer, self.late_answer_to = leg, None
+        except SdpError:
+            leg.refuse_offer(488)
+            self.offer_from = None
+
+    def do_end_refused(self) -> None:
+        refusal = self.refusal
+        outcome = outcome_of(refusal.status, refusal.no_response)
+        self._end(End(outcome.blame, outcome.reason, status_for_caller(refusal.status)))
+
+    def do_dispose(self) -> None:
+        for leg in (self.caller, self.callee):
+            if leg is not None:
+                leg.dispose()
+        for name in ("no_answer", "key", "progress", "reap"):
+            self.timers.cancel(self.call_id, name)
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(self)
+
+    # --- the end ---
+
+    def _end(self, end: End) -> None:
+        self.outcome = Outcome(end.blame, end.reason)
+        answered = self._answered_at is not None
+        duration_s = self.wire.now - self._answered_at if self._answered_at is not None else 0.0
+        self.wire.emit(
+            CallEnded(
+                call_id=self.call_id,
+                outcome=self.outcome,
+                status=200 if answered else end.status,
+                answered=answered,
+                duration_ms=round(duration_s * 1000),
+            )
+        )
+        for name in ("no_answer", "key", "progress"):
+            self.timers.cancel(self.call_id, name)
+        self.timers.set(self.call_id, "reap", self.wire.now + REAP_S)
+        for leg in (self.caller, self.callee):
+            self._release(leg, end.status)
+        if self.anchor is not None:
+            if self.recording is not None:
+                self.anchor.stop_capture(self.recording)
+            self.anchor.close()
+        self.check_ended()
+
+    def _release(self, leg: Leg | None, status: int) -> None:
+        if leg is None or leg.ended:
+            return
+        if leg.answered:
+            leg.hang_up()
+        elif isinstance(leg, IncomingLeg):
+            leg.refuse(status or 480, redress_headers(self.decision) if status == 608 else ())
+        elif isinstance(leg, OutgoingLeg):
+            leg.cancel()
+
+    def check_ended(self) -> None:
+        if self.state is State.ENDING and all(leg is None or leg.ended for leg in (self.caller, self.callee)):
+            self.feed(Input.LEGS_ENDED)
+
+    def reap(self) -> None:
+        """A leg never came to its end: drop it."""
+        for leg in (self.caller, self.callee):
+            if leg is not None:
+                leg.dispose()
+        self.check_ended()
+
+    def end_now(self) -> None:
+        """Told to end: command or shutdown."""
+        self.feed(Input.END_REQUESTED)
+
+    def dissuasion_outcome(self) -> str:
+        """What the agent reported, or what the call's end says (closed list of engine.dissuasion)."""
+        key, _, value = self.agent_report.partition("=")
+        if key == "outcome" and value:
+            return value
+        reason = self.outcome.reason if self.outcome is not None else ""
+        if reason == "busy":
+            return "busy"
+        return "refused" if reason in ("declined", "hung_up") else "not_reached"
+
+    def repeat_progress(self) -> None:
+        caller = self._caller_waiting()
+        if caller is not None:
+            caller.progress(180)
+
+    # --- helpers of the actions ---
+
+    @property
+    def calling_role(self) -> str:
+        return "agent" if self.plan.agent else "caller"
+
+    def _outgoing(self, role: str, hop: Address) -> OutgoingLeg:
+        assert self.local is not None
+        return OutgoingLeg(
+            self.wire, role, Flow("udp", self.local.local, (hop.host, hop.port)), self.listener
+        )
+
+    def _incoming(self) -> IncomingLeg:
+        assert isinstance(self.caller, IncomingLeg)
+        return self.caller
+
+    def _caller_waiting(self) -> IncomingLeg | None:
+        """The caller, while there is one without an answer."""
+        leg = self.caller
+        return leg if isinstance(leg, IncomingLeg) and not leg.answered and not leg.ended else None
+
+    def other(self, leg: Leg | None) -> Leg | None:
+        return self.callee if leg is self.caller else self.caller
+
+    def _answer_body(self, caller: IncomingLeg) -> bytes:
+        """Our description for the caller: an answer, or an offer where the INVITE had none."""
+        assert self.anchor is not None
+        if caller.request.body:
+            return self.anchor.answer(caller, caller.request.body)
+        self.late_answer, self.late_answer_to = caller, None
+        return self.anchor.offer(caller)
+
+    def _play(self, role: str, prompt: str, name: str, repeat: int = 1) -> None:
+        assert self.anchor is not None
+        self.playing[self.anchor.play(role, prompt, self.decision.language, repeat)] = name
+
+    def is_playing(self, name: str) -> bool:
+        return name in self.playing.values()
+
+    def _stop(self, name: str) -> None:
+        for playback, playing in list(self.playing.items()):
+            if playing == name and self.anchor is not None:
+                del self.playing[playback]
+                self.anchor.stop(playback)

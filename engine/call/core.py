@@ -1,0 +1,398 @@
+"""The sans-IO core: datagrams, commands and the clock in; datagrams, media commands and events out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from engine.call.admission import refusal_of, screening_request
+from engine.call.call import Call, Plan, plan_for
+from engine.call.inputs import on_leg, on_media, on_timer
+from engine.call.invites import redress_headers
+from engine.call.leg_events import LegEvent
+from engine.call.legs import ALLOW, IncomingLeg, Leg
+from engine.call.popups import TIMER as POPUP_TIMER
+from engine.call.popups import Popups
+from engine.call.timers import CallTimers
+from engine.call.values import (
+    CallCommand,
+    CallEffect,
+    CallSettings,
+    CommandAnswered,
+    Decision,
+    Drain,
+    EndCallNow,
+    MediaReported,
+    PlaceCall,
+    PopupPublished,
+    ScreeningDecided,
+    ScreeningRequested,
+)
+from engine.call.wire import Wire
+from engine.model.commands import Acknowledgement
+from engine.model.config import TrunkSection
+from engine.model.events import CallEnded, CallScreened, CallStarted, DissuasionEnded, RecordingClosed
+from engine.model.ids import CallId, RecordingId, SessionId
+from engine.model.media import AnyMediaEvent, CaptureClosed
+from engine.model.outcome import Blame, Outcome
+from engine.model.screening import Action, Direction
+from engine.sip.effects import (
+    AckReceived,
+    AckTimeout,
+    CancelReceived,
+    Effect,
+    RequestReceived,
+    ResponseReceived,
+    ServerKey,
+    TransactionFailed,
+)
+from engine.sip.flow import Flow
+from engine.sip.ids import IdSource
+from engine.sip.layer import TransactionLayer
+from engine.sip.message import Request, response_to
+
+CoreEffect = Effect | CallEffect
+FEATURE_608 = "sip.608"
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An INVITE that waits for its verdict."""
+
+    key: ServerKey
+    request: Request
+    flow: Flow
+    trunk: str
+
+
+@dataclass(slots=True)
+class _Captured:
+    call_id: CallId
+    language: str
+
+
+class SipCore:
+    """All calls of one engine worker. Every method returns the effects to be done, in order."""
+
+    def __init__(
+        self,
+        settings: CallSettings,
+        trunks: Mapping[str, TrunkSection],
+        ids: IdSource,
+        layer: TransactionLayer | None = None,
+    ) -> None:
+        self._settings = settings
+        self._trunks = trunks
+        self._trunk_of = {address: name for name, trunk in trunks.items() for address in trunk.match}
+        contact = settings.contact
+        self._layer = layer or TransactionLayer(ids, (contact.host, contact.port))
+        self._wire = Wire(self._layer, ids, contact)
+        self._timers = CallTimers()
+        self._popups = Popups(self._wire, self._timers, settings)
+        self._calls: dict[CallId, Call] = {}
+        self._sessions: dict[SessionId, Call] = {}
+        self._captures: dict[RecordingId, _Captured] = {}
+        self._pending: dict[CallId, _Pending] = {}
+        self._pending_keys: dict[ServerKey, CallId] = {}
+        self._draining = False
+
+    # --- inputs ---
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> list[CoreEffect]:
+        self._wire.now = now
+        return self._handle(self._layer.receive(data, flow, now))
+
+    def send_failed(self, flow: Flow, branch: str, error: str, now: float) -> list[CoreEffect]:
+        self._wire.now = now
+        return self._handle(self._layer.send_failed(flow, branch, error, now))
+
+    def timer(self, now: float) -> list[CoreEffect]:
+        self._wire.now = now
+        effects = self._handle(self._layer.timer(now))
+        for call_id, name in self._timers.due(now):
+            if name == POPUP_TIMER:
+                self._popups.deadline(call_id)
+            elif (call := self._calls.get(call_id)) is not None:
+                on_timer(call, name)
+        effects += self._drain_effects()
+        return effects
+
+    def next_timer(self) -> float | None:
+        times = [at for at in (self._layer.next_timer(), self._timers.next()) if at is not None]
+        return min(times, default=None)
+
+    def command(self, command: CallCommand, now: float) -> list[CoreEffect]:
+        self._wire.now = now
+        match command:
+            case ScreeningDecided(call_id, decision):
+                pending = self._pending.pop(call_id, None)
+                if pending is not None:
+                    self._pending_keys.pop(pending.key, None)
+                    self._decided(call_id, pending, decision)
+            case MediaReported(event):
+                self._media(event)
+            case PopupPublished(popup_id, result):
+                self._popups.published(popup_id, result)
+            case PlaceCall():
+                self._place(command)
+            case EndCallNow(command_id, call_id):
+                call = self._calls.get(call_id)
+                if call is not None:
+                    call.end_now()
+                self._acknowledge(command_id, "" if call is not None else "unknown_call", call_id)
+            case Drain(end_calls):
+                self._draining = True
+                for call in list(self._calls.values()) if end_calls else []:
+                    call.end_now()
+        return self._drain_effects()
+
+    @property
+    def calls(self) -> Mapping[CallId, Call]:
+        return self._calls
+
+    def counts(self) -> dict[str, int]:
+        """What is held: all zero when nothing is up, or something leaks."""
+        return {
+            "calls": len(self._calls) + len(self._pending),
+            "dialogs": len(self._wire.dialogs),
+            "handlers": self._wire.open_transactions,
+            "popups": len(self._popups),
+            "timers": len(self._timers),
+            "captures": len(self._captures),
+            **self._layer.counts(),
+        }
+
+    # --- from the transaction layer ---
+
+    def _handle(self, given: list[Effect]) -> list[CoreEffect]:
+        out = self._wire.effects
+        for effect in given:
+            match effect:
+                case RequestReceived(key, request, flow):
+                    self._request(key, request, flow)
+                case ResponseReceived(key, response):
+                    self._wire.responded(key, response)
+                case AckReceived(request, _):
+                    leg = self._wire.dialogs.get((request.call_id, request.to.tag or ""))
+                    if leg is not None:
+                        leg.acknowledged(request)
+                case CancelReceived(key, _):
+                    self._cancelled(key)
+                case TransactionFailed(key, reason):
+                    self._wire.failed(key, reason)
+                case AckTimeout(key, "2xx"):
+                    leg = self._wire.incoming.get(key)
+                    if leg is not None:
+                        leg.ack_missing()
+                case _:
+                    out.append(effect)
+        return self._drain_effects()
+
+    def _drain_effects(self) -> list[CoreEffect]:
+        effects, self._wire.effects = self._wire.effects, []
+        return effects
+
+    def _request(self, key: ServerKey, request: Request, flow: Flow) -> None:
+        tag = request.to.tag
+        if tag is not None:
+            leg = self._wire.dialogs.get((request.call_id, tag))
+            if leg is not None and leg.dialog is not None and leg.dialog.id.remote_tag == request.from_.tag:
+                leg.received(key, request)
+            else:
+                self._wire.respond(key, response_to(request, 481))
+            return
+        trunk = self._trunk_of.get(flow.remote[0])
+        refusal = refusal_of(request, trunk)
+        if refusal is not None:
+            status, headers = refusal
+            self._wire.respond(
+                key, response_to(request, status, to_tag=self._wire.ids.tag(), headers=headers)
+            )
+            return
+        if request.method == "OPTIONS":
+            headers = [("Allow", ALLOW), ("Accept", "application/sdp")]
+            self._wire.respond(key, response_to(request, 200, to_tag=self._wire.ids.tag(), headers=headers))
+            return
+        assert trunk is not None
+        call_id = CallId(self._wire.ids.token())
+        self._pending[call_id] = _Pending(key, request, flow, trunk)
+        self._pending_keys[key] = call_id
+        asked = screening_request(request, trunk, trusted=self._trunks[trunk].trusted_identity)
+        self._wire.effects.append(ScreeningRequested(call_id, asked))
+
+    def _cancelled(self, key: ServerKey) -> None:
+        leg = self._wire.incoming.get(key)
+        if isinstance(leg, IncomingLeg):
+            leg.cancelled()
+            return
+        if leg is not None:
+            leg.refuse_offer(487)  # a re-INVITE was cancelled; the call goes on
+            return
+        call_id = self._pending_keys.pop(key, None)
+        if call_id is not None:
+            pending = self._pending.pop(call_id)
+            self._wire.respond(key, response_to(pending.request, 487, to_tag=self._wire.ids.tag()))
+
+    # --- verdicts ---
+
+    def _decided(self, call_id: CallId, pending: _Pending, decision: Decision) -> None:
+        outbound = self._trunks[pending.trunk].side == "access"
+        direction = Direction.OUTBOUND if outbound else Direction.INBOUND
+        self._wire.emit(
+            CallStarted(
+                call_id=call_id,
+                direction=direction.value,
+                trunk=pending.trunk,
+                calling=decision.calling,
+                called=decision.called,
+                display=pending.request.from_.display or "",
+                sip_call_id=pending.request.call_id,
+            )
+        )
+        self._wire.emit(
+            CallScreened(
+                call_id=call_id,
+                action=decision.action.value,
+                rule=decision.rule,
+                reason=decision.reason,
+                level=decision.level,
+                policy_version=decision.policy_version,
+                table_version=decision.table_version,
+                label=decision.label or "",
+                shadow_action=decision.shadow_action,
+                appeal_code=decision.appeal_code,
+            )
+        )
+        if self._draining and not decision.protected:
+            self._refuse(call_id, pending, decision, 503, Outcome(Blame.ENGINE, "shutdown"))
+        elif decision.action is Action.REJECT and not self._announces(pending):
+            self._refuse(call_id, pending, decision, decision.status, Outcome(Blame.POLICY, "rejected"))
+            self._popup(call_id, pending, decision, lambda: None)
+        elif decision.next_hop is None:
+            self._refuse(call_id, pending, decision, 404, Outcome(Blame.ENGINE, "not_routed"))
+        else:
+            self._connect(call_id, pending, decision, outbound=outbound)
+
+    def _announces(self, pending: _Pending) -> bool:
+        """Whether the caller hears why before 608 (RFC 8688 §3.4)."""
+        if not self._trunks[pending.trunk].announce_608 or not pending.request.body:
+            return False
+        return not any(FEATURE_608 in value for value in pending.request.get_all("Feature-Caps"))
+
+    def _refuse(
+        self, call_id: CallId, pending: _Pending, decision: Decision, status: int, outcome: Outcome
+    ) -> None:
+        """Answer before any dialog exists."""
+        headers = redress_headers(decision) if status == 608 else ()
+        response = response_to(pending.request, status, to_tag=self._wire.ids.tag(), headers=headers)
+        self._wire.respond(pending.key, response)
+        self._wire.emit(CallEnded(call_id=call_id, outcome=outcome, status=status))
+
+    def _connect(self, call_id: CallId, pending: _Pending, decision: Decision, *, outbound: bool) -> None:
+        request = pending.request
+        self._wire.respond(pending.key, response_to(request, 100))
+        plan = plan_for(decision, outbound=outbound, has_offer=bool(request.body))
+        call = self._new_call(call_id, decision, plan)
+        call.caller = IncomingLeg(self._wire, "caller", pending.flow, call.listener, pending.key, request)
+        call.start(request, pending.flow, wait_for_popup=decision.popup is not None and not plan.reject)
+        self._watch(call)
+        if decision.popup is not None:
+            self._popup(call_id, pending, decision, lambda: call.prepared("popup"))
+
+    def _popup(
+        self, call_id: CallId, pending: _Pending, decision: Decision, done: Callable[[], None]
+    ) -> None:
+        self._popups.deliver(call_id, decision, pending.request.uri.user or "", pending.flow, done)
+
+    def _place(self, place: PlaceCall) -> None:
+        if self._draining:
+            self._acknowledge(place.command_id, "draining")
+            return
+        call_id = CallId(self._wire.ids.token())
+        decision = Decision(
+            action=Action.ALLOW,
+            calling=place.calling,
+            called=place.called,
+            next_hop=place.next_hop,
+            language=place.language,
+            record=place.record,
+        )
+        call = self._new_call(call_id, decision, Plan(agent=True, record=place.record))
+        call.place = place
+        self._wire.emit(
+            CallStarted(
+                call_id=call_id,
+                direction="dissuasion",
+                trunk="",
+                calling=place.calling,
+                called=place.called,
+                case_id=place.case_id,
+            )
+        )
+        contact = self._settings.contact
+        local = Flow("udp", (contact.host, contact.port), (place.next_hop.host, place.next_hop.port))
+        call.start(None, local, wait_for_popup=False)
+        self._watch(call)
+        self._acknowledge(place.command_id, "", call_id)
+
+    def _acknowledge(self, command_id: str, error: str, call_id: CallId | None = None) -> None:
+        answer = Acknowledgement(id=command_id, ok=not error, error=error, call_id=call_id)  # type: ignore[arg-type]
+        self._wire.effects.append(CommandAnswered(answer))
+
+    # --- the calls ---
+
+    def _new_call(self, call_id: CallId, decision: Decision, plan: Plan) -> Call:
+        def listener(leg: Leg, event: LegEvent) -> None:
+            on_leg(call, leg, event)
+
+        call = Call(call_id, decision, plan, self._wire, self._timers, self._settings, listener, self._ended)
+        self._calls[call_id] = call
+        return call
+
+    def _watch(self, call: Call) -> None:
+        if call.anchor is not None:
+            self._sessions[call.anchor.session] = call
+
+    def _ended(self, call: Call) -> None:
+        self._calls.pop(call.call_id, None)
+        if call.anchor is not None:
+            self._sessions.pop(call.anchor.session, None)
+        if call.recording is not None:
+            self._captures[call.recording] = _Captured(call.call_id, call.decision.language)
+        if call.place is not None:
+            self._wire.emit(
+                DissuasionEnded(
+                    call_id=call.call_id,
+                    case_id=call.place.case_id,
+                    outcome=call.dissuasion_outcome(),
+                    script=call.place.script,
+                    called=call.decision.called,
+                )
+            )
+
+    def _media(self, event: AnyMediaEvent) -> None:
+        call = self._sessions.get(event.session)
+        if isinstance(event, CaptureClosed):
+            self._capture_closed(event, call)
+        elif call is not None:
+            on_media(call, event)
+
+    def _capture_closed(self, event: CaptureClosed, call: Call | None) -> None:
+        captured = self._captures.pop(event.recording, None)
+        if call is not None:
+            captured = _Captured(call.call_id, call.decision.language)
+            call.recording = None
+        if captured is None:
+            return
+        self._wire.emit(
+            RecordingClosed(
+                call_id=captured.call_id,
+                recording_id=event.recording,
+                path=event.path,
+                duration_ms=event.duration_ms,
+                size_bytes=event.size_bytes,
+                digest=event.digest,
+                interrupted=event.interrupted,
+                languages=(captured.language, captured.language),
+            )
+        )

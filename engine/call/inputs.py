@@ -1,0 +1,202 @@
+"""From what happens to what the table knows: events of legs, media and timers become inputs of a call."""
+
+from __future__ import annotations
+
+from engine.call.call import PROGRESS_S, Call
+from engine.call.leg_events import (
+    LegAckMissing,
+    LegAcknowledged,
+    LegAnswered,
+    LegCancelled,
+    LegEnded,
+    LegEvent,
+    LegHungUp,
+    LegInfo,
+    LegOfferAnswered,
+    LegOffered,
+    LegOfferRefused,
+    LegRefused,
+    LegRinging,
+)
+from engine.call.legs import Leg
+from engine.call.table import Input, State
+from engine.model.events import Alarm, CallStage, RecordingStarted
+from engine.model.media import (
+    AnyMediaEvent,
+    CaptureStarted,
+    DtmfReceived,
+    MediaFailed,
+    PlaybackFinished,
+    RtpTimeout,
+    SessionOpened,
+    WorkerLost,
+)
+from engine.sdp import SdpError
+
+ACCEPT_KEY = "1"
+REFUSE_KEY = "2"
+
+
+def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
+    """A leg of `call` tells something."""
+    calling = leg is call.caller
+    match event:
+        case LegRinging(body):
+            if not calling:
+                call.body = body
+                call.feed(Input.CALLEE_EARLY_MEDIA if body else Input.CALLEE_RINGING)
+        case LegAnswered(body):
+            call.body = body
+            call.feed(Input.CALLER_ANSWERED if calling else _answered(call))
+        case LegRefused():
+            call.refusal = event
+            call.feed(Input.CALLER_REFUSED if calling else Input.CALLEE_REFUSED)
+            call.check_ended()
+        case LegCancelled():
+            call.feed(Input.CALLER_CANCELLED)
+            call.check_ended()
+        case LegHungUp(report):
+            call.agent_report = report or call.agent_report
+            call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
+            call.check_ended()
+        case LegEnded(report):
+            call.agent_report = report or call.agent_report
+            call.check_ended()
+        case LegAcknowledged(body):
+            _acknowledged(call, leg, body)
+        case LegAckMissing():
+            call.feed(Input.ACK_MISSING)
+        case LegOffered(body):
+            call.offer_from, call.offer_body = leg, body
+            call.feed(Input.OFFERED)
+        case LegOfferAnswered(body):
+            _offer_answered(call, leg, body)
+        case LegOfferRefused(status):
+            if call.offer_from is not None:
+                call.offer_from.refuse_offer(status)
+                call.offer_from = None
+        case LegInfo(report):
+            if call.plan.agent and calling and report == "notice-given" and call.state is State.CONNECTED:
+                call.do_capture()
+
+
+def _answered(call: Call) -> Input:
+    if call.plan.agent:
+        return Input.ANSWERED_AGENT
+    if call.plan.warn:
+        return Input.ANSWERED_WARN
+    return Input.ANSWERED_NOTICE if call.plan.record else Input.ANSWERED_CONNECT
+
+
+def _acknowledged(call: Call, leg: Leg, body: bytes) -> None:
+    """The ACK may bring the answer to an offer that went out in our 2xx (RFC 3261 §13.2.1)."""
+    if leg is not call.late_answer:
+        return
+    target, call.late_answer = call.late_answer_to, None
+    try:
+        if target is not None:
+            target.acknowledge(target.own(body))
+        elif call.anchor is not None:
+            call.anchor.accept_answer(leg, body)
+    except SdpError as error:
+        if target is not None:
+            target.acknowledge()
+        call.wire.emit(CallStage(call_id=call.call_id, stage="unacceptable", detail=error.reason))
+        call.feed(Input.UNACCEPTABLE)
+
+
+def _offer_answered(call: Call, leg: Leg, body: bytes) -> None:
+    """The other side took a re-INVITE that we passed on: answer the side it came from."""
+    asking, call.offer_from = call.offer_from, None
+    late = call.anchor is None and not call.offer_body
+    if not late:
+        leg.acknowledge()
+    if asking is None or asking.ended:
+        if late:
+            leg.acknowledge()
+        return
+    try:
+        if call.anchor is not None:
+            direction = call.anchor.accept_answer(leg, body)
+            asking.accept_offer(call.anchor.answer(asking, call.offer_body, direction=direction))
+            return
+        if late:
+            call.late_answer, call.late_answer_to = asking, leg
+        asking.accept_offer(asking.own(body))
+    except SdpError:
+        asking.refuse_offer(488)
+
+
+def on_media(call: Call, event: AnyMediaEvent) -> None:
+    """The media worker tells something of the call's session."""
+    match event:
+        case SessionOpened(ports=ports):
+            if call.anchor is not None:
+                call.anchor.opened(ports)
+                call.prepared("media")
+        case PlaybackFinished(playback=playback):
+            _played(call, call.playing.pop(playback, ""))
+        case DtmfReceived(endpoint="callee", digit=digit) if call.state is State.WARNING:
+            if digit == ACCEPT_KEY:
+                call.wire.emit(CallStage(call_id=call.call_id, stage="accepted", detail=f"key {digit}"))
+                call.feed(Input.KEY_ACCEPT_NOTICE if call.plan.record else Input.KEY_ACCEPT_CONNECT)
+            elif digit == REFUSE_KEY:
+                call.feed(Input.KEY_REFUSE)
+        case RtpTimeout():
+            call.feed(Input.RTP_TIMEOUT)
+        case CaptureStarted(recording=recording, path=path):
+            decision = call.decision
+            call.wire.emit(
+                RecordingStarted(
+                    call_id=call.call_id,
+                    recording_id=recording,
+                    path=path,
+                    left=decision.calling,
+                    right=decision.called,
+                )
+            )
+        case MediaFailed():
+            _media_failed(call, event)
+        case WorkerLost():
+            call.feed(Input.MEDIA_FAILED)
+        case _:
+            pass
+
+
+def _played(call: Call, name: str) -> None:
+    if name == "announcement":
+        call.feed(Input.ANNOUNCED_REJECT if call.plan.reject else Input.ANNOUNCED_ROUTE)
+    elif name == "warning" and call.state is State.WARNING:
+        call.timers.set(call.call_id, "key", call.wire.now + call.settings.key_timeout_s)
+    elif name == "notice" and not call.is_playing("notice"):
+        call.feed(Input.NOTICE_PLAYED)
+
+
+def _media_failed(call: Call, event: MediaFailed) -> None:
+    if call.state in (State.ENDING, State.ENDED):
+        return
+    detail = f"{event.command}: {event.reason} {event.detail}".rstrip()
+    call.wire.emit(Alarm(slug="media_failed", detail=detail, call_id=call.call_id))
+    if event.recording is not None:
+        call.recording = None
+    elif event.playback is not None:
+        name = call.playing.pop(event.playback, "")
+        if name == "announcement":
+            _played(call, name)
+        elif name in ("warning", "notice"):
+            call.feed(Input.PROMPT_FAILED)
+    else:
+        call.feed(Input.MEDIA_FAILED)
+
+
+def on_timer(call: Call, name: str) -> None:
+    """One of the call's own timers has come due."""
+    if name == "no_answer":
+        call.feed(Input.NO_ANSWER)
+    elif name == "key":
+        call.feed(Input.KEY_TIMEOUT)
+    elif name == "reap":
+        call.reap()
+    elif name == "progress":
+        call.repeat_progress()
+        call.timers.set(call.call_id, "progress", call.wire.now + PROGRESS_S)

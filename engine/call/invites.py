@@ -1,0 +1,91 @@
+"""The INVITE that leaves, and the headers of a block: what a B2BUA must set, and nothing more.
+
+Supported, Require, Allow, Session-Expires and Feature-Caps of the other leg are never copied.
+"""
+
+from __future__ import annotations
+
+from engine.call.legs import ALLOW, SDP_TYPE, Headers
+from engine.call.values import Decision, PlaceCall
+from engine.model.config import Address
+from engine.sip.ids import IdSource
+from engine.sip.message import Request
+from engine.sip.messages import out_of_dialog
+from engine.sip.uri import NameAddr, Uri
+
+ANONYMOUS_HOST = "anonymous.invalid"  # RFC 3323 §4.1.1.3
+
+
+def onward_invite(
+    invite: Request, decision: Decision, hop: Address, contact: Address, ids: IdSource, body: bytes
+) -> Request:
+    """The caller's INVITE towards the callee, under our own identifiers and with the verdict's label."""
+    incoming = invite.from_
+    display = decision.label if decision.label is not None else incoming.display
+    from_ = NameAddr(display, _our(incoming.uri, contact)).with_tag(ids.tag())
+    target = _target(invite.uri, hop)
+    headers: list[tuple[str, str]] = [("Allow", ALLOW)]
+    if decision.pass_identity:
+        for value in invite.get_all("P-Asserted-Identity")[:2]:  # RFC 3325 §9.1: at most two
+            asserted = NameAddr.parse(value)
+            if decision.label is not None:
+                asserted = asserted.replace(display=decision.label)
+            headers.append(("P-Asserted-Identity", str(asserted)))
+    privacy = invite.get("Privacy")
+    if privacy:
+        headers.append(("Privacy", privacy))
+    if decision.label is not None and decision.redress:
+        headers.append(("Call-Info", f"<{decision.redress}>;purpose=info"))
+    if body:
+        headers.append(("Content-Type", SDP_TYPE))
+    return out_of_dialog(
+        "INVITE",
+        target=target,
+        from_=from_,
+        to=NameAddr(None, target.replace(port=None)),
+        call_id=ids.call_id(),
+        contact=f"<sip:{contact}>",
+        max_forwards=invite.max_forwards - 1,
+        headers=headers,
+        body=body,
+    )
+
+
+def own_invite(
+    place: PlaceCall,
+    user: str,
+    hop: Address,
+    contact: Address,
+    ids: IdSource,
+    body: bytes,
+    headers: Headers = (),
+) -> Request:
+    """An INVITE of a call that the engine places itself."""
+    target = Uri("sip", user, hop.host, hop.port)
+    return out_of_dialog(
+        "INVITE",
+        target=target,
+        from_=NameAddr(None, Uri("sip", place.calling_user, contact.host)).with_tag(ids.tag()),
+        to=NameAddr(None, target.replace(port=None)),
+        call_id=ids.call_id(),
+        contact=f"<sip:{contact}>",
+        headers=[("Allow", ALLOW), ("Content-Type", SDP_TYPE), *headers],
+        body=body,
+    )
+
+
+def redress_headers(decision: Decision) -> Headers:
+    """Where a wrongly blocked caller turns to (RFC 8688 §3.1); nothing of why."""
+    return [("Call-Info", f"<{decision.redress}>;purpose=info")] if decision.redress else []
+
+
+def _our(uri: Uri, contact: Address) -> Uri:
+    user = uri.user or "anonymous"
+    host = ANONYMOUS_HOST if user == "anonymous" else contact.host
+    return Uri("sip", user, host)
+
+
+def _target(uri: Uri, hop: Address) -> Uri:
+    if uri.scheme in ("sip", "sips", "tel"):
+        return Uri("sip", uri.user, hop.host, hop.port)
+    return uri  # urn:service:sos goes on as it is

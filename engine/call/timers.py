@@ -1,0 +1,48 @@
+"""The calls' own timers, beside those of the transactions: few for each call, often cancelled."""
+
+from __future__ import annotations
+
+import heapq
+
+from engine.model.ids import CallId
+
+
+class CallTimers:
+    """Named timers for each call; setting one again moves it."""
+
+    __slots__ = ("_heap", "_serial", "_set")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, CallId, str]] = []
+        self._set: dict[tuple[CallId, str], int] = {}
+        self._serial = 0
+
+    def set(self, call_id: CallId, name: str, at: float) -> None:
+        self._serial += 1
+        self._set[call_id, name] = self._serial
+        heapq.heappush(self._heap, (at, self._serial, call_id, name))
+
+    def cancel(self, call_id: CallId, name: str) -> None:
+        self._set.pop((call_id, name), None)
+
+    def due(self, now: float) -> list[tuple[CallId, str]]:
+        """Take out what has come due, in order."""
+        fired = []
+        while self._heap and self._heap[0][0] <= now:
+            _, serial, call_id, name = heapq.heappop(self._heap)
+            if self._set.get((call_id, name)) == serial:
+                del self._set[call_id, name]
+                fired.append((call_id, name))
+        return fired
+
+    def next(self) -> float | None:
+        """When `due` has something next; cancelled timers are dropped on the way."""
+        while self._heap:
+            at, serial, call_id, name = self._heap[0]
+            if self._set.get((call_id, name)) == serial:
+                return at
+            heapq.heappop(self._heap)
+        return None
+
+    def __len__(self) -> int:
+        return len(self._set)

@@ -1,0 +1,178 @@
+"""What goes into the call core and what comes out of it, beside datagrams.
+
+Effects are told to the runtime, which does them; commands are what the runtime tells the core.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.model.commands import Acknowledgement
+from engine.model.config import Address
+from engine.model.events import AnyEvent, Party
+from engine.model.ids import CallId, CaseId, CommandId
+from engine.model.media import AnyMediaCommand, AnyMediaEvent
+from engine.model.screening import Action
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningRequest:
+    """A new call as it came from the wire: untrusted text, not yet normalised."""
+
+    trunk: str
+    calling: str
+    """User part of From."""
+    called: str
+    """User part of the Request-URI."""
+    request_uri: str
+    display: str
+    asserted: str | None
+    """User part of P-Asserted-Identity, from trusted trunks only (RFC 3325)."""
+    diversion: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Popup:
+    """A text for the callee, before the phone rings."""
+
+    kind: str
+    language: str
+    text: Mapping[str, str]
+    """Language → text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with everything its execution needs, so that the core looks nothing up."""
+
+    action: Action
+    calling: Party
+    called: Party
+    rule: str = ""
+    reason: str = ""
+    level: str = ""
+    policy_version: str = ""
+    table_version: int = 0
+    shadow_action: str = ""
+    appeal_code: str = ""
+    status: int = 608
+    """Of a reject: 608 is the engine's decision, 607 the callee's own refusal."""
+    protected: bool = False
+    """To or from an emergency or police number: never refused, announced to, recorded."""
+    next_hop: Address | None = None
+    pass_identity: bool = False
+    """P-Asserted-Identity goes on: both trunks are trusted (RFC 3325)."""
+    language: str = "en"
+    """Of the person who hears the warning."""
+    label: str | None = None
+    """Display name the callee sees instead of the caller's own."""
+    popup: Popup | None = None
+    record: bool = False
+    redress: str = ""
+    """URI for the Call-Info of a 608."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallSettings:
+    """The part of the configuration that moves calls."""
+
+    tenant: str
+    contact: Address
+    media_host: str
+    no_answer_s: float
+    key_timeout_s: float
+    warning_repeat: int
+    popup_deadline_s: float
+    popup_sender: str
+    popup_by_sip: bool
+    dissuasion_agent: Address
+
+
+# --- effects -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningRequested:
+    call_id: CallId
+    request: ScreeningRequest
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRequested:
+    command: AnyMediaCommand
+
+
+@dataclass(frozen=True, slots=True)
+class PopupRequested:
+    """Publish the popup to the pages; answered by `PopupPublished`."""
+
+    call_id: CallId
+    popup_id: str
+    popup: Popup
+    called: Party
+    calling: Party
+
+
+@dataclass(frozen=True, slots=True)
+class EventRaised:
+    event: AnyEvent
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAnswered:
+    acknowledgement: Acknowledgement
+
+
+# --- commands ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ScreeningDecided:
+    call_id: CallId
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class MediaReported:
+    event: AnyMediaEvent
+
+
+@dataclass(frozen=True, slots=True)
+class PopupPublished:
+    popup_id: str
+    result: str
+    """"acknowledged" or "off"."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceCall:
+    """A dissuasion call: the victim first, the agent on answer."""
+
+    command_id: CommandId
+    case_id: CaseId
+    calling: Party
+    called: Party
+    calling_user: str
+    called_user: str
+    next_hop: Address
+    language: str
+    script: str
+    record: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EndCallNow:
+    command_id: CommandId
+    call_id: CallId
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Take no new calls; with `end_calls` also say BYE to those that are up."""
+
+    end_calls: bool = False
+
+
+CallCommand = ScreeningDecided | MediaReported | PopupPublished | PlaceCall | EndCallNow | Drain
+CallEffect = ScreeningRequested | MediaRequested | PopupRequested | EventRaised | CommandAnswered

@@ -1,0 +1,114 @@
+"""What legs share: the transaction layer, ids, and where their effects go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from engine.call.values import EventRaised, MediaRequested
+from engine.model.config import Address
+from engine.model.events import AnyEvent
+from engine.model.media import AnyMediaCommand
+from engine.sip.dialog import Dialog
+from engine.sip.effects import ClientKey, Effect, ServerKey
+from engine.sip.flow import Flow
+from engine.sip.ids import IdSource
+from engine.sip.layer import TransactionLayer
+from engine.sip.message import Request, Response
+
+if TYPE_CHECKING:
+    from engine.call.legs import Leg
+    from engine.call.values import CallEffect
+
+ResponseHandler = Callable[[Response | None, str], None]
+"""Told each response of a client transaction, or (None, "timeout" | "transport")."""
+
+
+class Wire:
+    """The core's side that legs talk to. One instance per core; `now` is set before each input."""
+
+    __slots__ = (
+        "_handlers",
+        "_layer",
+        "_sessions",
+        "contact",
+        "dialogs",
+        "effects",
+        "ids",
+        "incoming",
+        "now",
+    )
+
+    def __init__(self, layer: TransactionLayer, ids: IdSource, contact: Address) -> None:
+        self._layer = layer
+        self._handlers: dict[ClientKey, ResponseHandler] = {}
+        self.ids = ids
+        self.contact = contact
+        self.now = 0.0
+        self._sessions = int.from_bytes(ids.token().encode()[:5], "big") << 16
+        self.effects: list[Effect | CallEffect] = []
+        self.dialogs: dict[tuple[str, str], Leg] = {}
+        """(Call-ID, our tag) → the leg that has it."""
+        self.incoming: dict[ServerKey, Leg] = {}
+        """INVITE server transactions without a final response, or whose 2xx waits for its ACK."""
+
+    # --- towards the network ---
+
+    def request(self, request: Request, flow: Flow, handler: ResponseHandler) -> ClientKey:
+        key, effects = self._layer.request(request, flow, self.now)
+        self._handlers[key] = handler
+        self.effects.extend(effects)
+        return key
+
+    def cancel(self, key: ClientKey) -> None:
+        self.effects.extend(self._layer.cancel(key, self.now))
+
+    def respond(self, key: ServerKey, response: Response) -> None:
+        self.effects.extend(self._layer.respond(key, response, self.now))
+
+    def send(self, request: Request, flow: Flow) -> None:
+        self.effects.extend(self._layer.send(request, flow, self.now))
+
+    def flow_for(self, dialog: Dialog, flow: Flow) -> Flow:
+        """Where the dialog's next request goes: the address in its route or target, else its source."""
+        hop = dialog.next_hop()
+        if hop.host and (":" in hop.host or hop.host.replace(".", "").isdigit()):
+            return Flow(flow.transport, flow.local, (hop.host, hop.port or 5060))
+        return flow
+
+    def session_id(self) -> int:
+        """For an `o=` line: a positive number that no other leg has."""
+        self._sessions += 1
+        return self._sessions
+
+    # --- from the network ---
+
+    def responded(self, key: ClientKey, response: Response) -> None:
+        handler = self._handlers.get(key)
+        if handler is None:
+            return
+        if response.status >= 300 or (response.status >= 200 and response.cseq.method != "INVITE"):
+            del self._handlers[key]
+        handler(response, "")
+
+    def failed(self, key: ClientKey, reason: str) -> None:
+        handler = self._handlers.pop(key, None)
+        if handler is not None:
+            handler(None, reason)
+
+    def forget(self, key: ClientKey | None) -> None:
+        """Stop listening; late responses are absorbed by the transaction layer."""
+        if key is not None:
+            self._handlers.pop(key, None)
+
+    # --- towards the runtime ---
+
+    def media(self, command: AnyMediaCommand) -> None:
+        self.effects.append(MediaRequested(command))
+
+    def emit(self, event: AnyEvent) -> None:
+        self.effects.append(EventRaised(event))
+
+    @property
+    def open_transactions(self) -> int:
+        return len(self._handlers)
