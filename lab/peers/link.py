@@ -43,7 +43,6 @@ class _End(asyncio.DatagramProtocol):
         for _ in range(self._fate(self._seen[data])):
             self.onward.sendto(data.replace(self._old, self._new), self._to)
 
-
     def connection_lost(self, _error: Exception | None) -> None:
         self.closed.set()
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _KEPT_LINES = 2000
@@ -103,15 +104,20 @@ class Peer:
     async def stop(self, first: signal.Signals = signal.SIGTERM, grace_s: float = 5.0) -> int:
         """End it: `first`, then SIGKILL after the grace time. Returns the exit code; harmless twice."""
         if self.alive:
-            self._process.send_signal(first)
+            self._signal(first)
             try:
                 async with asyncio.timeout(grace_s):
                     await self._process.wait()
             except TimeoutError:
-                self._process.kill()
+                self._signal(signal.SIGKILL)
         code = await self._process.wait()
         await self._reader
         return code
+
+    def _signal(self, number: signal.Signals) -> None:
+        # Not by the process object: that may collect the exit status itself, and the event loop then finds none.
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def error(self, what: str) -> PeerError:
         """An error about this program that carries the end of its log."""

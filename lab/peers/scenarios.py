@@ -63,7 +63,7 @@ def _sdp(version: int = 1, direction: str = "sendrecv") -> Body:
         "s=-",
         "c=IN IP4 [local_ip]",
         "t=0 0",
-        "m=audio [auto_media_port] RTP/AVP 8 0 101",
+        "m=audio [audio] RTP/AVP [codecs] 101",
         "a=rtpmap:8 PCMA/8000",
         "a=rtpmap:0 PCMU/8000",
         "a=rtpmap:101 telephone-event/8000",

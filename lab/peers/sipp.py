@@ -12,6 +12,8 @@ from pathlib import Path
 from lab.peers.process import Peer, udp_bound, until
 from lab.peers.scenarios import Scenario
 
+ECHO_PORT = 7000
+
 _SEPARATOR = "-----------------------------------------------"
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:.]+")
 
@@ -67,11 +69,17 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A SIPp process's own place: its address and port, and a folder for everything it writes."""
+    """A SIPp process's own place, and a folder for everything it writes.
+
+    Its session descriptions name `audio_port` and `codecs`, static payload types in order of preference; at
+    `ECHO_PORT` SIPp itself sends back what it hears.
+    """
 
     address: str
     port: int
     folder: Path
+    audio_port: int = ECHO_PORT
+    codecs: str = "8 0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +149,30 @@ async def callee(scenario: Scenario, line: Line, load: Load | None = None) -> As
 
 async def _start(scenario: Scenario, line: Line, load: Load, arguments: Sequence[str]) -> Peer:
     await asyncio.to_thread(_write, scenario, line.folder)
-    own = ["-i", line.address, "-p", str(line.port), "-mi", line.address, "-ci", line.address, "-bind_local"]
+    own = ["-i", line.address, "-p", str(line.port), "-ci", line.address, "-bind_local"]
+    media = ["-mi", line.address, "-mp", str(ECHO_PORT), "-rtp_echo", *_offer(line)]
     names = {"-message_file": "messages.log", "-error_file": "errors.log", "-stf": "counts.csv"}
     traces = [text for option, name in names.items() for text in (option, name)]
     command = [
-        *("sipp", *arguments, *own, "-sf", f"{scenario.name}.xml", "-d", str(load.pause_ms), "-nostdin"),
+        *(
+            "sipp",
+            *arguments,
+            *own,
+            *media,
+            "-sf",
+            f"{scenario.name}.xml",
+            "-d",
+            str(load.pause_ms),
+            "-nostdin",
+        ),
         *("-trace_msg", "-trace_err", "-trace_stat", *traces),
         *("-timeout", f"{load.deadline_s:g}s", "-timeout_error"),
     ]
     return await Peer.start("sipp", command, line.folder / "screen.log", cwd=line.folder)
+
+
+def _offer(line: Line) -> tuple[str, ...]:
+    return ("-key", "audio", str(line.audio_port), "-key", "codecs", line.codecs)
 
 
 def _write(scenario: Scenario, folder: Path) -> None:

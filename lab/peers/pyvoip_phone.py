@@ -1,0 +1,93 @@
+"""A pyVoIP telephone as a peer: its own environment, its own process, steered by nothing but its arguments.
+
+pyVoIP is GPL-3 and is not imported here; `pyvoip_driver.py` runs in an environment made from `pyvoip.lock`.
+"""
+
+import asyncio
+import fcntl
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lab.peers import tone
+from lab.peers.process import Peer, PeerError
+
+_HERE = Path(__file__).parent
+_LOCK = _HERE / "pyvoip.lock"
+_INSTALL_S = 180.0
+
+
+def environment(folder: Path) -> Path:
+    """The Python of the telephone's environment in `folder`, made there if it does not fit the lock file.
+
+    Raises PeerError with pip's last words where it cannot be made.
+    """
+    python, stamp = folder / "bin" / "python", folder / ".made-from"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = _LOCK.read_text(encoding="ascii")
+        if not stamp.exists() or stamp.read_text(encoding="ascii") != wanted:
+            _run(sys.executable, "-m", "venv", str(folder))
+            _run(str(python), "-m", "pip", "install", "-q", "--require-hashes", "--no-deps", "-r", str(_LOCK))
+            stamp.write_text(wanted, encoding="ascii")
+    return python
+
+
+def _run(*command: str) -> None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_INSTALL_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise PeerError(f"{command[2]} took longer than {_INSTALL_S:.0f} s") from None
+    if done.returncode:
+        raise PeerError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Telephone:
+    """Where the telephone stands and what it does with its one call."""
+
+    address: str
+    neighbour: str
+    number: str
+    tone_hz: float = 900.0
+    talk_s: float = 3.0
+
+
+class PyVoipPhone:
+    """A telephone that is up and waits for its call."""
+
+    def __init__(self, peer: Peer, heard: Path) -> None:
+        self._peer = peer
+        self._heard = heard
+
+    @classmethod
+    async def start(cls, python: Path, telephone: Telephone, folder: Path) -> "PyVoipPhone":
+        """Start it and await its word that it is ready."""
+        heard = folder / "heard.u8"
+        place = (telephone.address, telephone.neighbour, telephone.number)
+        manner = (f"{telephone.tone_hz:g}", f"{telephone.talk_s:g}", str(heard))
+        command = [str(python), str(_HERE / "pyvoip_driver.py"), *place, *manner]
+        phone = cls(await Peer.start("pyVoIP", command, folder / "pyvoip.log"), heard)
+        await phone.event("ready", 15)
+        return phone
+
+    async def event(self, name: str, deadline_s: float = 15.0) -> dict[str, object]:
+        """The first event of this name: `incoming` (caller, name), `answered` or `ended` (by_us)."""
+        fields: dict[str, object] = json.loads(await self._peer.said(f'{{"event": "{name}"', deadline_s))
+        return fields
+
+    async def heard(self) -> tone.Samples:
+        """What it heard in its call, as 16-bit samples."""
+        raw = np.frombuffer(await asyncio.to_thread(self._heard.read_bytes), np.uint8)
+        return ((raw.astype(np.int16) - 128) * 256).astype(np.int16)
+
+    async def stop(self) -> None:
+        """End the process."""
+        await self._peer.stop()
