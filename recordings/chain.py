@@ -74,6 +74,16 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return text.encode()
 
 
+def heads_path(folder: Path) -> Path:
+    """The heads file of a recordings folder unless told otherwise: beside it, not in it."""
+    return folder.with_name(f"{folder.name}-heads.jsonl")
+
+
+def key_path(folder: Path) -> Path:
+    """The signing key of a recordings folder unless told otherwise: beside it, not in it."""
+    return folder.with_name(f"{folder.name}-signing.pem")
+
+
 def chain_path(folder: Path, writer: str) -> Path:
     """The chain file of one writer."""
     return folder / f"chain-{check_name('a chain writer', writer)}.jsonl"
@@ -128,16 +138,18 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
 class ChainWriter:
     """Appends to one writer's chain and signs its heads. One process owns a writer's name at a time.
 
-    `heads` is a file outside the recordings folder, shared by all writers; `key` the signing key's file.
-    RecordingError if another process holds the chain.
+    `heads` is a file outside the recordings folder, shared by all writers, `key` the signing key's file;
+    both default to places beside the folder. RecordingError if another process holds the chain.
     """
 
-    def __init__(self, folder: Path, writer: str, *, heads: Path, key: Path) -> None:
+    def __init__(
+        self, folder: Path, writer: str, *, heads: Path | None = None, key: Path | None = None
+    ) -> None:
         self.writer = writer
-        self._heads = heads
-        self._key = signing_key(key)
+        self._heads = heads or heads_path(folder)
+        self._key = signing_key(key or key_path(folder))
         folder.mkdir(parents=True, exist_ok=True)
-        heads.parent.mkdir(parents=True, exist_ok=True)
+        self._heads.parent.mkdir(parents=True, exist_ok=True)
         path = chain_path(folder, writer)
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
         try:

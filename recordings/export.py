@@ -2,7 +2,7 @@
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,9 @@ from recordings.capture import Capture
 from recordings.g711 import RATE_HZ
 
 WAV_HEADER_BYTES: Final = 44
+Progress = Callable[[int, int], None]
+"""Told (samples done, samples in all)."""
+
 _FRAME_BYTES: Final = 4  # two channels of 16 bits
 _BLOCK_SAMPLES: Final = 4 * RATE_HZ
 
@@ -65,14 +68,16 @@ def wav_bytes(capture: Capture) -> bytes:
     return b"".join(wav_range(capture))
 
 
-def write_wav(capture: Capture, path: Path) -> None:
+def write_wav(capture: Capture, path: Path, progress: Progress | None = None) -> None:
     """Write the call as a WAV file. KeyRequired, OSError."""
     with path.open("wb") as out:
         for data in wav_range(capture):
             out.write(data)
+            if progress:
+                progress((out.tell() - WAV_HEADER_BYTES) // _FRAME_BYTES, capture.length)
 
 
-def _write_flac(capture: Capture, out: Path | io.BytesIO) -> None:
+def _write_flac(capture: Capture, out: Path | io.BytesIO, progress: Progress | None = None) -> None:
     with soundfile.SoundFile(
         out, "w", samplerate=RATE_HZ, channels=2, format="FLAC", subtype="PCM_16"
     ) as flac:
@@ -82,11 +87,13 @@ def _write_flac(capture: Capture, out: Path | io.BytesIO) -> None:
         flac.comment = f"source-sha256={capture.sha256} call={capture.meta.call_id}"
         for block in capture.blocks(_BLOCK_SAMPLES):
             flac.write(block)
+            if progress:
+                progress(flac.tell(), capture.length)
 
 
-def write_flac(capture: Capture, path: Path) -> None:
+def write_flac(capture: Capture, path: Path, progress: Progress | None = None) -> None:
     """Write the call as FLAC; its comment names the SHA-256 of the capture. KeyRequired, OSError."""
-    _write_flac(capture, path)
+    _write_flac(capture, path, progress)
 
 
 def flac_bytes(capture: Capture) -> bytes:

@@ -159,7 +159,10 @@ def _check_heads(
         try:
             head = msgspec.json.decode(line, type=Head)
             check_name("a chain writer", head.writer)
-            key.verify(bytes.fromhex(head.signature), head.signed_bytes())
+            signature = bytes.fromhex(head.signature)
+            if msgspec.json.encode(head) != line or signature.hex() != head.signature:
+                raise ValueError("the same values in other bytes than were written")
+            key.verify(signature, head.signed_bytes())
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError, InvalidSignature):
             report.add(Kind.BAD_SIGNATURE, path.name, f"line {number} was not signed with this key")
             continue

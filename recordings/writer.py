@@ -111,6 +111,7 @@ class CaptureWriter:
         self.lost_samples = 0
         self._tag = recording_tag(recording_id)
         self._lanes = (_Lane(codecs[0]), _Lane(codecs[1]))
+        self._failure: OSError | None = None
         self._number = 0
         self._size = 0
         self._sha256 = hashlib.sha256()
@@ -143,6 +144,7 @@ class CaptureWriter:
             edge = min(stop, (at // CHUNK_SAMPLES + 1) * CHUNK_SAMPLES)
             self._place(channel, at, payload[at - first_sample : edge - first_sample])
             at = edge
+        self._raise_failure()
 
     def _place(self, channel: int, first: int, payload: bytes) -> None:
         lane = self._lanes[channel]
@@ -163,15 +165,22 @@ class CaptureWriter:
         """From the next write on, `channel` carries another codec (after a re-INVITE)."""
         self._store(channel, self._lanes[channel].take())
         self._lanes[channel].codec = codec
+        self._raise_failure()
 
     def flush(self) -> None:
         """Store what is in memory now, for instance before a long hold."""
         for channel in (0, 1):
             self._store(channel, self._lanes[channel].take())
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        """What went wrong on the disk is told only when all that could be done has been done."""
+        failure, self._failure = self._failure, None
+        if failure:
+            raise failure
 
     def _store(self, channel: int, runs: list[tuple[int, bytearray]], flags: Flags = Flags.NONE) -> None:
         lane = self._lanes[channel]
-        failure: OSError | None = None
         for first, run in runs:
             header = ChunkHeader(
                 self._tag, self._number, channel, lane.codec, self._flags | flags, first, len(run), len(run)
@@ -179,12 +188,10 @@ class CaptureWriter:
             try:
                 self._append_chunk(header, bytes(run), self._seal)
             except OSError as error:
-                failure = error
+                self._failure = error
                 self.lost_samples += len(run)
             else:
                 lane.end = max(lane.end, first + len(run))
-        if failure:
-            raise failure
 
     def _append_chunk(self, header: ChunkHeader, payload: bytes, seal: Seal) -> None:
         packed = header.pack()
