@@ -65,6 +65,17 @@ def digits_key(digits: str, e164: bool) -> int:
     return KEY_LOCAL | int("1" + digits) if len(digits) <= LOCAL_DIGITS_MAX else 0
 
 
+def text_key(text: str) -> int:
+    """The key, tenant bits zero, of canonical text: `+8613800138000`, `110`, `+8617*`. Raises ValueError."""
+    pattern = text.removesuffix("*")
+    e164 = pattern.startswith("+")
+    digits = pattern[1:] if e164 else pattern
+    key = digits_key(digits, e164) if digits.isascii() and digits.isdigit() else 0
+    if not key:
+        raise ValueError(f"{text!r} cannot be listed: not +digits (up to 15) nor digits (up to 14)")
+    return key
+
+
 def number_id(key: bytes, tenant: str, number: Number) -> str:
     """Keyed name of a number for topics, audit and chains: HMAC-SHA256 cut to 128 bits, as 32 hex digits."""
     text = f"{tenant}\0{number.display}".encode()

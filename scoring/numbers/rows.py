@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
+from math import inf
+from typing import Final
 
 
 class Level(StrEnum):
@@ -12,6 +14,10 @@ class Level(StrEnum):
     GREEN = "green"
     YELLOW = "yellow"
     RED = "red"
+
+
+LEVELS: Final = (Level.GREEN, Level.YELLOW, Level.RED)
+"""From harmless to certain; the position is the level's code in the hot table."""
 
 
 class Action(StrEnum):
@@ -31,6 +37,10 @@ class Action(StrEnum):
         return self in (Action.DIVERT, Action.REJECT)
 
 
+ACTIONS: Final = tuple(Action)
+"""The position plus one is the action's code in the hot table; 0 is none."""
+
+
 class Source(StrEnum):
     """Who put a row into the risk table."""
 
@@ -41,11 +51,6 @@ class Source(StrEnum):
     IMPORT = "import"
     PARTNER = "partner"
     MODEL = "model"
-
-    @property
-    def human(self) -> bool:
-        """Whether a person answerable to the tenant entered it; importing a file is such an act."""
-        return self in (Source.OPERATOR, Source.PERSON, Source.IMPORT)
 
 
 class Precedence(IntEnum):
@@ -78,23 +83,31 @@ class RiskRow:
     row: int
     confirmed: bool = False
 
+    def __post_init__(self) -> None:
+        if self.expires is not None and self.expires.tzinfo is None:
+            raise ValueError(f"the expiry of row {self.row} has no offset from UTC")
+
     @property
     def wildcard(self) -> bool:
         return self.number.endswith("*")
 
     @property
+    def answered(self) -> bool:
+        """Whether somebody answers for it: a person who confirmed it, a court, or the police."""
+        return self.confirmed or self.source in (Source.COURT, Source.POLICE)
+
+    @property
     def precedence(self) -> Precedence:
-        """Where the row stands. A wildcard allows a range, so a named number in the range outranks it;
-        an order stays an order."""
+        """Where the row stands. A number outranks a wildcard; only an order for a range stays an order."""
         if self.source in (Source.COURT, Source.POLICE) and self.level is Level.RED:
             return Precedence.ORDER
         if self.source is Source.MODEL and not self.confirmed:
             return Precedence.MODEL
         if self.wildcard:
             return Precedence.WILDCARD
-        if self.level is Level.GREEN and (self.confirmed or self.source.human):
+        if self.level is Level.GREEN and self.answered:
             return Precedence.OPERATOR_ALLOW
-        if self.expires is None and (self.confirmed or self.source.human):
+        if self.expires is None and self.answered:
             return Precedence.PERMANENT
         return Precedence.TEMPORARY
 
@@ -103,7 +116,8 @@ class RiskRow:
 class HotEntry:
     """The one statement that counts for a number at a moment.
 
-    `action` None leaves the choice to the policy. `confirmed` is a human's (or a court's) confirmation.
+    `action` None leaves the choice to the policy. `confirmed` says that somebody answers for it.
+    `matched` is how many digits matched: the whole number's, or the prefix's of a wildcard.
     """
 
     level: Level
@@ -114,12 +128,32 @@ class HotEntry:
     wildcard: bool
     confirmed: bool
     precedence: Precedence
+    matched: int = 0
+
+    @property
+    def weight(self) -> tuple[int, int, int, float]:
+        """Sort key, the weightiest first: precedence, the closer match, the higher level, the longer stay."""
+        stay = inf if self.expires is None else self.expires.timestamp()
+        return (self.precedence, -self.matched, -LEVELS.index(self.level), -stay)
+
+
+def entry_of(row: RiskRow) -> HotEntry:
+    """The row as an entry."""
+    return HotEntry(
+        level=row.level,
+        action=row.action,
+        expires=row.expires,
+        reason=row.reason,
+        row=row.row,
+        wildcard=row.wildcard,
+        confirmed=row.answered,
+        precedence=row.precedence,
+        matched=len(row.number.strip("+*")),
+    )
 
 
 def strongest(entries: Iterable[HotEntry | None]) -> HotEntry | None:
-    """The entry that outranks the others; the first of equals."""
-    best: HotEntry | None = None
-    for entry in entries:
-        if entry is not None and (best is None or entry.precedence < best.precedence):
-            best = entry
-    return best
+    """The weightiest entry; the first of equals."""
+    return min(
+        (entry for entry in entries if entry is not None), key=lambda entry: entry.weight, default=None
+    )
