@@ -5,11 +5,13 @@
     +8617*,yellow,label,suspected_fraud,2026-12-31
     95588,green,,,
 
-The header is required, `action`, `reason` and `expires` may be left out. A number is written in any spelling
-the tenant's numbering knows; a prefix ends in `*` and is written with the plus. Level red, yellow or green; action reject,
-label, warn, allow, or empty for what the policy decides. An expiry is a date (to its end, UTC) or an ISO date
-and time (UTC where no offset is given). Importing a file is a person's confirmation of its rows, so a block
-in it may stand without an expiry; it is recorded as confirmed.
+The header is required; `action`, `reason` and `expires` may be left out. A number is written in any spelling
+the tenant's numbering knows; a prefix ends in `*` and is written with the plus. Level is red, yellow or
+green; action reject, label, warn, allow, or empty for what the policy decides. An expiry is a date (to its
+end, UTC) or an ISO date and time (UTC where no offset is given).
+
+Importing a file is a person's confirmation of its rows, and is recorded as such: a block in it may stand
+without an expiry.
 """
 
 import csv
