@@ -1,0 +1,82 @@
+"""Reading a journal while its node writes it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from engine.journal.file import BUSY_TIMEOUT_S, JournalDamaged, Range, decode
+from engine.model.events import Record
+
+_PRUNE_ROWS: Final = 500
+"""Rows deleted in one transaction, so that the writer never waits long."""
+
+
+class JournalReader:
+    """A journal file, read-only. Raises FileNotFoundError while the node has not made one.
+
+    Methods may be called from any one thread at a time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no journal yet")
+        self.path: Final = path
+        self._connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro",
+            uri=True,
+            timeout=BUSY_TIMEOUT_S,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            named = self._connection.execute("SELECT id, node FROM journal").fetchone()
+        except sqlite3.OperationalError:  # the node is just making its tables
+            named = None
+        if named is None:
+            self.close()
+            raise FileNotFoundError(f"{path}: no journal yet")
+        self.journal_id: Final[str] = named[0]
+        """Names this very file: a journal made anew counts its rows from 1 again."""
+        self.node: Final[str] = named[1]
+
+    def after(self, cursor: int, limit: int = 200) -> list[tuple[int, list[Record]]]:
+        """The next batches beyond row `cursor` (0: from the beginning), as (row, records), oldest first.
+
+        Raises JournalDamaged.
+        """
+        rows = self._connection.execute(
+            "SELECT row, records FROM batch WHERE row > ? ORDER BY row LIMIT ?", (cursor, limit)
+        ).fetchall()
+        batches = []
+        for row, blob in rows:
+            try:
+                batches.append((row, decode(blob)))
+            except msgspec.DecodeError as error:
+                raise JournalDamaged(f"{self.path}: row {row}: {error}") from None
+        return batches
+
+    def losses(self) -> list[tuple[int, Range]]:
+        """What the node could not keep, as (boot, (first seq, last seq))."""
+        rows = self._connection.execute("SELECT boot, first_seq, last_seq FROM loss ORDER BY boot, first_seq")
+        return [(boot, (first, last)) for boot, first, last in rows]
+
+    def prune(self, cursor: int) -> int:
+        """Delete the batches up to row `cursor`, which must have been shipped; returns how many."""
+        deleted = 0
+        with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as connection:
+            while True:
+                count = connection.execute(
+                    "DELETE FROM batch WHERE row IN (SELECT row FROM batch WHERE row <= ? LIMIT ?)",
+                    (cursor, _PRUNE_ROWS),
+                ).rowcount
+                deleted += count
+                if count < _PRUNE_ROWS:
+                    return deleted
+
+    def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,239 @@
+"""Writing the journal: a queue that never blocks, and a thread that commits it in batches.
+
+A row per event starves the thread under the interpreter lock, so a batch is one row with one blob. Commits
+survive the death of the process; an fsync each second bounds what a power loss can take.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from engine.journal.file import Connect, JournalFile, Range, connect
+from engine.model.events import AnyEvent, Record
+from engine.model.ids import EventId, TenantId
+
+BATCH_S: Final = 0.02
+"""How long events gather before they are committed together."""
+BATCH_EVENTS: Final = 2_000
+SYNC_S: Final = 1.0
+RETRY_S: Final = 0.5
+MEMORY_EVENTS: Final = 200_000
+"""How many events wait in memory for a disk that does not take them."""
+
+_log = logging.getLogger(__name__)
+
+OnCommitted = Callable[[Sequence[Record]], None]
+OnAlarm = Callable[[str, str], None]
+
+
+class Journal:
+    """The events of one node. One process writes a node's journal at a time.
+
+    `clock` gives wall-clock seconds. `on_committed(records)` and `on_alarm(slug, detail)` are called **from
+    the writer thread** and should only hand over to a thread of their own: the first for each batch once it
+    is committed, in order; the second with `journal_failing`, `journal_recovered` or `events_lost`.
+
+    While the disk refuses, events wait in memory, `memory_events` at most; the newest beyond that are lost,
+    counted by id, told as `events_lost` and noted in the journal once it works again.
+
+    Raises JournalBusy, ValueError (node name), sqlite3.Error or OSError when it cannot be opened at all.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        node: str,
+        clock: Callable[[], float],
+        on_committed: OnCommitted | None = None,
+        on_alarm: OnAlarm | None = None,
+        *,
+        memory_events: int = MEMORY_EVENTS,
+        batch_s: float = BATCH_S,
+        retry_s: float = RETRY_S,
+        connect: Connect = connect,
+    ) -> None:
+        self._file = JournalFile(folder, node, clock(), connect)
+        self.path: Final = self._file.path
+        self.node: Final = node
+        self.boot: Final = self._file.boot
+        self._clock = clock
+        self._on_committed = on_committed
+        self._on_alarm = on_alarm
+        self._memory_events = memory_events
+        self._batch_s = batch_s
+        self._retry_s = retry_s
+        self._seq = 0
+        self._queue: deque[Record | threading.Event] = deque()
+        self._append = threading.Lock()
+        self._overflow: list[Range] = []
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        # What follows belongs to the writer thread.
+        self._batch: list[Record] = []
+        self._losses: list[Range] = []
+        self._failing = False
+        self._unsynced_since: float | None = None
+        self._thread = threading.Thread(target=self._run, name=f"journal-{node}", daemon=True)
+        self._thread.start()
+
+    def append(self, tenant: TenantId, event: AnyEvent) -> EventId:
+        """File an event; it is committed, or counted as lost, later. Never waits for the disk."""
+        with self._append:
+            if self._closing.is_set():
+                raise RuntimeError("the journal is closed")
+            self._seq += 1
+            event_id = EventId(self.node, self.boot, self._seq)
+            if len(self._queue) < self._memory_events:
+                self._queue.append(Record(id=event_id, at=self._clock(), tenant=tenant, event=event))
+            else:
+                _extend(self._overflow, self._seq)
+        if not self._wake.is_set():
+            self._wake.set()
+        return event_id
+
+    def flush(self, timeout_s: float | None = None) -> bool:
+        """Wait until everything appended so far is committed and on the disk.
+
+        False when that took longer than `timeout_s`. Blocks: not for an event loop.
+        """
+        done = threading.Event()
+        self._queue.append(done)
+        self._wake.set()
+        return done.wait(timeout_s)
+
+    def close(self) -> None:
+        """Commit what is left and end the thread. What the disk does not take now is lost, and told."""
+        with self._append:
+            self._closing.set()
+        self._wake.set()
+        self._thread.join()
+
+    # --- the writer thread --------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            if self._failing:
+                self._closing.wait(self._retry_s)
+            else:
+                self._wake.wait(self._until_sync())
+                self._wake.clear()
+                if self._queue:
+                    self._closing.wait(self._batch_s)
+            self._write_all()
+            if self._until_sync() == 0.0:
+                self._sync()
+        self._write_all()
+        self._sync()
+        self._give_up()
+        self._file.close()
+
+    def _write_all(self) -> None:
+        """Commit batches until the queue is empty or the disk refuses."""
+        while True:
+            self._take_overflow()
+            self._fill_batch()
+            if self._batch:
+                if not self._attempt(self._commit):
+                    return
+                committed, self._batch = self._batch, []
+                self._tell_committed(committed)
+            elif self._queue:
+                if not self._sync():
+                    return
+                flushed = self._queue.popleft()
+                assert isinstance(flushed, threading.Event)
+                flushed.set()
+            else:
+                return
+
+    def _fill_batch(self) -> None:
+        """Take events up to the next flush; a batch that could not be committed yet is filled up."""
+        while len(self._batch) < BATCH_EVENTS and self._queue:
+            item = self._queue[0]
+            if isinstance(item, threading.Event):
+                return
+            self._batch.append(item)
+            self._queue.popleft()
+
+    def _commit(self) -> None:
+        self._file.write(self._batch, self._losses)
+        self._losses = []
+        if self._unsynced_since is None:
+            self._unsynced_since = time.monotonic()
+
+    def _sync(self) -> bool:
+        return self._unsynced_since is None or self._attempt(self._fsync)
+
+    def _fsync(self) -> None:
+        self._file.sync()
+        self._unsynced_since = None
+
+    def _until_sync(self) -> float | None:
+        """Seconds until committed events must be on the disk; None when they are."""
+        if self._unsynced_since is None:
+            return None
+        return max(0.0, self._unsynced_since + SYNC_S - time.monotonic())
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        """Do what the disk may refuse. Whatever is wrong, this thread goes on and tries again."""
+        try:
+            step()
+        except Exception as error:
+            if not self._failing:
+                self._failing = True
+                _log.exception("journal %s cannot be written", self.path)
+                self._alarm("journal_failing", f"{self.path}: {error}; events wait in memory")
+            return False
+        if self._failing:
+            self._failing = False
+            self._alarm("journal_recovered", f"{self.path} is written again")
+        return True
+
+    def _take_overflow(self) -> None:
+        with self._append:
+            overflow, self._overflow = self._overflow, []
+        for first, last in overflow:
+            self._losses.append((first, last))
+            self._tell_lost(first, last)
+
+    def _give_up(self) -> None:
+        """At the end: what could not be committed is lost."""
+        left: list[Range] = []
+        for item in (*self._batch, *self._queue):
+            if isinstance(item, Record):
+                _extend(left, item.id.seq)
+        for first, last in left:
+            self._tell_lost(first, last)
+
+    def _tell_committed(self, records: list[Record]) -> None:
+        if self._on_committed is not None:
+            try:
+                self._on_committed(records)
+            except Exception:
+                _log.exception("on_committed failed; the events are committed all the same")
+
+    def _tell_lost(self, first: int, last: int) -> None:
+        what = f"{last - first + 1} events, {EventId(self.node, self.boot, first)} to {last}"
+        _log.error("journal %s lost %s", self.path, what)
+        self._alarm("events_lost", what)
+
+    def _alarm(self, slug: str, detail: str) -> None:
+        if self._on_alarm is not None:
+            try:
+                self._on_alarm(slug, detail)
+            except Exception:
+                _log.exception("on_alarm failed for %s", slug)
+
+
+def _extend(ranges: list[Range], seq: int) -> None:
+    """Add one sequence number, greater than all in the ranges."""
+    if ranges and ranges[-1][1] == seq - 1:
+        ranges[-1] = (ranges[-1][0], seq)
+    else:
+        ranges.append((seq, seq))

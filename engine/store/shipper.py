@@ -1,0 +1,60 @@
+"""From a node's journal into the store, at least once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from engine.model.events import Record
+from engine.model.ids import TenantId
+from engine.store.store import Store
+
+_ROWS_MAX: Final = 200
+"""Journal rows in one transaction."""
+
+
+class JournalSource(Protocol):
+    """What the shipper needs of a journal; `engine.journal.JournalReader` is one."""
+
+    @property
+    def node(self) -> str: ...
+    @property
+    def journal_id(self) -> str:
+        """Names the journal file itself: a new file counts its rows anew."""
+        ...
+
+    def after(self, cursor: int, limit: int) -> Sequence[tuple[int, Sequence[Record]]]: ...
+
+
+class Shipper:
+    """Tails one journal. The tenant is the one that operates the node; records may be of others."""
+
+    def __init__(self, source: JournalSource, store: Store, tenant: TenantId) -> None:
+        self._source = source
+        self._store = store
+        self._tenant = tenant
+        self._cursor: int | None = None
+
+    @property
+    def cursor(self) -> int | None:
+        """The last journal row shipped; None before the first `ship_next`. Rows up to it may be pruned."""
+        return self._cursor
+
+    async def ship_next(self) -> list[Record] | None:
+        """Ship the next rows of the journal in one transaction; the records that were new to the store.
+
+        None: the journal is at its end. On an error the cursor stays where it was, so the same rows are
+        shipped by the next call.
+        """
+        source, store = self._source, self._store
+        if self._cursor is None:
+            self._cursor = await store.shipped(self._tenant, source.node, source.journal_id)
+        rows = await asyncio.to_thread(source.after, self._cursor, _ROWS_MAX)
+        if not rows:
+            return None
+        last = rows[-1][0]
+        records = [record for _, batch in rows for record in batch]
+        new = await store.ship_from(self._tenant, source.node, source.journal_id, last, records)
+        self._cursor = last
+        return new
