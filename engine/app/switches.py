@@ -1,0 +1,99 @@
+"""The kill switch: a file in the data folder that every worker looks at several times a second.
+
+    {"kill_switch": {"on": true, "by": "li.na", "reason": "false positives", "since": "…", "expires": "…"}}
+
+It is written by rename, so a reader sees one state or the next. A file that is there and cannot be read
+counts as it did before: a switch that was on stays on.
+"""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from scoring.numbers.hot_files import write_atomically
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class SwitchError(ValueError):
+    """The switch cannot be turned as asked; the message says why."""
+
+
+class KillSwitch(msgspec.Struct, frozen=True):
+    """Who turned it, when, why, and until when (UTC). `on` is what was asked for; it may have expired."""
+
+    on: bool = False
+    by: str = ""
+    reason: str = ""
+    since: Moment | None = None
+    expires: Moment | None = None
+
+    def active(self, at: datetime) -> bool:
+        """Whether blocking is off at this moment."""
+        return self.on and (self.expires is None or at < self.expires)
+
+
+class _File(msgspec.Struct, frozen=True):
+    kill_switch: KillSwitch
+
+
+def switches_path(data_folder: Path) -> Path:
+    """Where a deployment's switches are."""
+    return data_folder / "switches.json"
+
+
+def turn_on(path: Path, by: str, reason: str, at: datetime, expires: datetime) -> KillSwitch:
+    """Turn all blocking into labels until `expires`. Raises SwitchError without a name or a reason."""
+    if not by.strip() or not reason.strip():
+        raise SwitchError("the kill switch needs the name of who turns it on, and a reason")
+    if expires <= at:
+        raise SwitchError("the kill switch must expire in the future")
+    return _write(path, KillSwitch(True, by.strip(), reason.strip(), at, expires))
+
+
+def turn_off(path: Path, by: str, reason: str, at: datetime) -> KillSwitch:
+    """Let blocking work again. Raises SwitchError without a name."""
+    if not by.strip():
+        raise SwitchError("the kill switch needs the name of who turns it off")
+    return _write(path, KillSwitch(False, by.strip(), reason.strip(), at, None))
+
+
+def read_switch(path: Path) -> KillSwitch:
+    """What the file says now; off where there is none. Raises SwitchError for one that cannot be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_File).kill_switch
+    except FileNotFoundError:
+        return KillSwitch()
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SwitchError(f"{path}: {error}") from None
+
+
+def _write(path: Path, switch: KillSwitch) -> KillSwitch:
+    write_atomically(path, msgspec.json.encode(_File(switch)))
+    return switch
+
+
+class SwitchView:
+    """A worker's view of the switches. `poll` is cheap and called several times a second."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._mark: tuple[int, int, int] | None = None
+        self.switch = KillSwitch()
+
+    def poll(self, at: datetime) -> bool:
+        """Whether blocking is off at this moment (UTC). Raises SwitchError once for an unreadable file."""
+        mark = self._now_on_disk()
+        if mark != self._mark:
+            self._mark = mark
+            self.switch = read_switch(self._path)
+        return self.switch.active(at)
+
+    def _now_on_disk(self) -> tuple[int, int, int] | None:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return (found.st_ino, found.st_size, found.st_mtime_ns)
