@@ -31,6 +31,8 @@ def refusal_of(request: Request, trunk: str | None) -> tuple[int, Headers] | Non
         return None
     if request.max_forwards == 0:
         return 483, ()
+    if request.contact is None:  # RFC 3261 §8.1.1.8: without it no dialog can be made
+        return 400, ()
     if request.requires:  # RFC 3261 §8.2.2.3: no extension is supported yet
         return 420, [("Unsupported", ", ".join(request.requires))]
     if request.body and _content_type(request) != SDP_TYPE:

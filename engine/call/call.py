@@ -53,11 +53,12 @@ class Plan:
 
 def plan_for(decision: Decision, *, outbound: bool, has_offer: bool) -> Plan:
     """The plan of a screened call. Early media needs the caller's offer in the INVITE."""
+    early_media = decision.announcement if has_offer else ""
     if decision.action is Action.REJECT:
-        return Plan(announce="rejected_608" if has_offer else "", reject=True)
-    warn = decision.action is Action.WARN
+        return Plan(announce=early_media, reject=True)
+    warn = decision.action is Action.WARN and bool(decision.announcement)
     if outbound:
-        return Plan(announce="warn_on_dial" if warn and has_offer else "", record=decision.record)
+        return Plan(announce=early_media if warn else "", record=decision.record)
     return Plan(warn=warn, record=decision.record)
 
 
@@ -238,7 +239,7 @@ class Call:
         self.timers.cancel(self.call_id, "progress")
 
     def do_warn_callee(self) -> None:
-        self._play("callee", "warn_callee", "warning", self.settings.warning_repeat)
+        self._play("callee", self.decision.announcement, "warning", self.settings.warning_repeat)
 
     def do_stop_warning(self) -> None:
         self.timers.cancel(self.call_id, "key")

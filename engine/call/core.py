@@ -196,7 +196,7 @@ class SipCore:
         tag = request.to.tag
         if tag is not None:
             leg = self._wire.dialogs.get((request.call_id, tag))
-            if leg is not None and leg.dialog is not None and leg.dialog.id.remote_tag == request.from_.tag:
+            if leg is not None and leg.dialog is not None and leg.dialog.id.remote_tag == (request.from_.tag or ""):
                 leg.received(key, request)
             else:
                 self._wire.respond(key, response_to(request, 481))
@@ -265,7 +265,7 @@ class SipCore:
         )
         if self._draining and not decision.protected:
             self._refuse(call_id, pending, decision, 503, Outcome(Blame.ENGINE, "shutdown"))
-        elif decision.action is Action.REJECT and not self._announces(pending):
+        elif decision.action is Action.REJECT and not self._announces(pending, decision):
             self._refuse(call_id, pending, decision, decision.status, Outcome(Blame.POLICY, "rejected"))
             self._popup(call_id, pending, decision, lambda: None)
         elif decision.next_hop is None:
@@ -273,9 +273,10 @@ class SipCore:
         else:
             self._connect(call_id, pending, decision, outbound=outbound)
 
-    def _announces(self, pending: _Pending) -> bool:
+    def _announces(self, pending: _Pending, decision: Decision) -> bool:
         """Whether the caller hears why before 608 (RFC 8688 §3.4)."""
-        if not self._trunks[pending.trunk].announce_608 or not pending.request.body:
+        trunk = self._trunks[pending.trunk]
+        if not (trunk.announce_608 and decision.announcement and pending.request.body):
             return False
         return not any(FEATURE_608 in value for value in pending.request.get_all("Feature-Caps"))
 

@@ -370,9 +370,14 @@ class OutgoingLeg(Leg):
             else:
                 self._drop_fork(response)
             return
+        try:
+            dialog = Dialog.uac(self._request, response, self.contact)
+        except RemoteProtocolError as error:  # a 2xx without Contact cannot be acknowledged
+            self._refused(LegRefused(502, str(error)))
+            return
         self.answered = True
         self._ack_cseq = self._request.cseq.number
-        self.adopt(Dialog.uac(self._request, response, self.contact))
+        self.adopt(dialog)
         if self._cancelling:  # the 200 crossed our CANCEL (RFC 3261 §9.1)
             self.acknowledge()
             self.hang_up()

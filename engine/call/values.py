@@ -68,9 +68,11 @@ class Decision:
     label: str | None = None
     """Display name the callee sees instead of the caller's own."""
     popup: Popup | None = None
+    announcement: str = ""
+    """Slug of what the caller of a block, the warned callee or the warned subscriber hears."""
     record: bool = False
     redress: str = ""
-    """URI for the Call-Info of a 608."""
+    """URI for the Call-Info of a 608, with the appeal code; of a label, without."""
 
 
 @dataclass(frozen=True, slots=True)

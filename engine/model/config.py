@@ -201,6 +201,22 @@ class Config(Section, frozen=True):
         return self.media.address or self.sip.listen.host
 
     @property
+    def hot_table(self) -> Path:
+        return self.data.folder / "table" / "numbers.hot"
+
+    @property
+    def switches_file(self) -> Path:
+        return self.data.folder / "switches.json"
+
+    @property
+    def journal_folder(self) -> Path:
+        return self.data.folder / "journal"
+
+    @property
+    def recordings_folder(self) -> Path:
+        return self.data.folder / "recordings"
+
+    @property
     def store_url(self) -> str:
         return self.store.url or f"sqlite+aiosqlite:///{self.data.folder / 'ringward.sqlite'}"
 

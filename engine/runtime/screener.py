@@ -1,0 +1,192 @@
+"""From what the wire said to a decision: normalise, look up, decide, and fill in what is shown and said."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from engine.call.values import Decision, Popup, ScreeningRequest
+from engine.model.config import Config, TrunkSection
+from engine.model.events import Party
+from engine.model.ids import NumberId
+from engine.model.screening import Action, Direction, Facts, Verdict
+from engine.screening.decide import Table, decide, with_entry
+from engine.screening.policy import Policy
+from engine.screening.shadow import compare
+from engine.warning.announcements import Catalogue
+from scoring.numbers import Number, Numbering, number_id
+
+MAX_CALLBACKS = 100_000
+"""Subscribers remembered for the call-back window; the oldest are forgotten first."""
+
+_log = logging.getLogger(__name__)
+
+
+class Screener:
+    """Decides calls. Never raises: what goes wrong becomes the policy's `on_failure`."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        numbering: Numbering,
+        table: Table,
+        policy: Callable[[], Policy],
+        shadow: Callable[[], Policy | None],
+        kill_switch: Callable[[], bool],
+        catalogue: Catalogue,
+        key: bytes,
+        on_failure: Callable[[str], None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._config = config
+        self._numbering = numbering
+        self._table = table
+        self._policy = policy
+        self._shadow = shadow
+        self._kill_switch = kill_switch
+        self._catalogue = catalogue
+        self._key = key
+        self._on_failure = on_failure
+        self._clock = clock
+        self._emergencies: OrderedDict[str, datetime] = OrderedDict()
+
+    def decide(self, request: ScreeningRequest) -> Decision:
+        facts = self.facts(request)
+        try:
+            facts = with_entry(facts, self._table)
+        except Exception as error:  # a broken table must not stop calls
+            self._failed(error)
+            facts = replace(facts, screening_failed=True)
+        verdict = decide(facts, self._policy())
+        if verdict.protected and facts.direction is Direction.OUTBOUND:
+            self._remember_emergency(facts.calling)
+        return self._decision(request, facts, verdict)
+
+    def facts(self, request: ScreeningRequest) -> Facts:
+        """The facts but for the table's entry."""
+        trunk = self._config.trunk[request.trunk]
+        direction = Direction.OUTBOUND if trunk.side == "access" else Direction.INBOUND
+        calling = self._numbering.normalise(request.calling)
+        called = self._numbering.normalise(request.called)
+        subscriber = calling if direction is Direction.OUTBOUND else called
+        at = self._clock()
+        return Facts(
+            tenant=self._config.tenant,
+            direction=direction,
+            calling=calling,
+            called=called,
+            at=at,
+            trunk=request.trunk,
+            trunk_authorised_public=trunk.public_service,
+            asserted=self._numbering.normalise(request.asserted) if request.asserted else None,
+            display_name=request.display,
+            request_uri=request.request_uri,
+            diversion=tuple(self._numbering.normalise(text) for text in request.diversion),
+            emergency_callback=direction is Direction.INBOUND and self._called_emergency(subscriber, at),
+            kill_switch=self._kill_switch(),
+            language=self._config.language_of(subscriber.display),
+        )
+
+    def party(self, number: Number) -> Party:
+        tenant = self._config.tenant
+        return Party(number.display, NumberId(number_id(self._key, tenant, number)))
+
+    # --- the call-back window after an emergency call (RFC 7090) ---
+
+    def _remember_emergency(self, subscriber: Number) -> None:
+        self._emergencies[subscriber.display] = self._clock()
+        self._emergencies.move_to_end(subscriber.display)
+        while len(self._emergencies) > MAX_CALLBACKS:
+            self._emergencies.popitem(last=False)
+
+    def _called_emergency(self, subscriber: Number, at: datetime) -> bool:
+        then = self._emergencies.get(subscriber.display)
+        if then is None:
+            return False
+        return at - then <= timedelta(seconds=self._config.screening.callback_window_s)
+
+    # --- the decision ---
+
+    def _decision(self, request: ScreeningRequest, facts: Facts, verdict: Verdict) -> Decision:
+        config = self._config
+        hop = self._route(facts)
+        blocked = verdict.action is Action.REJECT
+        code = self._appeal_code(facts, verdict) if blocked else ""
+        return Decision(
+            action=verdict.action,
+            calling=self.party(facts.calling),
+            called=self.party(facts.called),
+            rule=verdict.rule,
+            reason=verdict.reason,
+            level=facts.entry.level.value if facts.entry is not None else "",
+            policy_version=verdict.policy_version,
+            table_version=verdict.table_version,
+            shadow_action=self._shadow_action(facts, verdict),
+            appeal_code=code,
+            status=verdict.status or 608,
+            protected=verdict.protected,
+            next_hop=hop.next_hop if hop is not None else None,
+            pass_identity=bool(
+                hop is not None and hop.trusted_identity and config.trunk[request.trunk].trusted_identity
+            ),
+            language=facts.language,
+            label=verdict.label if facts.direction is Direction.INBOUND else None,
+            popup=self._popup(facts, verdict),
+            announcement=verdict.announcement or "",
+            record=verdict.record and config.recording.enabled and not verdict.protected,
+            redress=self._redress(code),
+        )
+
+    def _route(self, facts: Facts) -> TrunkSection | None:
+        """The trunk a call leaves by: subscribers are behind access, everybody else behind the carrier."""
+        to_subscriber = facts.direction is Direction.INBOUND or any(
+            facts.called.display.startswith(prefix) for prefix in self._config.subscribers.prefixes
+        )
+        side = "access" if to_subscriber else "carrier"
+        trunks = self._config.trunk.values()
+        return next((trunk for trunk in trunks if trunk.side == side and trunk.next_hop is not None), None)
+
+    def _popup(self, facts: Facts, verdict: Verdict) -> Popup | None:
+        if verdict.popup is None or facts.direction is not Direction.INBOUND:
+            return None
+        catalogue = self._catalogue
+        slug = verdict.reason if verdict.reason in catalogue.labels else "suspected_fraud"
+        number = facts.calling.display
+        text = {
+            language: catalogue.popup(
+                verdict.popup, language, number=number, reason=catalogue.label(slug, language)
+            )
+            for language in catalogue.languages
+        }
+        return Popup(verdict.popup, catalogue.language(facts.language), text)
+
+    def _appeal_code(self, facts: Facts, verdict: Verdict) -> str:
+        """Eight characters that name the block and tell nothing of it; no write on the path.
+
+        A truncated keyed HMAC of tenant, number and the entry: whoever has the key finds the block again.
+        """
+        text = f"{facts.tenant}|{facts.calling.display}|{verdict.entry_row or 0}|{verdict.rule}"
+        digest = hmac.digest(self._key, b"appeal|" + text.encode(), hashlib.sha256)
+        code = base64.b32encode(digest[:5]).decode()
+        return f"{code[:4]}-{code[4:]}"
+
+    def _redress(self, code: str) -> str:
+        url = self._config.redress.url
+        return f"{url}?code={quote(code)}" if url and code else url
+
+    def _shadow_action(self, facts: Facts, verdict: Verdict) -> str:
+        shadow = self._shadow()
+        difference = compare(facts, verdict, shadow) if shadow is not None else None
+        return difference.shadow.action.value if difference is not None else ""
+
+    def _failed(self, error: Exception) -> None:
+        _log.error("screening failed, the policy's default applies: %s", error)
+        self._on_failure(str(error))

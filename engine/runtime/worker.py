@@ -1,0 +1,276 @@
+"""An engine worker: the core on an event loop, with its socket, media port, journal and bus.
+
+Everything the core asks for is done here at once or handed to something that does not block; nothing here
+decides anything about calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import msgspec
+
+from engine.call.core import CoreEffect, SipCore
+from engine.call.values import (
+    CallCommand,
+    CommandAnswered,
+    Drain,
+    EndCallNow,
+    EventRaised,
+    MediaReported,
+    MediaRequested,
+    PlaceCall,
+    PopupPublished,
+    PopupRequested,
+    ScreeningDecided,
+    ScreeningRequested,
+)
+from engine.media.port import MediaPort
+from engine.model.commands import Acknowledgement, AnyCommand, EndCall, PlaceDissuasionCall
+from engine.model.config import Config
+from engine.model.events import Alarm, AnyEvent
+from engine.model.ids import CommandId, EventId, TenantId
+from engine.model.media import AnyMediaEvent
+from engine.runtime.screener import Screener
+from engine.runtime.udp import UdpSocket
+from engine.sip.effects import Discarded, Send
+from engine.sip.flow import Flow
+from scoring.numbers import NumberKind, Numbering
+
+REMEMBERED_COMMANDS = 1_000
+_log = logging.getLogger(__name__)
+
+
+class EventLog(Protocol):
+    """The journal, as the worker sees it: takes an event without waiting."""
+
+    def append(self, tenant: TenantId, event: AnyEvent) -> EventId: ...
+
+
+class Publisher(Protocol):
+    """The bus, as the worker sees it; each is awaited in a task of its own."""
+
+    async def popup(self, requested: PopupRequested) -> str:
+        """Publish; returns "acknowledged" at the broker's PUBACK, "off" without a bus."""
+        ...
+
+    async def acknowledge(self, acknowledgement: Acknowledgement) -> None: ...
+
+
+class EngineWorker:
+    """One worker process's calls. `open` binds, `close` ends; inputs may come any time between."""
+
+    def __init__(
+        self,
+        config: Config,
+        core: SipCore,
+        screener: Screener,
+        numbering: Numbering,
+        journal: EventLog,
+        publisher: Publisher,
+    ) -> None:
+        self._config = config
+        self._core = core
+        self._screener = screener
+        self._numbering = numbering
+        self._journal = journal
+        self._publisher = publisher
+        self._tenant = TenantId(config.tenant)
+        self._media: MediaPort | None = None
+        listen = config.sip.listen
+        self._socket = UdpSocket(
+            listen.host, listen.port, self._datagram, receive_buffer_bytes=config.sip.receive_buffer_bytes
+        )
+        self._local = self._socket.address
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._commands: OrderedDict[CommandId, Acknowledgement | None] = OrderedDict()
+        self.discarded = 0
+        """Datagrams nobody could be told about."""
+
+    def open(self, media: MediaPort) -> None:
+        self._media = media
+        self._loop = asyncio.get_running_loop()
+        self._socket.start()
+
+    @property
+    def calls(self) -> int:
+        return len(self._core.calls)
+
+    def counts(self) -> dict[str, int]:
+        return self._core.counts()
+
+    # --- inputs ---
+
+    def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
+        flow = Flow("udp", self._local, source)
+        try:
+            self._do(self._core.receive(data, flow, time.monotonic()))
+        except Exception:  # one bad message must not stop the others; the trace names the fault
+            _log.exception("a datagram from %s:%d could not be handled", *source)
+
+    def media_event(self, event: AnyMediaEvent) -> None:
+        self.command(MediaReported(event))
+
+    def command(self, command: CallCommand) -> None:
+        try:
+            self._do(self._core.command(command, time.monotonic()))
+        except Exception:
+            _log.exception("%s could not be carried out", type(command).__name__)
+
+    def _tick(self) -> None:
+        self._timer = None
+        try:
+            self._do(self._core.timer(time.monotonic()))
+        except Exception:
+            _log.exception("a timer could not be handled")
+            self._schedule()
+
+    def _schedule(self) -> None:
+        at = self._core.next_timer()
+        if at is None or self._loop is None:
+            return
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_later(max(0.0, at - time.monotonic()), self._tick)
+
+    # --- effects ---
+
+    def _do(self, effects: list[CoreEffect]) -> None:
+        now = time.monotonic
+        queue = list(effects)
+        while queue:
+            following: list[CoreEffect] = []
+            for effect in queue:
+                match effect:
+                    case Send(flow, data, branch):
+                        try:
+                            self._socket.send(data, flow.remote)
+                        except OSError as error:
+                            following += self._core.send_failed(flow, branch, str(error), now())
+                    case ScreeningRequested(call_id, request):
+                        decided = ScreeningDecided(call_id, self._screener.decide(request))
+                        following += self._core.command(decided, now())
+                    case EventRaised(event):
+                        self._journal.append(self._tenant, event)
+                    case MediaRequested(command):
+                        if self._media is not None:
+                            self._media.send(command)
+                    case PopupRequested():
+                        self._spawn(self._publish(effect))
+                    case CommandAnswered(acknowledgement):
+                        self._answer(acknowledgement)
+                    case Discarded():
+                        self.discarded += 1
+                    case _:
+                        raise AssertionError(f"no hand for {effect!r}")
+            queue = following
+        self._schedule()
+
+    async def _publish(self, requested: PopupRequested) -> None:
+        result = await self._publisher.popup(requested)
+        self.command(PopupPublished(requested.popup_id, result))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._loop is None:
+            work.close()
+            return
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- commands from the bus ---
+
+    def ask(self, payload: bytes) -> None:
+        """One command as it came from the bus; carried out once, always acknowledged."""
+        try:
+            command = msgspec.json.decode(payload, type=AnyCommand)
+        except msgspec.MsgspecError as error:
+            _log.warning("a command that cannot be read was refused: %s", error)
+            return
+        if command.id in self._commands:
+            earlier = self._commands[command.id]
+            if earlier is not None:
+                self._spawn(self._publisher.acknowledge(earlier))
+            return
+        self._commands[command.id] = None
+        while len(self._commands) > REMEMBERED_COMMANDS:
+            self._commands.popitem(last=False)
+        if command.deadline < time.time():
+            self._answer(Acknowledgement(id=command.id, ok=False, error="expired"))
+        elif isinstance(command, EndCall):
+            self.command(EndCallNow(command.id, command.call_id))
+        else:
+            self._place(command)
+
+    def _place(self, command: PlaceDissuasionCall) -> None:
+        config = self._config
+        number = self._numbering.normalise(command.number)
+        hop = next(
+            (trunk.next_hop for trunk in config.trunk.values() if trunk.side == "access" and trunk.next_hop),
+            None,
+        )
+        error = ""
+        if not config.dissuasion.enabled:
+            error = "disabled"
+        elif number.protected or number.kind is not NumberKind.E164:
+            error = "invalid"
+        elif hop is None:
+            error = "no_route"
+        if error or hop is None:
+            self._answer(Acknowledgement(id=command.id, ok=False, error=error))
+            return
+        self.command(
+            PlaceCall(
+                command_id=command.id,
+                case_id=command.case_id,
+                calling=self._screener.party(self._numbering.normalise(config.dissuasion.caller)),
+                called=self._screener.party(number),
+                calling_user=config.dissuasion.caller,
+                called_user=number.display,
+                next_hop=hop,
+                language=command.language,
+                script=command.script,
+                record=config.recording.enabled,
+            )
+        )
+
+    def _answer(self, acknowledgement: Acknowledgement) -> None:
+        self._commands[acknowledgement.id] = acknowledgement
+        self._spawn(self._publisher.acknowledge(acknowledgement))
+
+    def alarm(self, slug: str, detail: str) -> None:
+        """Something a person must look at; goes the way of all events."""
+        _log.warning("%s: %s", slug, detail)
+        self._journal.append(self._tenant, Alarm(slug=slug, detail=detail))
+
+    # --- the end ---
+
+    async def drain(self, limit_s: float, on_wait: Callable[[int], None] | None = None) -> None:
+        """Take no new calls, end those that are up, and wait until all are gone or `limit_s` is over."""
+        self.command(Drain(end_calls=True))
+        deadline = time.monotonic() + limit_s
+        while self.calls and time.monotonic() < deadline:
+            if on_wait is not None:
+                on_wait(self.calls)
+            await asyncio.sleep(0.02)
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._loop = None
+        self._socket.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
