@@ -11,6 +11,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from recordings.capture import Capture
+from recordings.errors import RecordingError
 from recordings.g711 import RATE_HZ
 
 WAV_HEADER_BYTES: Final = 44
@@ -78,21 +79,29 @@ def write_wav(capture: Capture, path: Path, progress: Progress | None = None) ->
 
 
 def _write_flac(capture: Capture, out: Path | io.BytesIO, progress: Progress | None = None) -> None:
-    with soundfile.SoundFile(
-        out, "w", samplerate=RATE_HZ, channels=2, format="FLAC", subtype="PCM_16"
-    ) as flac:
-        flac.title = capture.meta.recording_id
-        flac.date = capture.meta.started_at.isoformat()
-        flac.software = "Ringward"
-        flac.comment = f"source-sha256={capture.sha256} call={capture.meta.call_id}"
-        for block in capture.blocks(_BLOCK_SAMPLES):
-            flac.write(block)
-            if progress:
-                progress(flac.tell(), capture.length)
+    if not capture.length:
+        raise RecordingError("the recording holds no sound, and FLAC cannot store none")
+    try:
+        with soundfile.SoundFile(out, "w", RATE_HZ, 2, "PCM_16", format="FLAC") as flac:
+            flac.title = capture.meta.recording_id
+            flac.date = capture.meta.started_at.isoformat()
+            flac.software = "Ringward"
+            flac.comment = f"source-sha256={capture.sha256} call={capture.meta.call_id}"
+            written = 0
+            for block in capture.blocks(_BLOCK_SAMPLES):
+                flac.write(block)
+                written += len(block)
+                if progress:
+                    progress(written, capture.length)
+    except soundfile.SoundFileError as error:
+        raise RecordingError(f"FLAC could not be written: {error}") from None
 
 
 def write_flac(capture: Capture, path: Path, progress: Progress | None = None) -> None:
-    """Write the call as FLAC; its comment names the SHA-256 of the capture. KeyRequired, OSError."""
+    """Write the call as FLAC; its comment names the SHA-256 of the capture.
+
+    KeyRequired, RecordingError (no sound at all, or it cannot be written).
+    """
     _write_flac(capture, path, progress)
 
 

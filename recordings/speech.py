@@ -67,12 +67,14 @@ def speech_regions(pcm: Pcm) -> list[tuple[int, int]]:
     """Stretches (first sample, end) of mono 8 kHz that hold speech, padded, at most 30 s each, in order."""
     count = len(pcm) // FRAME_SAMPLES
     vad = webrtcvad.Vad(_VAD_MODE)
-    data = pcm.astype("<i2", copy=False).tobytes()
-    step = 2 * FRAME_SAMPLES
-    voiced = np.fromiter(
-        (vad.is_speech(data[at : at + step], RATE_HZ) for at in range(0, count * step, step)), bool, count
-    )
-    voiced &= ~tone_frames(pcm)
+    # webrtcvad rings on after a tone and learns its level: it never hears one, nor the frames around it.
+    tonal = tone_frames(pcm)
+    heard = ~tonal
+    heard[1:] &= ~tonal[:-1]
+    heard[:-1] &= ~tonal[1:]
+    frames = pcm[: count * FRAME_SAMPLES].reshape(count, FRAME_SAMPLES).astype("<i2", copy=False)
+    voiced = np.zeros(count, dtype=np.bool_)
+    voiced[heard] = [vad.is_speech(frame.tobytes(), RATE_HZ) for frame in frames[heard]]
     regions: list[list[int]] = []
     for start, stop in _runs(voiced):
         if regions and start - regions[-1][1] <= _GATHER_FRAMES:
