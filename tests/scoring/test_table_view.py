@@ -1,0 +1,199 @@
+"""A worker's view: changes are seen at the next poll, new files swapped in, damage left out."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from scoring.numbers import Level, Number, NumberKind, RiskRow, Source
+from scoring.numbers.hot_delta import append, current_version
+from scoring.numbers.hot_files import delta_path, write_atomically
+from scoring.numbers.hot_format import TableError
+from scoring.numbers.hot_publish import publish
+from scoring.numbers.table_view import TableView
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FIRST = Number(NumberKind.E164, "8613900000001")
+SECOND = Number(NumberKind.E164, "8613900000002")
+
+
+def row(number: Number | str, row_id: int, level: Level = Level.RED, reason: str = "fraud") -> RiskRow:
+    text = number if isinstance(number, str) else number.display
+    return RiskRow("lab", text, level, None, reason, None, Source.PERSON, row_id, confirmed=True)
+
+
+def found(view: TableView, number: Number) -> int | None:
+    entry = view.lookup("lab", number, AT)
+    return entry.row if entry is not None else None
+
+
+def settle(view: TableView) -> list[str]:
+    """Poll until nothing changes any more."""
+    said: list[str] = []
+    for _ in range(4):
+        said += view.poll()
+    return said
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return tmp_path / "hot" / "risk.hot"
+
+
+def test_before_there_is_a_file(table: Path) -> None:
+    view = TableView.open(table)
+    assert (view.version, found(view, FIRST), view.poll()) == (0, None, ())
+
+
+def test_a_table_that_appears_is_taken(table: Path) -> None:
+    view = TableView.open(table)
+    assert publish([row(FIRST, 1)], table, AT) == 1
+    assert settle(view) == ["hot table version 1 with 1 entries"]
+    assert (view.version, found(view, FIRST)) == (1, 1)
+
+
+def test_changes_count_at_the_next_poll(table: Path) -> None:
+    publish([row(FIRST, 1)], table, AT)
+    view = TableView.open(table)
+    assert append(table, [row(SECOND, 2)]) == 2
+    assert found(view, SECOND) is None
+    view.poll()
+    assert (found(view, FIRST), found(view, SECOND), view.version) == (1, 2, 2)
+    assert append(table, drops=[("lab", 1), ("lab", 2)]) == 4
+    view.poll()
+    assert (found(view, FIRST), found(view, SECOND), view.version) == (None, None, 4)
+
+
+def test_changes_need_no_table(table: Path) -> None:
+    append(table, [row(FIRST, 1)])
+    assert found(TableView.open(table), FIRST) == 1
+
+
+def test_a_changed_row_replaces_the_row_of_the_file(table: Path) -> None:
+    publish([row(FIRST, 1)], table, AT)
+    append(table, [row(SECOND, 1, Level.YELLOW)])
+    view = TableView.open(table)
+    assert (found(view, FIRST), found(view, SECOND)) == (None, 1)
+    append(table, [row(FIRST, 1)])
+    view.poll()
+    assert (found(view, FIRST), found(view, SECOND)) == (1, None)
+
+
+def test_changed_prefixes_and_numbers_obey_precedence_across_file_and_overlay(table: Path) -> None:
+    publish([row("+86139*", 1)], table, AT)
+    append(table, [row("+8613900*", 2), row("+861*", 3)])
+    view = TableView.open(table)
+    assert found(view, FIRST) == 2
+    append(table, [row(FIRST, 4, Level.YELLOW)])
+    view.poll()
+    assert (found(view, FIRST), found(view, SECOND)) == (4, 2)
+    append(table, drops=[("lab", 4), ("lab", 2)])
+    view.poll()
+    assert found(view, FIRST) == 1
+
+
+def test_another_tenants_row_of_the_same_id_stays(table: Path) -> None:
+    publish([row(FIRST, 1)], table, AT)
+    append(table, drops=[("other", 1)])
+    assert found(TableView.open(table), FIRST) == 1
+
+
+def test_a_new_build_takes_up_the_changes(table: Path) -> None:
+    publish([row(FIRST, 1)], table, AT)
+    append(table, [row(SECOND, 2)])
+    view = TableView.open(table)
+    assert publish([row(FIRST, 1), row(SECOND, 2)], table, AT) == 3
+    settle(view)
+    assert (view.version, found(view, FIRST), found(view, SECOND)) == (3, 1, 2)
+    assert delta_path(table).read_bytes() == b""
+
+
+def test_changes_later_than_the_snapshot_survive_the_build(table: Path) -> None:
+    publish([row(FIRST, 1)], table, AT)
+    view = TableView.open(table)
+    append(table, [row(SECOND, 2)])
+    seen = current_version(table)
+    append(table, drops=[("lab", 1)])
+    settle(view)
+    assert publish([row(FIRST, 1), row(SECOND, 2)], table, AT, seen) == 4
+    for reader in (view, TableView.open(table)):
+        settle(reader)
+        assert (reader.version, found(reader, FIRST), found(reader, SECOND)) == (5, None, 2)
+
+
+def test_versions_never_go_back(table: Path) -> None:
+    versions = [publish([row(FIRST, 1)], table, AT)]
+    versions.append(append(table, [row(SECOND, 2)]))
+    versions.append(publish([], table, AT))
+    versions.append(append(table, [row(SECOND, 2)]))
+    assert versions == sorted(set(versions))
+    assert current_version(table) == versions[-1]
+
+
+def test_a_damaged_file_is_refused_once_and_the_old_one_stays(table: Path) -> None:
+    publish([row(FIRST, 1)], table, AT)
+    view = TableView.open(table)
+    data = bytearray(table.read_bytes())
+    data[-1] ^= 1
+    write_atomically(table, bytes(data))
+    (message,) = settle(view)
+    assert "version 1 stays" in message
+    assert "risk.hot" in message
+    write_atomically(table, b"no table at all")
+    (message,) = settle(view)
+    assert "not a hot table" in message
+    assert found(view, FIRST) == 1
+    with pytest.raises(TableError):
+        TableView.open(table)
+
+
+def test_a_large_file_is_checked_in_slices(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = TableView.open(table)
+    monkeypatch.setattr("scoring.numbers.table_view._VERIFY_SLICE", 64)
+    publish([row(FIRST, 1)], table, AT)
+    polls = 0
+    while not view.poll():
+        polls += 1
+        assert found(view, FIRST) is None
+    assert polls > 2
+    assert found(view, FIRST) == 1
+
+
+def test_lines_that_are_no_change_are_left_out_and_named(table: Path) -> None:
+    append(table, [row(FIRST, 1)])
+    with delta_path(table).open("ab") as file:
+        file.write(b'garbage\n{"type":"put","version":9}\n')
+    append(table, [row(SECOND, 2)])
+    view = TableView(table)
+    said = settle(view)
+    assert len(said) == 2
+    assert all("risk.hot.delta" in line for line in said)
+    assert (found(view, FIRST), found(view, SECOND)) == (1, 2)
+
+
+def test_half_a_line_waits_for_its_end(table: Path) -> None:
+    append(table, [row(FIRST, 1)])
+    whole = delta_path(table).read_bytes()
+    delta_path(table).write_bytes(whole[:20])
+    view = TableView.open(table)
+    assert found(view, FIRST) is None
+    with delta_path(table).open("ab") as file:
+        file.write(whole[20:])
+    assert view.poll() == ()
+    assert found(view, FIRST) == 1
+
+
+def test_a_writer_that_died_in_a_line_spoils_only_that_line(table: Path) -> None:
+    append(table, [row(FIRST, 1)])
+    with delta_path(table).open("ab") as file:
+        file.write(b'{"type":"put","ver')
+    append(table, [row(SECOND, 2)])
+    view = TableView(table)
+    assert len(settle(view)) == 1
+    assert (found(view, FIRST), found(view, SECOND)) == (1, 2)
+
+
+def test_a_change_that_cannot_be_listed_is_not_written(table: Path) -> None:
+    with pytest.raises(ValueError, match="listed"):
+        append(table, [row(FIRST, 1), row("nobody", 2)])
+    assert not delta_path(table).exists()
