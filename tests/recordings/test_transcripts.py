@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from recordings.capture import Capture
+from recordings.client import JobFailed, TranscriptionWorker
 from recordings.errors import ModelMissing, ModelUnusable
 from recordings.g711 import Codec, Pcm
 from recordings.speech import speech_regions, tone_frames
@@ -308,3 +309,42 @@ def test_the_worker_dies_with_its_parent() -> None:
         assert answer.error
         parent.kill()
         assert parent.stdout.read() == b""
+
+
+# --- the parent's end ---
+
+
+async def test_the_client_tells_what_went_wrong_and_goes_on(tmp_path: Path, encode: Encode) -> None:
+    path = record(tmp_path, encode, (0, 0, np.zeros(800, np.int16)))
+    worker = TranscriptionWorker()
+    for missing in ("one", "two"):
+        with pytest.raises(JobFailed, match=missing) as caught:
+            await worker.transcribe(
+                Job(id="1", path=path, languages=("en", "en"), models={"en": tmp_path / missing})
+            )
+        assert caught.value.kind == "model_missing"
+    await worker.close()
+
+
+async def test_a_model_that_kills_the_worker_fails_its_job_alone(tmp_path: Path, encode: Encode) -> None:
+    path = record(tmp_path, encode, (0, 0, np.zeros(800, np.int16)))
+    broken = make_model_folder(tmp_path / "broken")
+    worker = TranscriptionWorker()
+    with pytest.raises(JobFailed) as caught:
+        await worker.transcribe(Job(id="1", path=path, languages=("en", "en"), models={"en": broken}))
+    assert caught.value.kind in ("crashed", "model_unusable")
+    with pytest.raises(JobFailed) as caught:
+        await worker.transcribe(Job(id="2", path=tmp_path / "x", languages=("en", "en"), models={}))
+    assert caught.value.kind == "not_found"
+    await worker.close()
+
+
+@needs_model
+async def test_the_client_brings_a_transcript(tmp_path: Path, encode: Encode) -> None:
+    path = record(tmp_path, encode, (0, 0, spoken("callee_who")))
+    worker = TranscriptionWorker()
+    job_ = Job(id="1", path=path, languages=("en", "en"), models={"en": MODEL})
+    transcript = await worker.transcribe(job_)
+    assert [part.channel for part in transcript.segments] == [0]
+    assert await worker.transcribe(job_) == transcript
+    await worker.close()
