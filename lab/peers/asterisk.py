@@ -4,6 +4,7 @@ One root serves all instances. Each runs in a private mount namespace in which i
 `dialplans/asterisk`, appears as `/instance`; the lab steers it through the manager interface.
 """
 
+import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ class Place:
             "manager_port": str(_MANAGER_PORT),
             "manager_secret": _MANAGER_SECRET,
             "phone_secret": self.phone_secret,
+            "verbose": "3",
         }
 
 
@@ -57,15 +59,17 @@ def render(template: str, values: dict[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda found: values[found[1]], template)
 
 
-def prepare(root: Path, templates: Path, values: dict[str, str], folder: Path) -> None:
-    """Make an instance's folder: the templates filled in under `etc`, empty folders for what it writes."""
+def prepare(root: Path, folder: Path, values: dict[str, str], *templates: Path) -> None:
+    """Make an instance's folder: the templates filled in under `etc`, empty folders for what it writes.
+
+    Of a file that is in several template folders the last one counts.
+    """
     (modules,) = root.glob("usr/lib/*/asterisk/modules")
     for name in ("etc", "var", "run", "log", "heard"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     values = {**values, "modules": f"/{modules.relative_to(root)}"}
-    for template in sorted(templates.glob("*.conf")):
-        text = render(template.read_text(encoding="utf-8"), values)
-        (folder / "etc" / template.name).write_text(text, encoding="utf-8")
+    for name, path in {path.name: path for source in templates for path in source.glob("*.conf")}.items():
+        (folder / "etc" / name).write_text(render(path.read_text(encoding="utf-8"), values), encoding="utf-8")
 
 
 async def launch(name: str, root: Path, folder: Path, core: int | None = None) -> Peer:
@@ -75,6 +79,23 @@ async def launch(name: str, root: Path, folder: Path, core: int | None = None) -
     inside = f'{mount} && exec chroot "$2" asterisk -f -C /instance/etc/asterisk.conf'
     command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", inside, "sh", folder, root]
     return await Peer.start(name, list(map(str, command)), folder / "log" / "console.log", core=core)
+
+
+async def booted(peer: Peer) -> None:
+    """Wait until a launched Asterisk says through its command line that it is fully booted."""
+    inside = ("nsenter", "--target", str(peer.pid), "--mount", "--root", "--wd=/")
+    command = ("asterisk", "-C", "/instance/etc/asterisk.conf", "-rx", "core waitfullybooted")
+
+    async def says_so() -> bool:
+        if not peer.alive:
+            raise peer.error("ended while starting")
+        asked = await asyncio.create_subprocess_exec(
+            *inside, *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+        answer, _ = await asked.communicate()
+        return b"fully booted" in answer
+
+    await until(f"{peer.name} fully booted", says_so, _READY_S)
 
 
 class Asterisk:
@@ -89,7 +110,7 @@ class Asterisk:
     @classmethod
     async def start(cls, root: Path, place: Place, folder: Path, core: int | None = None) -> Self:
         """Render, start and await the manager's FullyBooted event. Raises PeerError with the log's end."""
-        prepare(root, TEMPLATES, place.values(), folder)
+        prepare(root, folder, place.values(), TEMPLATES)
         tone.write_wav(folder / "tone.wav", tone.tone(place.tone_hz, 10))
         peer = await launch(f"asterisk {place.role}", root, folder, core)
         try:

@@ -115,7 +115,7 @@ class Peer:
         return code
 
     def _signal(self, number: signal.Signals) -> None:
-        # Not by the process object: that may collect the exit status itself, and the event loop then finds none.
+        # Not by the process object: it may collect the exit status itself, and the loop then finds none.
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 

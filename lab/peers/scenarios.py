@@ -22,6 +22,14 @@ class Scenario:
         head = f'<?xml version="1.0" encoding="UTF-8"?>\n<scenario name="{self.name}">\n'
         return head + "\n".join(self.steps) + "\n</scenario>\n"
 
+    def by_row(self) -> "Scenario":
+        """The same, the called and the calling number being the two fields of an injection file's rows."""
+        fields = {"[service]": "[field0]", "[caller]": "[field1]", "[name]": "[field1]"}
+        steps = self.steps
+        for keyword, field in fields.items():
+            steps = tuple(step.replace(keyword, field) for step in steps)
+        return Scenario(self.name, steps)
+
 
 # --- steps ------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from lab.peers.process import Peer, udp_bound, until
 from lab.peers.scenarios import Scenario
 
 ECHO_PORT = 7000
+_BUFFER_BYTES = 4 * 1024 * 1024
 
 _SEPARATOR = "-----------------------------------------------"
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:.]+")
@@ -84,12 +85,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many calls, how fast, how long: every run is bounded."""
+    """How many calls, how fast, how long: every run is bounded.
+
+    `numbers` is a SIPp injection file whose rows `called;caller` replace the two numbers from call to call.
+    `core` pins SIPp to one processor; without `trace` no message is kept.
+    """
 
     calls: int = 1
     per_second: float = 10.0
     pause_ms: int = 200
     deadline_s: float = 30.0
+    at_once: int = 0
+    numbers: Path | None = None
+    core: int | None = None
+    trace: bool = True
 
 
 async def place_calls(
@@ -108,7 +117,7 @@ async def place_calls(
     """
     load = load or Load()
     parties = ["-s", called, "-key", "caller", caller, "-key", "name", name or caller]
-    bound = ["-m", str(load.calls), "-r", f"{load.per_second:g}", "-l", str(max(load.calls, 1))]
+    bound = ["-m", str(load.calls), "-r", f"{load.per_second:g}", "-l", str(load.at_once or load.calls)]
     detour = ["-rsa", f"{via[0]}:{via[1]}"] if via else []
     peer = await _start(scenario, line, load, [target, *parties, *bound, *detour])
     code = await peer.ended(load.deadline_s + 5)
@@ -148,27 +157,17 @@ async def callee(scenario: Scenario, line: Line, load: Load | None = None) -> As
 
 
 async def _start(scenario: Scenario, line: Line, load: Load, arguments: Sequence[str]) -> Peer:
-    await asyncio.to_thread(_write, scenario, line.folder)
+    await asyncio.to_thread(_write, scenario.by_row() if load.numbers else scenario, line.folder)
     own = ["-i", line.address, "-p", str(line.port), "-ci", line.address, "-bind_local"]
     media = ["-mi", line.address, "-mp", str(ECHO_PORT), "-rtp_echo", *_offer(line)]
-    names = {"-message_file": "messages.log", "-error_file": "errors.log", "-stf": "counts.csv"}
-    traces = [text for option, name in names.items() for text in (option, name)]
-    command = [
-        *(
-            "sipp",
-            *arguments,
-            *own,
-            *media,
-            "-sf",
-            f"{scenario.name}.xml",
-            "-d",
-            str(load.pause_ms),
-            "-nostdin",
-        ),
-        *("-trace_msg", "-trace_err", "-trace_stat", *traces),
-        *("-timeout", f"{load.deadline_s:g}s", "-timeout_error"),
-    ]
-    return await Peer.start("sipp", command, line.folder / "screen.log", cwd=line.folder)
+    rows = ["-inf", str(load.numbers)] if load.numbers else []
+    traces = ["-trace_stat", "-stf", "counts.csv", "-trace_err", "-error_file", "errors.log"]
+    if load.trace:
+        traces += ["-trace_msg", "-message_file", "messages.log"]
+    manner = ["-sf", f"{scenario.name}.xml", "-d", str(load.pause_ms), "-nostdin", "-timer_resol", "1"]
+    bound = ["-timeout", f"{load.deadline_s:g}s", "-timeout_error", "-buff_size", str(_BUFFER_BYTES)]
+    command = ["sipp", *arguments, *own, *media, *rows, *traces, *manner, *bound]
+    return await Peer.start("sipp", command, line.folder / "screen.log", cwd=line.folder, core=load.core)
 
 
 def _offer(line: Line) -> tuple[str, ...]:

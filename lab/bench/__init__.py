@@ -1,0 +1,1 @@
+"""Measurements against peers on one machine: reported, never asserted."""

@@ -1,0 +1,70 @@
+"""`ringward bench`: the signalling comparison as a table and as `var/bench/signalling.json`."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from lab.bench.signalling import Figure, measure
+from lab.peers import packages
+from lab.peers.process import PeerError
+
+_CHECKOUT = Path(__file__).parents[2]
+_OURS = "ringward"
+
+
+def bench(
+    output: Annotated[Path, typer.Option(help="Where the figures go, as JSON.")] = (
+        _CHECKOUT / "var" / "bench" / "signalling.json"
+    ),
+) -> None:
+    """Compare ringward with Asterisk 22: CPU ms per call, set-up delay, highest clean rate.
+
+    Runs SIPp on loopback for about six minutes: calls refused because of their caller, and calls put through
+    without media. Needs two processors; Asterisk and the delays need root.
+    """
+    console = Console()
+    packages.ensure()
+    folder = output.parent / "signalling"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        figures = asyncio.run(measure(folder, _CHECKOUT / "var" / "lab", console.print))
+    except PeerError as error:
+        console.print(f"bench: {error}")
+        raise typer.Exit(1) from None
+    output.write_text(json.dumps([figure.row() for figure in figures], indent=2) + "\n", encoding="utf-8")
+    console.print(table(figures))
+    console.print(f"figures: {output}")
+
+
+def table(figures: Sequence[Figure]) -> Table:
+    """The figures; in brackets their ratio to Asterisk's, where it was measured too."""
+    shown = Table(title="Signalling on one processor (in brackets: ringward as a multiple of Asterisk)")
+    for heading in ("path", "system", *_MEASURED):
+        shown.add_column(heading, justify="right" if heading in _MEASURED else "left")
+    peers = {figure.path: _measured(figure) for figure in figures if figure.system != _OURS}
+    for figure in figures:
+        ours = _measured(figure)
+        theirs = peers.get(figure.path) if figure.system == _OURS else None
+        cells = [_cell(ours[heading], theirs[heading] if theirs else None) for heading in _MEASURED]
+        shown.add_row(figure.path, figure.system, *cells)
+    return shown
+
+
+_MEASURED = ("calls/s", "CPU ms/call", "highest clean rate", "p50 ms", "p95 ms", "p99 ms")
+
+
+def _measured(figure: Figure) -> dict[str, float | None]:
+    cost = (figure.rate, figure.cpu_ms_per_call, figure.max_clean_rate)
+    return dict(zip(_MEASURED, (*cost, figure.p50_ms, figure.p95_ms, figure.p99_ms), strict=True))
+
+
+def _cell(value: float | None, other: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:g} ({value / other:.2f}×)" if other else f"{value:g}"
