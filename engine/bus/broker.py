@@ -1,0 +1,75 @@
+"""The embedded broker: `python -m engine.bus.broker HOST:PORT`, on loopback only.
+
+For one host without a broker of its own. It lets anybody in, so it listens on loopback addresses only, and
+it keeps nothing. Prints one line when it is ready, ends on SIGTERM and with its parent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import ipaddress
+import logging
+import os
+import signal
+import sys
+from typing import Final
+
+from amqtt.broker import Broker
+from amqtt.errors import BrokerError
+
+from engine.model.config import Address
+
+_PR_SET_PDEATHSIG: Final = 1
+
+
+async def serve(address: Address) -> None:
+    """Serve until SIGTERM. Raises BrokerError when the address cannot be bound."""
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": str(address)}},
+            # Without this plug-in nobody is let in. Those for logging and $SYS are left out.
+            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+        }
+    )
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await broker.start()
+    sys.stdout.write(f"broker listening on {address}\n")
+    sys.stdout.flush()
+    await stop.wait()
+    await broker.shutdown()
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        (text,) = arguments
+        address = Address.parse(text)
+        if not ipaddress.ip_address(address.host).is_loopback:
+            raise ValueError(f"{address.host} is no loopback address; use a broker with authentication there")
+    except ValueError as error:
+        sys.stderr.write(f"python -m engine.bus.broker HOST:PORT: {error}\n")
+        return 2
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the parent's to handle
+    logging.basicConfig(level=logging.ERROR)
+    # It reports clients that vanish, which is what killed processes do, as errors of its own.
+    logging.getLogger("amqtt").setLevel(logging.CRITICAL)
+    try:
+        asyncio.run(serve(address))
+    except BrokerError as error:
+        sys.stderr.write(f"broker: {error}\n")
+        return 1
+    return 0
+
+
+def _die_with_parent() -> None:
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            sys.exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
