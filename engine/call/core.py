@@ -196,7 +196,11 @@ class SipCore:
         tag = request.to.tag
         if tag is not None:
             leg = self._wire.dialogs.get((request.call_id, tag))
-            if leg is not None and leg.dialog is not None and leg.dialog.id.remote_tag == (request.from_.tag or ""):
+            if (
+                leg is not None
+                and leg.dialog is not None
+                and leg.dialog.id.remote_tag == (request.from_.tag or "")
+            ):
                 leg.received(key, request)
             else:
                 self._wire.respond(key, response_to(request, 481))

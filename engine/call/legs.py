@@ -58,6 +58,7 @@ class Leg:
         "answered",
         "dialog",
         "ended",
+        "farewell",
         "flow",
         "role",
         "wire",
@@ -72,6 +73,8 @@ class Leg:
         self.answered = False
         """A 2xx has been sent or received."""
         self.ended = False
+        self.farewell: Headers = ()
+        """Headers of our answer to the peer's BYE."""
         self._listener: Listener | None = listener
         self._session_id = 0
         self._session_version = 0
@@ -83,6 +86,9 @@ class Leg:
         self._accepted_cseq = 0
         self._ack: Request | None = None
         self._ack_cseq = 0
+
+    def listen(self, listener: Listener) -> None:
+        self._listener = listener
 
     def raise_event(self, event: LegEvent) -> None:
         if self._listener is not None:
@@ -135,7 +141,7 @@ class Leg:
             return
         report = request.get(AGENT_HEADER) or ""
         if request.method == "BYE":
-            self.wire.respond(key, response_to(request, 200))
+            self.wire.respond(key, response_to(request, 200, headers=self.farewell))
             self._end(LegHungUp(report))
         elif request.method == "INVITE":
             self._offered(key, request)
@@ -248,6 +254,12 @@ class Leg:
             self.wire.send(self._ack, self._flow())
 
     # --- the end ---
+
+    def report(self, text: str) -> None:
+        """INFO with the agent's header: the agent tells the engine something on its own leg."""
+        if self.dialog is not None and not self.ended:
+            request = self.dialog.request("INFO", headers=[(AGENT_HEADER, text)])
+            self.wire.request(request, self._flow(), lambda response, failure: None)
 
     def hang_up(self, headers: Headers = ()) -> None:
         """BYE on an answered leg; `LegEnded` follows."""

@@ -40,7 +40,7 @@ from engine.runtime.screener import Screener
 from engine.runtime.udp import UdpSocket
 from engine.sip.effects import Discarded, Send
 from engine.sip.flow import Flow
-from scoring.numbers import NumberKind, Numbering
+from scoring.numbers import Numbering, NumberKind
 
 REMEMBERED_COMMANDS = 1_000
 _log = logging.getLogger(__name__)
