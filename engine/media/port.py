@@ -2,12 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
-from engine.model.media import AnyMediaCommand, AnyMediaEvent
+import msgspec
+
+from engine.media import link
+from engine.media.failures import NO_WORKER, OVERLOAD
+from engine.media.settings import WorkerSettings
+from engine.model.ids import RecordingId, SessionId
+from engine.model.media import (
+    AnyMediaCommand,
+    AnyMediaEvent,
+    CaptureClosed,
+    MediaFailed,
+    OpenSession,
+    SessionClosed,
+    StartCapture,
+    WorkerLost,
+)
+
+log = logging.getLogger("ringward.media")
 
 OnMediaEvent = Callable[[AnyMediaEvent], None]
+
+UNSENT_BYTES = 4 << 20
+"""Bound of the queue to the worker."""
+START_S = 30.0
+END_S = 12.0
+"""A worker that closes its recordings takes at most ten."""
+FIRST_RESTART_S, LAST_RESTART_S = 0.1, 5.0
+
+
+class MediaWorkerError(Exception):
+    """The worker does not start; the message is fit for an operator."""
 
 
 class MediaPort(Protocol):
@@ -28,3 +61,194 @@ class MediaPort(Protocol):
     async def close(self) -> None:
         """End every session (captures are closed first) and the worker. Idempotent."""
         ...
+
+
+class WorkerPort:
+    """A media worker process of our own; a `MediaPort`.
+
+    A worker that dies takes its sessions with it (`WorkerLost` for each) and is started again; sessions are
+    the caller's to open anew. What it was recording is repaired by the next worker, which tells
+    `CaptureClosed(interrupted=True)`.
+    """
+
+    def __init__(self, settings: WorkerSettings, on_event: OnMediaEvent) -> None:
+        self._settings = settings
+        self._on_event = on_event
+        self._sessions: set[SessionId] = set()
+        self._recordings: dict[RecordingId, SessionId] = {}
+        self._link: _Link | None = None
+        self._closing = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def start(cls, settings: WorkerSettings, on_event: OnMediaEvent) -> WorkerPort:
+        """Spawn the worker and wait until it is ready. Raises `MediaWorkerError`."""
+        port = cls(settings, on_event)
+        await port._spawn()
+        return port
+
+    @property
+    def pid(self) -> int | None:
+        """Of the running worker."""
+        return self._link.process.pid if self._link else None
+
+    def send(self, command: AnyMediaCommand) -> None:
+        """See `MediaPort.send`."""
+        if self._link is None:
+            self._refuse(command, NO_WORKER)
+        elif not self._link.write(command):
+            self._refuse(command, OVERLOAD)
+        elif isinstance(command, OpenSession):
+            self._sessions.add(command.session)
+        elif isinstance(command, StartCapture):
+            self._recordings[command.recording] = command.session
+
+    async def close(self) -> None:
+        """See `MediaPort.close`; events of the last closings are still delivered."""
+        self._closing = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._link is not None:
+            await self._link.end()
+            self._link = None
+
+    # --- inside ---
+
+    def _refuse(self, command: AnyMediaCommand, reason: str) -> None:
+        failed = MediaFailed(
+            session=command.session,
+            command=type(command).__name__,
+            reason=reason,
+            playback=getattr(command, "playback", None),
+            recording=getattr(command, "recording", None),
+        )
+        asyncio.get_running_loop().call_soon(self._tell, failed)
+
+    def _tell(self, event: AnyMediaEvent) -> None:
+        try:
+            self._on_event(event)
+        except Exception:
+            log.exception("nobody could take %s", type(event).__name__)
+
+    async def _spawn(self) -> None:
+        ours, process = self._start_process()
+        try:
+            _, worker = await asyncio.get_running_loop().create_unix_connection(
+                lambda: _Link(process, self._event, self._lost), sock=ours
+            )
+            async with asyncio.timeout(START_S):
+                await worker.ready
+        except (TimeoutError, ConnectionError) as error:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+            raise MediaWorkerError(f"the media worker does not start (exit {process.returncode})") from error
+        except asyncio.CancelledError:
+            process.kill()
+            process.wait()
+            raise
+        self._link = worker
+
+    def _start_process(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        """Our end of the link and the new interpreter that holds the other."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        with theirs:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "engine.media.worker"),
+                    *("--link", str(theirs.fileno())),
+                    *("--settings", msgspec.json.encode(self._settings).decode()),
+                ],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        return ours, process
+
+    def _event(self, event: AnyMediaEvent) -> None:
+        if isinstance(event, SessionClosed) or (
+            isinstance(event, MediaFailed) and event.command == OpenSession.__name__
+        ):
+            self._sessions.discard(event.session)
+        elif isinstance(event, CaptureClosed):
+            session = self._recordings.pop(event.recording, event.session)
+            event = msgspec.structs.replace(event, session=session)
+        self._tell(event)
+
+    def _lost(self, worker: _Link) -> None:
+        if worker is not self._link or self._closing:
+            return
+        self._link = None
+        log.error("the media worker %d is gone", worker.process.pid)
+        sessions, self._sessions = self._sessions, set()
+        for session in sessions:
+            self._tell(WorkerLost(session=session))
+        task = asyncio.get_running_loop().create_task(self._restart(worker))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _restart(self, dead: _Link) -> None:
+        await dead.end()
+        pause_s = FIRST_RESTART_S
+        while True:
+            try:
+                await self._spawn()
+                return
+            except (MediaWorkerError, OSError) as error:
+                log.error("%s", error)
+            await asyncio.sleep(pause_s)
+            pause_s = min(LAST_RESTART_S, pause_s * 2)
+
+
+class _Link(asyncio.Protocol):
+    """The engine's end of the link to one worker process."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], on_event: OnMediaEvent, on_lost: Callable[[_Link], None]
+    ) -> None:
+        self.process = process
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._on_event = on_event
+        self._on_lost = on_lost
+        self._frames = link.FrameReader()
+        self._transport: asyncio.WriteTransport | None = None
+        self._gone = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's has no such base
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._frames.feed(data):
+                event = link.event(frame)
+                if not isinstance(event, link.WorkerReady):
+                    self._on_event(event)
+                elif not self.ready.done():
+                    self.ready.set_result(None)
+        except link.BrokenLink:
+            log.exception("the media worker sent what is no event")
+            self.process.kill()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gone.set()
+        if not self.ready.done():
+            self.ready.set_exception(ConnectionError("the media worker ended"))
+        self._on_lost(self)
+
+    def write(self, command: AnyMediaCommand) -> bool:
+        transport = self._transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > UNSENT_BYTES:
+            return False
+        transport.write(link.pack(command))
+        return True
+
+    async def end(self) -> None:
+        """Hang up, read the last events, and see the process end."""
+        if self._transport is not None and self._transport.can_write_eof() and not self._gone.is_set():
+            self._transport.write_eof()
+        try:
+            await asyncio.to_thread(self.process.wait, END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            await asyncio.to_thread(self.process.wait)
+        await self._gone.wait()

@@ -7,7 +7,7 @@ import msgspec
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
-    """Node and worker, e.g. "lab.media-1": names the worker's chain and its logs. Letters, digits, "-_."."""
+    """Node and worker, e.g. "lab.media-1": the name of its chain. Letters, digits, "_", "-", single dots."""
     host: str
     """Address the RTP sockets are bound to, and that goes into SDP."""
     first_port: int
@@ -16,6 +16,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     prompts_folder: str
     """Holds LANGUAGE/SLUG.flac."""
     recordings_folder: str
-    rtp_timeout_s: float = 30.0
+    chain_heads: str
+    """File of signed chain heads, kept outside the recordings folder."""
+    chain_key: str
+    """Ed25519 key that signs them; made on first use."""
+    rtp_timeout_s: float = 45.0
+    """Silence of an endpoint that should send, before it is told; 0: never."""
     accept_any_source: bool = False
     """Lock to the first valid packet from any address (phones behind NAT), not only from the SDP's."""

@@ -68,6 +68,8 @@ class SetRemote(MediaCommand, frozen=True, tag=True, kw_only=True):
     """False while the leg does not want to receive (sendonly, inactive)."""
     receive: bool = True
     """False while the leg does not send (recvonly, inactive): silence from it is no fault."""
+    rtcp_port: int | None = None
+    """Of a=rtcp (RFC 3605); None: the port after `port`."""
 
 
 class SetRoutes(MediaCommand, frozen=True, tag=True, kw_only=True):
@@ -99,6 +101,14 @@ class PlayTone(MediaCommand, frozen=True, tag=True, kw_only=True):
 
 class StopPlayback(MediaCommand, frozen=True, tag=True, kw_only=True):
     playback: PlaybackId
+
+
+class SendDtmf(MediaCommand, frozen=True, tag=True, kw_only=True):
+    """Press keys towards one endpoint as RFC 4733 events; what it hears otherwise pauses meanwhile."""
+
+    endpoint: str
+    digits: str
+    duration_ms: int = 100
 
 
 class StartCapture(MediaCommand, frozen=True, tag=True, kw_only=True):
@@ -140,7 +150,7 @@ class MediaFailed(MediaEvent, frozen=True, tag=True, kw_only=True):
     command: str
     """Name of the command that failed."""
     reason: str
-    """Slug: no_ports, unknown_session, unknown_endpoint, missing_prompt, disk, …"""
+    """A slug of engine.media.failures: no_ports, unknown_session, missing_prompt, disk, …"""
     detail: str = ""
     playback: PlaybackId | None = None
     recording: RecordingId | None = None
@@ -175,6 +185,11 @@ class CaptureStarted(MediaEvent, frozen=True, tag=True, kw_only=True):
 
 
 class CaptureClosed(MediaEvent, frozen=True, tag=True, kw_only=True):
+    """The file is complete and entered in the chain.
+
+    Also told for recordings an earlier, killed worker left behind (`interrupted`), of sessions long gone.
+    """
+
     recording: RecordingId
     path: str
     duration_ms: int
@@ -191,6 +206,10 @@ class EndpointStatistics(msgspec.Struct, frozen=True, gc=False):
     packets_refused: int
     """From another source than the locked one, or malformed."""
     jitter_ms: float
+    round_trip_ms: float | None = None
+    """From the peer's RTCP; None while it sends none."""
+    remote_packets_lost: int = 0
+    """Of ours, by the peer's RTCP."""
 
 
 class SessionClosed(MediaEvent, frozen=True, tag=True, kw_only=True):
@@ -210,6 +229,7 @@ AnyMediaCommand = (
     | Play
     | PlayTone
     | StopPlayback
+    | SendDtmf
     | StartCapture
     | StopCapture
     | CloseSession

@@ -28,6 +28,11 @@ class CaptureClock:
         self._timestamp = 0
         self._position = 0
 
+    @property
+    def anchored(self) -> bool:
+        """A packet has been placed."""
+        return self._ssrc is not None
+
     def now(self, now: float) -> int:
         """Position of the moment `now`."""
         return int((now - self._start) * RATE_HZ)

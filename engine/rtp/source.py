@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-SocketAddress = tuple[str, int]
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+"""As Python gives it for IPv4 or IPv6."""
 
 
 class SourceLock:

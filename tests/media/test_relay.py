@@ -1,0 +1,261 @@
+"""Packets from one phone to the other through a real worker."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from engine.model.media import (
+    CloseSession,
+    DtmfReceived,
+    Route,
+    RtpTimeout,
+    SendDtmf,
+    SessionClosed,
+    SetRoutes,
+)
+from engine.rtp import packet
+from engine.rtp.packet import Packet
+from tests.media.harness import (
+    BOTH_WAYS,
+    EVENT,
+    PCMU,
+    SESSION,
+    STRANGER,
+    Lab,
+    MakeLab,
+    Phone,
+    loudest_hz,
+    play,
+    sine,
+    talk,
+)
+
+pytestmark = pytest.mark.wire
+
+
+def assert_continuous(heard: list[Packet]) -> None:
+    """One SSRC, no gap in the sequence, timestamps that go on by whole frames."""
+    assert len({p.ssrc for p in heard}) == 1
+    steps = {(b.sequence - a.sequence) & 0xFFFF for a, b in pairwise(heard)}
+    assert steps == {1}
+    gaps = [(b.timestamp - a.timestamp) & 0xFFFF_FFFF for a, b in pairwise(heard)]
+    assert all(0 < gap <= 1600 and gap % 160 == 0 for gap in gaps)
+
+
+async def test_same_law_passes_both_ways_byte_for_byte(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    await asyncio.gather(a.speak(sine(440, 0.4)), b.speak(sine(1000, 0.4)))
+    await lab.until(lambda: len(a.heard) == len(b.heard) == 20)
+    assert [p.payload for p in b.heard] == a.sent
+    assert [p.payload for p in a.heard] == b.sent
+    assert b.heard[0].ssrc != a.ssrc
+    assert_continuous(a.heard)
+    assert_continuous(b.heard)
+
+
+async def test_other_law_is_transcoded(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone(PCMU)
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    await asyncio.gather(a.speak(sine(440, 0.5)), b.speak(sine(1000, 0.5)))
+    await lab.until(lambda: len(a.heard) == len(b.heard) == 25)
+    assert {p.payload_type for p in a.heard} == {8}
+    assert {p.payload_type for p in b.heard} == {0}
+    assert loudest_hz(b.audio()) == pytest.approx(440, abs=3)
+    assert loudest_hz(a.audio()) == pytest.approx(1000, abs=3)
+    assert abs(b.audio() - sine(440, 0.5)).max() < 600
+
+
+async def test_nothing_passes_without_a_route(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(talk(("a", "b")))
+    await asyncio.gather(a.speak(sine(440, 0.1)), b.speak(sine(1000, 0.1)))
+    await lab.until(lambda: len(b.heard) == 5)
+    assert a.heard == []
+
+
+async def test_a_strangers_packets_go_nowhere(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    stranger = lab.phone(host=STRANGER)
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    stranger.engine = a.engine
+    await asyncio.gather(a.speak(sine(440, 0.2)), stranger.speak(sine(1000, 0.2)), b.speak(sine(440, 0.2)))
+    await lab.until(lambda: len(b.heard) == len(a.heard) == 10)
+    assert [p.payload for p in b.heard] == a.sent
+    assert stranger.heard == []
+    lab.send(CloseSession(session=SESSION))
+    statistics = (await lab.expect(SessionClosed)).statistics
+    assert statistics["a"].packets_refused == 10
+    assert (statistics["a"].packets_received, statistics["a"].packets_sent) == (10, 10)
+    assert (statistics["b"].packets_refused, statistics["b"].packets_lost) == (0, 0)
+
+
+async def test_rubbish_on_the_port_is_counted(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    for data in (b"", b"x", b"\x80" * 2048, packet.build(Packet(96, False, 1, 1, 1, b"?")), bytes(12)):
+        a.socket.sendto(data, a.engine)
+    await a.speak(sine(440, 0.1))
+    await lab.until(lambda: len(b.heard) == 5)
+    lab.send(CloseSession(session=SESSION))
+    assert (await lab.expect(SessionClosed)).statistics["a"].packets_refused == 5
+
+
+async def test_answers_go_where_the_phone_really_sends_from(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    moved = lab.phone(host=a.address[0])  # the same host, another port: NAT
+    moved.engine = a.engine
+    await moved.speak(sine(440, 0.04))
+    await lab.until(lambda: len(b.heard) == 2)
+    await b.speak(sine(440, 0.1))
+    await lab.until(lambda: len(moved.heard) == 5)
+    assert a.heard == []
+
+
+async def test_hold_and_resume(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    await a.speak(sine(440, 0.1))
+    await lab.until(lambda: len(b.heard) == 5)
+    lab.send(lab.remote("b", b, send=False))
+    await lab.settle()
+    await a.speak(sine(440, 0.1))
+    await asyncio.sleep(0.05)
+    lab.send(lab.remote("b", b, send=True))
+    await lab.settle()
+    await a.speak(sine(440, 0.1))
+    await lab.until(lambda: len(b.heard) == 10)
+    assert_continuous(b.heard)
+
+
+async def test_prompt_then_relay_is_one_stream(lab: Lab) -> None:
+    lab.prompt("hello", sine(700, 0.3))
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(play("hello", "b"))
+    await lab.until(lambda: len(b.heard) == 15)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    await a.speak(sine(440, 0.2))
+    await lab.until(lambda: len(b.heard) == 25)
+    assert_continuous(b.heard)
+    assert b.heard[0].marker
+    assert b.heard[15].marker
+
+
+async def test_three_way_talk_is_mixed(lab: Lab) -> None:
+    a, b, c = lab.phone(), lab.phone(PCMU), lab.phone()
+    await lab.call(a=a, b=b, c=c)
+    lab.send(talk(*((x, y) for x in "abc" for y in "abc" if x != y)))
+    await asyncio.gather(a.speak(sine(440, 1.0)), b.speak(sine(1000, 1.0)))
+    await lab.until(lambda: len(c.heard) >= 50 and len(a.heard) >= 50)
+    assert power_hz(c, 440) > 0.4
+    assert power_hz(c, 1000) > 0.4
+    assert power_hz(a, 1000) > 0.9
+    assert power_hz(a, 440) < 0.01
+
+
+async def test_whisper_is_soft_and_one_sided(lab: Lab) -> None:
+    a, b, supervisor = lab.phone(), lab.phone(), lab.phone()
+    await lab.call(a=a, b=b, supervisor=supervisor)
+    routes = (
+        Route("a", "b"),
+        Route("b", "a"),
+        Route("supervisor", "b", -6.0),
+        Route("a", "supervisor"),
+        Route("b", "supervisor"),
+    )
+    lab.send(SetRoutes(session=SESSION, routes=routes))
+    await supervisor.speak(sine(1000, 1.0, peak=8000))
+    await lab.until(lambda: len(b.heard) >= 50)
+    assert abs(b.audio()).max() == pytest.approx(4000, rel=0.05)
+    assert a.heard == []
+
+
+def power_hz(phone: Phone, frequency_hz: float) -> float:
+    """Share of the power that a tone has in what was heard after its start."""
+    wave = phone.audio()[1600:8000].astype(float)
+    time = np.arange(len(wave)) / 8000
+    found = abs(np.dot(wave, np.exp(-2j * np.pi * frequency_hz * time))) / len(wave) * np.sqrt(2)
+    return float((found / np.sqrt(np.mean(wave**2))) ** 2)
+
+
+async def test_a_key_is_one_event_and_reaches_the_other_leg(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    await a.speak(sine(440, 0.1))
+    await a.press("5", 100)
+    await a.speak(sine(440, 0.1))
+    await lab.until(lambda: len(b.heard) == 17)
+    event = await lab.expect(DtmfReceived)
+    assert (event.endpoint, event.digit, event.duration_ms) == ("a", "5", 100)
+    assert not [e for e in lab.events if isinstance(e, DtmfReceived)]
+    keys = [p for p in b.heard if p.payload_type == EVENT]
+    assert len(keys) == 7
+    assert len({p.timestamp for p in keys}) == 1
+    assert len({p.ssrc for p in b.heard}) == 1
+    assert [(p.sequence - b.heard[0].sequence) & 0xFFFF for p in b.heard] == list(range(17))
+
+
+async def test_a_key_whose_end_is_lost_is_still_told(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    for duration in (160, 320):
+        a.send(bytes((1, 10)) + duration.to_bytes(2, "big"), payload_type=EVENT, samples=0)
+    event = await lab.expect(DtmfReceived)
+    assert (event.digit, event.duration_ms) == ("1", 40)
+
+
+async def test_a_leg_without_telephone_events_hears_no_gap(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(lab.remote("b", b, telephone_event=None), BOTH_WAYS)
+    await a.speak(sine(440, 0.1))
+    await a.press("5", 100)
+    await a.speak(sine(440, 0.1))
+    await lab.until(lambda: len(b.heard) == 10)
+    assert [(p.sequence - b.heard[0].sequence) & 0xFFFF for p in b.heard] == list(range(10))
+
+
+async def test_keys_of_our_own(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS, SendDtmf(session=SESSION, endpoint="b", digits="1#", duration_ms=80))
+    await lab.until(lambda: len(b.heard) >= 12)
+    assert [p.payload[0] for p in b.heard] == [1] * 6 + [11] * 6
+    await a.speak(sine(440, 0.1))
+    await lab.until(lambda: len(b.heard) >= 17)
+    assert b.heard[-1].payload == a.sent[-1]
+
+
+async def test_silence_is_told_once(make_lab: MakeLab) -> None:
+    lab = await make_lab(rtp_timeout_s=1.0)
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(lab.remote("b", b, receive=False))
+    told = await lab.expect(RtpTimeout)
+    assert (told.endpoint, told.silent_s >= 1.0) == ("a", True)
+    await asyncio.sleep(1.2)
+    assert not [e for e in lab.events if isinstance(e, RtpTimeout)]
+    await a.speak(sine(440, 0.02))
+    assert (await lab.expect(RtpTimeout)).endpoint == "a"
