@@ -1,0 +1,197 @@
+"""The promises of the design, over random policies, table entries and spellings."""
+
+from dataclasses import replace
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from engine.model.screening import (
+    Action,
+    Attestation,
+    Direction,
+    Facts,
+    HotEntry,
+    Level,
+    Number,
+    Precedence,
+)
+from engine.screening import decide, explain, load_policy
+from tests.screening.kit import ENTRIES, FACTS, NUMBERS, POLICIES, PROTECTED_NUMBERS
+
+ORDINARY = {
+    "called": NUMBERS,
+    "request_uri": st.sampled_from(["", "sip:bob@host"]),
+}
+
+
+def ordinary(facts: Facts, **changes: object) -> Facts:
+    """The facts without what would exempt the call from screening altogether."""
+    values: dict[str, object] = {
+        "request_uri": "sip:bob@host",
+        "emergency_callback": False,
+        "trunk_authorised_public": False,
+        "attestation": Attestation.NONE,
+        "screening_failed": False,
+    }
+    return replace(facts, **{**values, **changes})  # type: ignore[arg-type]
+
+
+@given(FACTS, POLICIES, PROTECTED_NUMBERS)
+def test_calls_to_protected_numbers_pass_untouched(facts: Facts, text: str, called: Number) -> None:
+    verdict = decide(replace(facts, called=called), load_policy(text))
+    assert (verdict.action, verdict.protected, verdict.rule) == (Action.ALLOW, True, "emergency")
+    assert (verdict.label, verdict.popup, verdict.announcement, verdict.record) == (None, None, None, False)
+
+
+@given(
+    FACTS, POLICIES, st.sampled_from(["urn:service:sos", "URN:Service:sos.fire", "<urn:service:sos.police>"])
+)
+def test_calls_to_emergency_urns_pass_untouched(facts: Facts, text: str, uri: str) -> None:
+    verdict = decide(replace(facts, request_uri=uri), load_policy(text))
+    assert (verdict.action, verdict.protected, verdict.record) == (Action.ALLOW, True, False)
+
+
+@given(FACTS, POLICIES, PROTECTED_NUMBERS, NUMBERS, NUMBERS)
+def test_a_protected_caller_without_proof_is_screened_like_any_other(
+    facts: Facts, text: str, calling: Number, other: Number, called: Number
+) -> None:
+    facts = ordinary(facts, calling=calling, called=called)
+    assume(
+        all(word not in text for word in ("calling",))
+    )  # rules that look at the number may tell them apart
+    policy = load_policy(text)
+    spoof, stranger = (
+        decide(facts, policy),
+        decide(replace(facts, calling=other, asserted=facts.asserted), policy),
+    )
+    assume("asserted" not in text)
+    assert not spoof.protected
+    assert spoof == stranger
+
+
+@given(FACTS, POLICIES, PROTECTED_NUMBERS, NUMBERS, st.booleans())
+def test_a_protected_caller_with_proof_passes_untouched(
+    facts: Facts, text: str, calling: Number, called: Number, by_trunk: bool
+) -> None:
+    proof = {"trunk_authorised_public": True} if by_trunk else {"attestation": Attestation.FULL}
+    verdict = decide(ordinary(facts, calling=calling, called=called, **proof), load_policy(text))
+    assert (verdict.action, verdict.protected, verdict.record) == (Action.ALLOW, True, False)
+
+
+@given(FACTS, POLICIES, NUMBERS, NUMBERS)
+def test_proof_exempts_nobody_else(facts: Facts, text: str, calling: Number, called: Number) -> None:
+    facts = ordinary(facts, calling=calling, called=called, trunk_authorised_public=True)
+    assert not decide(facts, load_policy(text)).protected
+
+
+@given(FACTS, POLICIES)
+def test_after_an_emergency_call_whoever_calls_gets_through(facts: Facts, text: str) -> None:
+    facts = replace(facts, direction=Direction.INBOUND, emergency_callback=True)
+    verdict = decide(facts, load_policy(text))
+    assert (verdict.action, verdict.protected, verdict.record) == (Action.ALLOW, True, False)
+
+
+@given(FACTS, POLICIES)
+def test_every_block_ends_or_has_somebody_who_answers_for_it(facts: Facts, text: str) -> None:
+    verdict = decide(facts, load_policy(text))
+    if verdict.action.blocks:
+        assert verdict.confirmed or (verdict.expires is not None and verdict.expires > facts.at)
+        assert verdict.status in (607, 608)
+    else:
+        assert verdict.status is None
+
+
+@given(FACTS, POLICIES, ENTRIES)
+def test_an_entry_without_end_or_confirmation_never_blocks(facts: Facts, text: str, found: HotEntry) -> None:
+    unanswered = replace(found, confirmed=False, expires=None)
+    assume("confirmed_by" not in text and "expires" not in text)
+    facts = ordinary(facts, entry=unanswered, subscriber_block=False)
+    assert not decide(facts, load_policy(text)).action.blocks
+
+
+@given(FACTS, POLICIES)
+def test_the_kill_switch_turns_every_block_into_a_label_and_nothing_else(facts: Facts, text: str) -> None:
+    policy = load_policy(text)
+    off, on = (decide(replace(facts, kill_switch=switch), policy) for switch in (False, True))
+    if off.action.blocks:
+        assert (on.action, on.rule, on.downgraded) == (Action.LABEL, off.rule, "kill_switch")
+    else:
+        assert on == off
+
+
+@given(FACTS, POLICIES, NUMBERS, NUMBERS, ENTRIES)
+def test_a_subscribers_allow_on_a_red_number_warns(
+    facts: Facts, text: str, calling: Number, called: Number, found: HotEntry
+) -> None:
+    red = replace(found, level=Level.RED)
+    assume(red.precedence not in (Precedence.ORDER, Precedence.OPERATOR_ALLOW))
+    facts = ordinary(
+        facts, calling=calling, called=called, entry=red, subscriber_allow=True, subscriber_block=False
+    )
+    assert decide(facts, load_policy(text)).action is Action.WARN
+    harmless = replace(red, level=Level.YELLOW)
+    assert decide(replace(facts, entry=harmless), load_policy(text)).action is Action.ALLOW
+
+
+FOUND = ENTRIES.map(lambda found: replace(found, expires=None))
+
+
+@given(FACTS, POLICIES, NUMBERS, NUMBERS, FOUND)
+def test_precedence_before_the_policy(
+    facts: Facts, text: str, calling: Number, called: Number, found: HotEntry
+) -> None:
+    """Each step is taken away from the top; what is below then decides, whatever the policy says."""
+    policy = load_policy(text)
+    facts = replace(
+        ordinary(facts, calling=calling, called=called),
+        direction=Direction.INBOUND,
+        kill_switch=False,
+        subscriber_block=True,
+        subscriber_allow=True,
+    )
+    order = replace(found, precedence=Precedence.ORDER, level=Level.RED, confirmed=True)
+    allowed = replace(found, precedence=Precedence.OPERATOR_ALLOW, level=Level.GREEN, confirmed=True)
+    listed = replace(found, precedence=Precedence.PERMANENT, level=Level.YELLOW)
+    ladder = [
+        (facts, order, "order", Action.REJECT, 608),
+        (facts, allowed, "operator_allow", Action.ALLOW, None),
+        (facts, listed, "subscriber_block", Action.REJECT, 607),
+        (replace(facts, subscriber_block=False), listed, "subscriber_allow", Action.ALLOW, None),
+    ]
+    for step, entry, rule, action, status in ladder:
+        verdict = decide(replace(step, entry=entry), policy)
+        assert (verdict.rule, verdict.action, verdict.status) == (rule, action, status)
+    last = replace(facts, subscriber_block=False, subscriber_allow=False, entry=listed)
+    assert decide(last, policy).rule in {*(rule.id for rule in policy.rules), "no_rule"}
+
+
+@given(FACTS, POLICIES, NUMBERS, NUMBERS)
+def test_failed_screening_gets_the_policys_default(
+    facts: Facts, text: str, calling: Number, called: Number
+) -> None:
+    policy = load_policy(text)
+    facts = ordinary(
+        facts, calling=calling, called=called, entry=None, screening_failed=True, kill_switch=False
+    )
+    verdict = decide(facts, policy)
+    assert (verdict.action, verdict.rule) == (policy.failure.action, "screening_failed")
+
+
+@given(FACTS, POLICIES)
+def test_the_explanation_tells_the_same_verdict_and_the_rule_that_decided(facts: Facts, text: str) -> None:
+    policy = load_policy(text)
+    explained = explain(facts, policy)
+    assert explained.verdict == decide(facts, policy)
+    decisive = [trace for trace in explained.traces if trace.matched]
+    assert decisive[0].rule == explained.verdict.rule
+    assert [trace.rule for trace in decisive[1:]] == [
+        name for name in (explained.verdict.downgraded,) if name is not None
+    ]
+    assert all(trace.why for trace in explained.traces)
+
+
+@given(FACTS, POLICIES)
+def test_only_verdicts_that_can_be_carried_out(facts: Facts, text: str) -> None:
+    verdict = decide(facts, load_policy(text))
+    assert verdict.action in (Action.ALLOW, Action.LABEL, Action.WARN, Action.REJECT)
+    assert not (verdict.action is Action.ALLOW and verdict.protected and verdict.record)
