@@ -101,12 +101,7 @@ def verify(
     archive = Archive(folder)
     # In this order nothing that a live writer does meanwhile looks like tampering.
     recordings = list(archive.list())
-    signed_before = _count_lines(heads)
-    chains = [_read_chain(path, report) for path in sorted(folder.glob(f"{_CHAIN_PREFIX}*.jsonl"))]
-    if heads is not None and public_key is not None:
-        report.signatures = True
-        _check_heads(heads, signed_before, load_public_key(public_key), folder, chains, report)
-    told = _gather(chains, report)
+    told = _check_chains(folder, heads, public_key, report)
     for done, recording in enumerate(recordings):
         if progress:
             progress(done, len(recordings))
@@ -117,6 +112,34 @@ def verify(
         if archive.find(entries[-1].recording_id) is None:
             report.add(Kind.MISSING_FILE, entries[-1].file, "the chain knows it, but it is gone")
     return report
+
+
+def verify_recording(
+    folder: Path, recording_id: str, *, heads: Path | None = None, public_key: Path | None = None
+) -> Report:
+    """As `verify`, but the bytes of one recording only; the chains are checked whole.
+
+    FileNotFoundError where the folder has no such recording; RecordingError, ValueError (unsafe id).
+    """
+    recording = Archive(folder).find(recording_id)
+    if recording is None:
+        raise FileNotFoundError(f"no recording {recording_id} in {folder}")
+    report = Report()
+    told = _check_chains(folder, heads, public_key, report)
+    _check_recording(Archive(folder), recording, told.get(recording_id, []), report)
+    return report
+
+
+def _check_chains(
+    folder: Path, heads: Path | None, public_key: Path | None, report: Report
+) -> dict[str, list[Entry]]:
+    """Check every chain and signed head; what they tell of each recording."""
+    signed_before = _count_lines(heads)
+    chains = [_read_chain(path, report) for path in sorted(folder.glob(f"{_CHAIN_PREFIX}*.jsonl"))]
+    if heads is not None and public_key is not None:
+        report.signatures = True
+        _check_heads(heads, signed_before, load_public_key(public_key), folder, chains, report)
+    return _gather(chains, report)
 
 
 def _read_chain(path: Path, report: Report) -> _Chain:
