@@ -1,6 +1,6 @@
 """Telephone numbers, the risk table's rows, and the memory-mapped hot table."""
 
-from scoring.numbers.number import Number, NumberKind, mask, number_id
+from scoring.numbers.number import Number, NumberKind, canonical_id, mask, number_id
 from scoring.numbers.numbering import Numbering, is_emergency_uri
 from scoring.numbers.rows import Action, HotEntry, Level, Precedence, RiskRow, Source, strongest
 
@@ -14,6 +14,7 @@ __all__ = [
     "Precedence",
     "RiskRow",
     "Source",
+    "canonical_id",
     "is_emergency_uri",
     "mask",
     "number_id",

@@ -78,8 +78,12 @@ def text_key(text: str) -> int:
 
 def number_id(key: bytes, tenant: str, number: Number) -> str:
     """Keyed name of a number for topics, audit and chains: HMAC-SHA256 cut to 128 bits, as 32 hex digits."""
-    text = f"{tenant}\0{number.display}".encode()
-    return hmac.new(key, text, hashlib.sha256).digest()[:16].hex()
+    return canonical_id(key, tenant, number.display)
+
+
+def canonical_id(key: bytes, tenant: str, text: str) -> str:
+    """The same for canonical text (`Number.display`), or for a prefix with its `*`."""
+    return hmac.new(key, f"{tenant}\0{text}".encode(), hashlib.sha256).digest()[:16].hex()
 
 
 def mask(number: Number, country_code: str = "86") -> str:
