@@ -17,10 +17,15 @@ from engine.model.ids import NumberId, TenantId
 from engine.store import tables as t
 from engine.store.database import Database
 from engine.store.entries import NewRisk, Replaced, RiskChange, RiskEntry, RiskPage, Why
-from scoring.numbers import Action, Level, RiskRow, Source
+from scoring.numbers import Action, Level, RiskRow, Source, canonical_id
 
 FileNumber = Callable[[TenantId, str], NumberId]
 """The keyed id of a number in canonical text, or of a prefix with its final `*`."""
+
+
+def filing_under(key: bytes) -> FileNumber:
+    """File numbers under the deployment's key, as everywhere else."""
+    return lambda tenant, text: NumberId(canonical_id(key, tenant, text))
 
 
 class RiskRepository:
