@@ -124,11 +124,10 @@ class TransactionLayer:
             return []
         if invite.state not in (State.CALLING, State.PROCEEDING):
             return []
-        invite.cancel = cancel_for(invite.request, headers)
-        if invite.state is State.CALLING:
-            invite.cancel.to_bytes()  # a bad header is to be raised here, not when the response arrives
-            return []
-        return self._send_cancel(invite, now)
+        cancel = cancel_for(invite.request, headers)
+        cancel.to_bytes()  # a bad header is to be raised now, not when a response arrives
+        invite.cancel = cancel
+        return [] if invite.state is State.CALLING else self._send_cancel(invite, now)
 
     def respond(self, key: ServerKey, response: Response, now: float) -> list[Effect]:
         """Answer a request. LocalProtocolError when its transaction is gone or has its final response."""

@@ -19,6 +19,7 @@ def out_of_dialog(
     call_id: str,
     cseq: int = 1,
     contact: str | None = None,
+    max_forwards: int = DEFAULT_MAX_FORWARDS,
     headers: Iterable[tuple[str, str]] = (),
     body: bytes = b"",
 ) -> Request:
@@ -27,7 +28,7 @@ def out_of_dialog(
     `contact` is a whole header value. The type of a body goes into `headers` as Content-Type.
     """
     rows = [
-        _MAX_FORWARDS,
+        ("Max-Forwards", str(max_forwards)),
         ("From", str(from_)),
         ("To", str(to)),
         ("Call-ID", call_id),

@@ -1,0 +1,210 @@
+"""What requests and responses share: header rows, each value parsed on first use (RFC 3261 §7.3, §20)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from engine.sip.errors import LocalProtocolError, RemoteProtocolError
+from engine.sip.grammar import TOKEN, is_digits, split_list
+from engine.sip.names import LISTS, SPELLINGS, canonical
+from engine.sip.uri import NameAddr
+from engine.sip.via import Via
+
+MAX_CSEQ = 2**31 - 1
+# A control character may stand in a message only as the second half of a quoted pair, CR and LF never.
+FORBIDDEN = re.compile(r"(?<!\\)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\r\n]")
+_SPACES = re.compile(r"[ \t]+")
+
+T = TypeVar("T")
+
+
+class CSeq(NamedTuple):
+    """Sequence number (0 to 2**31 - 1) and method."""
+
+    number: int
+    method: str
+
+
+class Message:
+    """What requests and responses share. Treat as immutable.
+
+    `headers` are (name, value) rows in order; a Content-Length among them is never written as it stands.
+    The typed properties raise RemoteProtocolError(400) when the header is absent or malformed.
+    """
+
+    __slots__ = ("_index", "_parsed", "body", "headers")
+
+    def __init__(self, headers: Sequence[tuple[str, str]], body: bytes) -> None:
+        self.headers = headers
+        self.body = body
+        self._index: dict[str, list[str]] | None = None
+        self._parsed: dict[str, Any] = {}
+
+    def adopt(self, headers: list[tuple[str, str]], index: dict[str, list[str]]) -> None:
+        """Take rows with canonical names and their index from the parser."""
+        self.headers = headers
+        self._index = index
+
+    def rows(self, name: str) -> list[str]:
+        """The values of all rows of that name as they stand in the message, not split at commas."""
+        index = self._index
+        if index is None:
+            index = self._index = {}
+            for spelling, value in self.headers:
+                index.setdefault(canonical(spelling), []).append(value)
+        found = index.get(name)
+        return found if found is not None else index.get(canonical(name), [])
+
+    def get(self, name: str) -> str | None:
+        """The first row of that name, or None; bytes that were not UTF-8 read as U+FFFD."""
+        found = self.rows(name)
+        return clean(found[0]) if found else None
+
+    def get_all(self, name: str) -> list[str]:
+        """All values of that name, split at commas where the grammar allows a list."""
+        found = self.rows(name)
+        if not found:
+            return []
+        if SPELLINGS.get(name, name) not in LISTS and canonical(name) not in LISTS:
+            return [clean(value) for value in found]
+        return [item for value in found for item in split_list(clean(value))]
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID, compared byte by byte."""
+        return self._required("Call-ID")
+
+    @property
+    def cseq(self) -> CSeq:
+        """Sequence number and method."""
+        return self._once("CSeq", _parse_cseq)
+
+    @property
+    def from_(self) -> NameAddr:
+        """The From header."""
+        return self._once("From", NameAddr.parse)
+
+    @property
+    def to(self) -> NameAddr:
+        """The To header."""
+        return self._once("To", NameAddr.parse)
+
+    @property
+    def top_via(self) -> Via:
+        """The first Via value."""
+        via: Via | None = self._parsed.get("top Via")
+        if via is None:
+            values = split_list(self._required("Via"))
+            if not values:
+                raise RemoteProtocolError("empty Via")
+            via = self._parsed["top Via"] = Via.parse(values[0])
+        return via
+
+    @property
+    def vias(self) -> tuple[Via, ...]:
+        """All Via values, the last hop first."""
+        return self._list("Via", Via.parse)
+
+    @property
+    def contacts(self) -> tuple[NameAddr, ...]:
+        """All Contact values; none for the `*` of a REGISTER."""
+        if self.rows("Contact") == ["*"]:
+            return ()
+        return self._list("Contact", NameAddr.parse)
+
+    @property
+    def contact(self) -> NameAddr | None:
+        """The first Contact, or None."""
+        contacts = self.contacts
+        return contacts[0] if contacts else None
+
+    @property
+    def routes(self) -> tuple[NameAddr, ...]:
+        """The Route values."""
+        return self._list("Route", NameAddr.parse)
+
+    @property
+    def record_routes(self) -> tuple[NameAddr, ...]:
+        """The Record-Route values."""
+        return self._list("Record-Route", NameAddr.parse)
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The option tags of Require, in lower case."""
+        return self._list("Require", str.lower)
+
+    def supports(self, option: str) -> bool:
+        """Whether the peer names the option tag in Supported or Require."""
+        option = option.lower()
+        return option in self._list("Supported", str.lower) or option in self.requires
+
+    def validate(self) -> None:
+        """Parse all that the layers above rely on; RemoteProtocolError(400) when anything is malformed."""
+        _ = self.top_via, self.from_, self.to, self.call_id, self.cseq, self.contacts, self.record_routes
+
+    def _required(self, name: str) -> str:
+        found = self.rows(name)
+        if not found:
+            raise RemoteProtocolError(f"no {name} header")
+        return clean(found[0])
+
+    def _once(self, name: str, parse: Callable[[str], T]) -> T:
+        value: T | None = self._parsed.get(name)
+        if value is None:
+            text = self._required(name)
+            try:
+                value = self._parsed[name] = parse(text)
+            except RemoteProtocolError as error:
+                raise RemoteProtocolError(f"{name}: {error}") from None
+        return value
+
+    def _list(self, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        if not self.rows(name):
+            return ()
+        values: tuple[T, ...] | None = self._parsed.get("all " + name)
+        if values is None:
+            try:
+                values = self._parsed["all " + name] = tuple(parse(item) for item in self.get_all(name))
+            except RemoteProtocolError as error:
+                raise RemoteProtocolError(f"{name}: {error}") from None
+        return values
+
+    def _encode(self, start: str) -> bytes:
+        lines = [start]
+        for name, value in self.headers:
+            known = SPELLINGS.get(name)
+            if known is None:
+                if not TOKEN.fullmatch(name):
+                    raise LocalProtocolError(f"{name!r} is not a header name")
+                known = canonical(name)
+            if known == "Content-Length":
+                continue
+            if not value.isprintable() and FORBIDDEN.search(value):
+                raise LocalProtocolError(f"control character in {name}: {value!r}")
+            lines.append(f"{name}: {value}")
+        if not start.isprintable() and FORBIDDEN.search(start):
+            raise LocalProtocolError(f"control character in {start!r}")
+        lines.append(f"Content-Length: {len(self.body)}\r\n\r\n")
+        try:
+            return "\r\n".join(lines).encode("utf-8", "surrogateescape") + self.body
+        except UnicodeEncodeError:
+            raise LocalProtocolError("a header is not Unicode text") from None
+
+
+def clean(value: str) -> str:
+    """Received text without the surrogates that stand for bytes outside UTF-8."""
+    if value.isascii():
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _parse_cseq(value: str) -> CSeq:
+    parts = _SPACES.split(value)
+    if len(parts) != 2 or not is_digits(parts[0]) or not TOKEN.fullmatch(parts[1]):
+        raise RemoteProtocolError("malformed")
+    number = int(parts[0])
+    if number > MAX_CSEQ:
+        raise RemoteProtocolError("number above 2**31 - 1")
+    return CSeq(number, parts[1])
