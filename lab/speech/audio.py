@@ -59,3 +59,8 @@ def to_peak(samples: Samples, peak_dbfs: float = PEAK_DBFS) -> Samples:
 def prompt(samples: Samples, rate_hz: int) -> Samples:
     """What a prompt goes through after synthesis."""
     return to_peak(trim(band_limit(to_telephone_rate(samples, rate_hz))))
+
+
+def to_pcm(samples: Samples) -> NDArray[np.int16]:
+    """16-bit samples, saturating."""
+    return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)

@@ -18,11 +18,16 @@ def _number_zh(digits: str) -> str:
     return words.replace("一", "幺") if len(words) > 1 else words
 
 
-def words_en(text: str) -> list[str]:
-    """The lower-case words a recogniser should return for an English text."""
-    return re.findall(r"[a-z']+", spoken(text, "en").lower())
+def units(text: str, language: str) -> list[str]:
+    """What recognition is scored by: English words, or Chinese characters."""
+    joined = " ".join(clauses(text, language))
+    return joined.split() if language == "en" else list(joined.replace(" ", ""))
 
 
-def clauses_zh(text: str) -> list[str]:
-    """The runs of Chinese characters between punctuation marks, digits spelled."""
-    return re.findall(r"[\u3400-\u9fff]+", spoken(text, "zh-CN"))
+def clauses(text: str, language: str) -> list[str]:
+    """The stretches between punctuation marks, digits spelled: lower-case English, or Chinese characters."""
+    if language == "en":
+        parts = re.split(r"[^a-z' ]+", spoken(text, language).lower())
+    else:
+        parts = re.split(r"[^\u3400-\u9fff]+", spoken(text, language))
+    return [part.strip() for part in parts if part.strip()]

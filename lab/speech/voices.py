@@ -48,9 +48,9 @@ def pinyin(sentence: str) -> str:
 
     espeak-ng's `cmn` voice in Debian reads characters as English; pypinyin settles polyphones by word.
     """
-    clauses = text.clauses_zh(sentence)
     return ", ".join(
-        " ".join(lazy_pinyin(c, style=Style.TONE3, neutral_tone_with_five=True)) for c in clauses
+        " ".join(lazy_pinyin(clause, style=Style.TONE3, neutral_tone_with_five=True))
+        for clause in text.clauses(sentence, "zh-CN")
     )
 
 
