@@ -1,33 +1,64 @@
-"""Secret keys in the data folder, made once."""
+"""Secrets of a deployment: made on first use, kept in the data folder, never in the configuration."""
 
 from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
-KEY_BYTES = 32
+from engine.app.config import ConfigError
+from engine.model.ids import NumberId, TenantId
+from scoring.numbers.number import canonical_id
+
+KEY_BYTES: Final = 32
 
 
-class KeyFileError(Exception):
-    """A key file that cannot be used; the text names it."""
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Every secret of this deployment."""
+
+    number_id: bytes = field(repr=False)
+    """Under which numbers are filed (`scoring.numbers.number_id`) and appeal codes are made."""
+
+    def file_number(self, tenant: TenantId, number: str) -> NumberId:
+        """The keyed id of a number as it is displayed, or of a prefix with its `*`."""
+        return NumberId(canonical_id(self.number_id, tenant, number))
 
 
-def load_key(folder: Path, name: str) -> bytes:
-    """The 32-byte key `name`, made on first use with mode 0600. Raises `KeyFileError`."""
-    path = folder / "keys" / f"{name}.key"
+def load_keys(data_folder: Path) -> Keys:
+    """The keys in `data_folder`/keys, made once with mode 0600. Raises ConfigError."""
+    return Keys(number_id=_load(data_folder / "keys" / "number_id.key"))
+
+
+def _load(path: Path) -> bytes:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            key = path.read_bytes()
-        else:
-            key = secrets.token_bytes(KEY_BYTES)
-            with os.fdopen(handle, "wb") as file:
-                file.write(key)
+        if not path.exists():
+            _make(path)
+        if path.stat().st_mode & 0o077:
+            raise ConfigError(f"{path}: others may read this key; chmod 600 it")
+        key = path.read_bytes()
     except OSError as error:
-        raise KeyFileError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {error}") from None
     if len(key) != KEY_BYTES:
-        raise KeyFileError(f"{path}: expected {KEY_BYTES} bytes, found {len(key)}; restore it from a backup")
+        raise ConfigError(f"{path}: {len(key)} bytes instead of {KEY_BYTES}; restore it from a backup")
     return key
+
+
+def _make(path: Path) -> None:
+    """Whole or not at all: of several processes that start together one makes it, the others read it."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            return
+    finally:
+        part.unlink()

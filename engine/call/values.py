@@ -81,7 +81,6 @@ class CallSettings:
 
     tenant: str
     contact: Address
-    media_host: str
     no_answer_s: float
     key_timeout_s: float
     warning_repeat: int

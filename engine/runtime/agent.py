@@ -16,6 +16,7 @@ from engine.call.leg_events import LegAckMissing, LegAcknowledged, LegCancelled,
 from engine.call.legs import AGENT_HEADER, IncomingLeg, Leg, Listener
 from engine.dissuasion.dialogue import (
     Digit,
+    Effect,
     End,
     HungUp,
     Input,
@@ -134,7 +135,7 @@ class _Conversation:
             self._silence.cancel()
             self._silence = None
         self._dialogue, effects = step(self._dialogue, given, self._script)
-        self._leg.farewell = [(AGENT_HEADER, f"outcome={self._if_hung_up()}")]
+        self._leg.farewell = [(AGENT_HEADER, f"outcome={self._outcome(effects)}")]
         for effect in effects:
             match effect:
                 case PlayPrompt(turn, slugs):
@@ -144,10 +145,13 @@ class _Conversation:
                 case End(outcome):
                     self._leg.hang_up([(AGENT_HEADER, f"outcome={outcome.value}")])
 
-    def _if_hung_up(self) -> str:
-        """What the outcome would be if the person hung up now."""
-        _, effects = step(self._dialogue, HungUp(), self._script)
-        return next((effect.outcome.value for effect in effects if isinstance(effect, End)), "refused")
+    def _outcome(self, effects: tuple[Effect, ...]) -> str:
+        """The outcome reached, or what it would be if the person hung up now."""
+        ended = next((effect for effect in effects if isinstance(effect, End)), None)
+        if ended is None:
+            _, others = step(self._dialogue, HungUp(), self._script)
+            ended = next((effect for effect in others if isinstance(effect, End)), None)
+        return ended.outcome.value if ended is not None else "refused"
 
     def _speak(self, turn: int, slugs: tuple[str, ...]) -> None:
         self._rtp.be_quiet()

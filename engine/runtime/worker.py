@@ -249,10 +249,13 @@ class EngineWorker:
         self._commands[acknowledgement.id] = acknowledgement
         self._spawn(self._publisher.acknowledge(acknowledgement))
 
+    def event(self, event: AnyEvent) -> None:
+        """Something that happened beside the calls."""
+        self._journal.append(self._tenant, event)
+
     def alarm(self, slug: str, detail: str) -> None:
         """Something a person must look at; goes the way of all events."""
-        _log.warning("%s: %s", slug, detail)
-        self._journal.append(self._tenant, Alarm(slug=slug, detail=detail))
+        self.event(Alarm(slug=slug, detail=detail))
 
     # --- the end ---
 

@@ -1,0 +1,266 @@
+"""The engine process: everything an engine worker needs, put together, run until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import msgspec
+
+from engine.app.keys import load_keys
+from engine.app.paths import dialplans_folder
+from engine.app.policies import PolicyView
+from engine.app.switches import SwitchError, SwitchView
+from engine.app.table import publish_csv
+from engine.bus.client import Bus
+from engine.bus.topics import (
+    ACKNOWLEDGEMENTS,
+    CALLS,
+    COMMANDS,
+    JOURNAL,
+    POPUPS,
+    JournalNotice,
+    PopupNotice,
+    call_notice,
+)
+from engine.call.core import SipCore
+from engine.call.values import CallSettings, PopupRequested
+from engine.journal import Journal
+from engine.media.port import WorkerPort
+from engine.media.settings import WorkerSettings
+from engine.model.commands import Acknowledgement
+from engine.model.config import Config
+from engine.model.events import KillSwitchChanged, PolicyLoaded, Record
+from engine.model.ids import TenantId
+from engine.runtime.screener import Screener
+from engine.runtime.worker import EngineWorker
+from engine.screening import PolicyError
+from engine.sip.ids import HashedIds
+from engine.warning.announcements import load as load_catalogue
+from scoring.numbers import Numbering
+from scoring.numbers.table_view import TableView
+
+POLL_TABLE_S = 0.2
+POLL_FILES_S = 0.5
+DRAIN_LIMIT_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def numbering_of(config: Config) -> Numbering:
+    """The tenant's numbering plan."""
+    plan = config.numbering
+    return Numbering(region=plan.region, country_code=plan.country_code, short_codes=plan.short_codes)
+
+
+def call_settings(config: Config) -> CallSettings:
+    return CallSettings(
+        tenant=config.tenant,
+        contact=config.sip.listen,
+        no_answer_s=config.sip.no_answer_s,
+        key_timeout_s=config.warning.key_timeout_s,
+        warning_repeat=config.warning.repeat,
+        popup_deadline_s=config.popup.deadline_ms / 1000,
+        popup_sender=config.popup.sender,
+        popup_by_sip=config.popup.sip_message,
+        dissuasion_agent=config.dissuasion.agent,
+    )
+
+
+@dataclass(slots=True)
+class Views:
+    """What is read from files and may change while the engine runs."""
+
+    table: TableView
+    policy: PolicyView
+    shadow: PolicyView | None
+    switches: SwitchView
+    blocking_off: bool = False
+
+
+class BusPublisher:
+    """Popups and acknowledgements by MQTT; "off" without a bus."""
+
+    def __init__(self, config: Config, bus: Bus) -> None:
+        self._tenant = TenantId(config.tenant)
+        self._node, self._worker = config.node.id, config.node.worker
+        self._bus = bus
+
+    async def popup(self, requested: PopupRequested) -> str:
+        notice = PopupNotice(
+            popup_id=requested.popup_id,
+            call_id=requested.call_id,
+            at=time.time(),
+            popup=requested.popup.kind,
+            calling=requested.calling.number,
+            text=dict(requested.popup.text),
+        )
+        topic = POPUPS.name(self._tenant, number_id=requested.called.id)
+        return (await self._bus.publish(topic, msgspec.json.encode(notice))).value
+
+    async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
+        topic = ACKNOWLEDGEMENTS.name(self._tenant, node=self._node, worker=self._worker)
+        await self._bus.publish(topic, msgspec.json.encode(acknowledgement))
+
+    def committed(self, records: Sequence[Record]) -> None:
+        """Tell of events that are safe on disk: the calls' steps, and that the journal has grown."""
+        for record in records:
+            notice = call_notice(record)
+            if notice is not None:
+                topic = CALLS.name(record.tenant, call_id=notice.call_id)
+                self._bus.publish(topic, msgspec.json.encode(notice), qos=0)
+        wake = JournalNotice(node=self._node, last=records[-1].id)
+        self._bus.publish(JOURNAL.name(self._tenant, node=self._node), msgspec.json.encode(wake), qos=0)
+
+
+async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], None]) -> int:
+    """Run one engine worker until `stop`. `say` gets the line that tells it is ready.
+
+    Raises ConfigError, PolicyError, TableError, CatalogueError, OSError and MediaWorkerError when it cannot
+    start; the command line turns them into one line each.
+    """
+    async with AsyncExitStack() as stack:
+        numbering = numbering_of(config)
+        views = _open_views(config, numbering)
+        keys = load_keys(config.data.folder)
+        bus = await stack.enter_async_context(Bus(config.bus.url, f"{config.node.id}-{config.node.worker}"))
+        publisher = BusPublisher(config, bus)
+        loop = asyncio.get_running_loop()
+        alarms: list[Callable[[str, str], None]] = []
+
+        def alarm(slug: str, detail: str) -> None:
+            """From any thread; before the worker is there only the log hears of it."""
+            _log.warning("%s: %s", slug, detail)
+            for tell in alarms:
+                loop.call_soon_threadsafe(tell, slug, detail)
+
+        def committed(records: Sequence[Record]) -> None:
+            loop.call_soon_threadsafe(publisher.committed, records)
+
+        journal = stack.enter_context(
+            _closing(
+                Journal(
+                    config.journal_folder,
+                    f"{config.node.id}-{config.node.worker}",
+                    time.time,
+                    on_committed=committed,
+                    on_alarm=alarm,
+                )
+            )
+        )
+        screener = Screener(
+            config,
+            numbering=numbering,
+            table=views.table,
+            policy=lambda: views.policy.policy,
+            shadow=lambda: views.shadow.policy if views.shadow is not None else None,
+            kill_switch=lambda: views.blocking_off,
+            catalogue=load_catalogue(dialplans_folder() / "announcements.toml"),
+            key=keys.number_id,
+            on_failure=lambda error: alarm("screening_failed", error),
+        )
+        core = SipCore(call_settings(config), config.trunk, HashedIds(secrets.token_bytes(32)))
+        worker = EngineWorker(config, core, screener, numbering, journal, publisher)
+        stack.push_async_callback(worker.close)
+        alarms.append(worker.alarm)
+        media = await WorkerPort.start(media_settings(config), worker.media_event)
+        stack.push_async_callback(media.close)
+        worker.open(media)
+        worker.event(PolicyLoaded(version=views.policy.policy.version))
+        topic = COMMANDS.name(TenantId(config.tenant), node=config.node.id, worker=config.node.worker)
+
+        async def ask(topic: str, payload: bytes) -> None:
+            worker.ask(payload)
+
+        await bus.subscribe(topic, ask)
+        tasks = [
+            asyncio.create_task(_poll_table(views, POLL_TABLE_S)),
+            asyncio.create_task(_poll_files(config, views, worker)),
+        ]
+        say(f"listening on {config.sip.listen} (udp), policy {views.policy.policy.name}")
+        await stop.wait()
+        await worker.drain(DRAIN_LIMIT_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return 0
+
+
+def media_settings(config: Config) -> WorkerSettings:
+    keys = config.data.folder / "keys"
+    return WorkerSettings(
+        name=f"{config.node.id}.{config.node.worker}",
+        host=config.media_address,
+        first_port=config.media.ports.low,
+        last_port=config.media.ports.high,
+        prompts_folder=str(dialplans_folder() / "prompts"),
+        recordings_folder=str(config.recordings_folder),
+        chain_heads=str(keys / "chain-heads.jsonl"),
+        chain_key=str(keys / "chain.ed25519"),
+        rtp_timeout_s=config.media.rtp_timeout_s,
+    )
+
+
+def _open_views(config: Config, numbering: Numbering) -> Views:
+    config.data.folder.mkdir(parents=True, exist_ok=True)
+    if config.screening.table is not None:
+        for problem in publish_csv(config, numbering):
+            _log.warning("%s", problem)
+    shadow = config.screening.shadow_policy
+    return Views(
+        table=TableView.open(config.hot_table),
+        policy=PolicyView(config.screening.policy, numbering),
+        shadow=PolicyView(shadow, numbering) if shadow is not None else None,
+        switches=SwitchView(config.switches_file),
+    )
+
+
+async def _poll_table(views: Views, interval_s: float) -> None:
+    while True:
+        for line in views.table.poll():
+            _log.info("%s", line)
+        await asyncio.sleep(interval_s)
+
+
+async def _poll_files(config: Config, views: Views, worker: EngineWorker) -> None:
+    while True:
+        _poll_switches(views, worker)
+        found = await asyncio.to_thread(views.policy.poll)
+        if isinstance(found, PolicyError):
+            kept = views.policy.policy.version
+            _log.error("the changed policy was not taken, version %s stays in force: %s", kept, found)
+            worker.event(PolicyLoaded(version=kept, error=str(found)))
+        elif found is not None:
+            _log.info("policy %s, version %s", found.name, found.version)
+            worker.event(PolicyLoaded(version=found.version))
+        if views.shadow is not None:
+            await asyncio.to_thread(views.shadow.poll)
+        await asyncio.sleep(POLL_FILES_S)
+
+
+def _poll_switches(views: Views, worker: EngineWorker) -> None:
+    try:
+        off = views.switches.poll(datetime.now(UTC))
+    except SwitchError as error:
+        worker.alarm("switches_unreadable", str(error))
+        return
+    if off != views.blocking_off:
+        views.blocking_off = off
+        switch = views.switches.switch
+        expires = switch.expires.timestamp() if switch.expires is not None else None
+        worker.event(KillSwitchChanged(on=off, by=switch.by, reason=switch.reason, expires=expires))
+
+
+@contextlib.contextmanager
+def _closing(journal: Journal) -> Iterator[Journal]:
+    try:
+        yield journal
+    finally:
+        journal.close()
