@@ -69,7 +69,8 @@ def play(
 
 
 @given(
-    coins=st.lists(st.booleans(), max_size=12),
+    # Five losses leave the INVITE of 15.5 s, in time for an answer before timer B.
+    coins=st.lists(st.booleans(), max_size=5),
     status=st.sampled_from([200, 486]),
     delay_s=st.sampled_from([0.0, 0.02, 0.7]),
     cancel_at=st.none() | st.sampled_from([0.0, 0.25, 1.0, 2.75, 3.0, 3.25, 5.0]),
@@ -84,21 +85,17 @@ def test_a_call_over_a_lossy_network_ends_the_same_at_both_ends(
     alice_log, bob_log = play(net, alice, bob, status, cancel_at)
 
     finals = [entry for entry in alice_log if isinstance(entry, tuple) and entry[0] >= 200]
-    assert bob_log.count("INVITE") <= 1
-    if bob_log == []:
-        assert alice_log == ["timeout"]
+    assert bob_log.count("INVITE") == 1
+    ended = 487 if "CANCEL" in bob_log else status
+    if ended == 200:
+        # Each 2xx that arrives comes up; Bob hears of one ACK.
+        assert set(finals) == {(200, "INVITE")}
+        assert bob_log.count("ACK") == 1
     else:
-        ended = 487 if "CANCEL" in bob_log else status
-        if ended == 200:
-            # Each 2xx that arrives comes up; Bob hears of one ACK.
-            assert set(finals) == {(200, "INVITE")}
-            assert bob_log.count("ACK") == 1
-        else:
-            assert finals == [(ended, "INVITE")]
-            assert "ACK" not in bob_log
-        assert "2xx" not in bob_log
-        assert "failure" not in bob_log
-        assert "timeout" not in alice_log
+        assert finals == [(ended, "INVITE")]
+        assert "ACK" not in bob_log
+    assert not {"2xx", "failure"} & set(bob_log)
+    assert "timeout" not in alice_log
     assert not any(alice.layer.counts().values())
     assert not any(bob.layer.counts().values())
 
