@@ -15,7 +15,9 @@ from engine.store.risk import RiskRepository
 from scoring.numbers import Numbering, RiskRow, Source
 from scoring.numbers.hot_delta import append, current_version
 from scoring.numbers.hot_files import delta_path
+from scoring.numbers.hot_format import expiry_seconds
 from scoring.numbers.hot_publish import publish
+from scoring.numbers.number import text_key
 from scoring.numbers.risk_csv import CsvProblem, load_csv
 
 _REBUILD_BYTES: Final = 512 * 1024
@@ -93,6 +95,12 @@ class RiskTable:
 
     async def put(self, new: NewRisk, by: str) -> RiskEntry:
         """As `add`; returns the row."""
+        try:
+            # Before the store has it: what it keeps must be buildable.
+            text_key(new.number)
+            expiry_seconds(new.expires)
+        except ValueError as error:
+            raise RiskRefused(str(error)) from None
         entry = await self._risk.put(self._tenant, new, by=by, now=self._now())
         await self._tell([entry.row], [])
         return entry

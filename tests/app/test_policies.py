@@ -1,0 +1,55 @@
+"""The policy in force: a changed file counts at the next poll, an unusable one changes nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.app.policies import PolicyView
+from engine.screening import Policy, PolicyError
+from scoring.numbers import Numbering
+
+GOOD = 'name = "one"\n[[rule]]\nid = "all"\naction = "label"\n'
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "policy.toml"
+    path.write_text(GOOD)
+    return path
+
+
+def test_a_changed_file_counts(path: Path) -> None:
+    view = PolicyView(path, Numbering())
+    assert view.poll() is None
+    path.write_text(GOOD.replace("label", "warn"))
+    loaded = view.poll()
+    assert isinstance(loaded, Policy)
+    assert view.policy is loaded
+    assert view.poll() is None
+
+
+def test_the_same_text_again_is_no_change(path: Path) -> None:
+    view = PolicyView(path, Numbering())
+    policy = view.policy
+    path.write_text(GOOD)
+    assert view.poll() is None
+    assert view.policy is policy
+
+
+def test_an_unusable_file_keeps_the_old_policy_and_says_so_once(path: Path) -> None:
+    view = PolicyView(path, Numbering())
+    before = view.policy
+    path.write_text(GOOD + "[[rule]\n")
+    error = view.poll()
+    assert isinstance(error, PolicyError)
+    assert "policy.toml:5" in str(error)
+    assert view.poll() is None
+    assert view.policy is before
+    path.unlink()
+    assert isinstance(view.poll(), PolicyError)
+    assert view.policy is before
+
+
+def test_without_a_first_policy_there_is_nothing(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="cannot be read"):
+        PolicyView(tmp_path / "none.toml", Numbering())
