@@ -22,7 +22,7 @@ from typing import Literal
 
 from lab.bench import systems
 from lab.bench.capture import Packet, call_delays_ms, capture, reject_delays_ms
-from lab.bench.systems import ACCESS, CARRIER, Running
+from lab.bench.systems import SITE, Running
 from lab.peers import packages, scenarios, sipp
 from lab.peers.asterisk_root import asterisk_root, unavailable
 from lab.peers.process import PeerError
@@ -81,7 +81,7 @@ async def measure(folder: Path, cache: Path, say: Callable[[str], None]) -> list
     os.sched_setaffinity(0, {_LOAD_CORE})
     async with AsyncExitStack() as stack:
         say(stack.enter_context(_large_buffers()))
-        running = [await stack.enter_async_context(systems.ringward(folder / "ringward", _PROGRAM_CORE))]
+        running = [await stack.enter_async_context(systems.ours(folder / "ringward", _PROGRAM_CORE))]
         why_not = unavailable()
         if why_not is None:
             root = await asyncio.to_thread(asterisk_root, cache)
@@ -150,7 +150,7 @@ class _Bench:
             trace=False,
         )
         scenario = scenarios.CALL if path == "call" else scenarios.refused(program.refusal)
-        caller = sipp.Line(CARRIER, 5060, self._folder / "caller")
+        caller = sipp.Line(SITE.carrier, 5060, self._folder / "caller")
         callee = _callee(self._folder / "callee") if path == "call" else nullcontext()
         async with callee:
             with _watched() as packets:
@@ -188,7 +188,7 @@ def _figure(system: str, path: PathName, rate: float, runs: Sequence[_Run], high
 @asynccontextmanager
 async def _callee(folder: Path) -> AsyncIterator[None]:
     load = sipp.Load(pause_ms=0, deadline_s=120, core=_LOAD_CORE, trace=False)
-    async with sipp.callee(scenarios.ANSWERS, sipp.Line(ACCESS, 5060, folder), load):
+    async with sipp.answering(scenarios.ANSWERS, sipp.Line(SITE.access, 5060, folder), load):
         yield
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from lab.peers import asterisk
 from lab.peers.process import Peer
+from lab.peers.ringward import Site, ringward
 
 _HERE = Path(__file__).parent
-_CHECKOUT = _HERE.parents[1]
 _TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 
-CARRIER, ACCESS = "127.60.10.1", "127.60.30.1"
+SITE = Site("127.60")
+_PEER_ADDRESS = f"{SITE.prefix}.21.1"
 RED = "+86170"
 """Callers whose number begins so are refused."""
 RED_CALLERS = 1000
@@ -54,44 +55,26 @@ def _tree(pid: int) -> list[int]:
 
 
 @asynccontextmanager
-async def ringward(folder: Path, core: int) -> AsyncIterator[Running]:
+async def ours(folder: Path, core: int) -> AsyncIterator[Running]:
     """The engine from this checkout with a risk table of `RED_CALLERS` numbers, popups left out."""
-    address = "127.60.20.1"
     table = folder / "numbers.csv"
     rows = [f"{RED}{n:08d},red,reject,police_list," for n in range(RED_CALLERS)]
     await asyncio.to_thread(_write, table, "\n".join(["number,level,action,reason,expires", *rows, ""]))
-    settings = {
-        "sip.listen": f"{address}:5060",
-        "trunk.carrier.match": CARRIER,
-        "trunk.carrier.next_hop": f"{CARRIER}:5060",
-        "trunk.access.match": ACCESS,
-        "trunk.access.next_hop": f"{ACCESS}:5060",
-        "screening.table": str(table),
-        "data.folder": str(folder / "data"),
-        # The peer sends none either: like is compared with like.
-        "popup.sip_message": "false",
-    }
-    sets = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
-    program = _CHECKOUT / ".venv" / "bin" / "ringward"
-    command = [str(program), "engine", "--config", str(_CHECKOUT / "lab" / "loopback.toml"), *sets]
-    peer = await Peer.start("ringward", command, folder / "engine.log", cwd=_CHECKOUT, core=core)
-    try:
-        await peer.said("listening", 60)
-        yield Running("ringward", address, 608, peer)
-    finally:
-        await peer.stop()
+    # The peer sends no popups either: like is compared with like.
+    settings = {"screening.table": str(table), "popup.sip_message": "false"}
+    async with ringward(SITE, folder, settings, core) as engine:
+        yield Running("ringward", SITE.engine, 608, engine.peer)
 
 
 @asynccontextmanager
 async def asterisk_22(root: Path, folder: Path, core: int) -> AsyncIterator[Running]:
     """Asterisk, dialling through with pjsip, with as few modules as a call needs."""
-    address = "127.60.21.1"
-    values = {"address": address, "carrier": CARRIER, "access": ACCESS, "verbose": "0"}
+    values = {"address": _PEER_ADDRESS, "carrier": SITE.carrier, "access": SITE.access, "verbose": "0"}
     asterisk.prepare(root, folder, values, asterisk.TEMPLATES, _HERE / "asterisk")
     peer = await asterisk.launch("asterisk", root, folder, core)
     try:
         await asterisk.booted(peer)
-        yield Running("asterisk", address, 403, peer)
+        yield Running("asterisk", _PEER_ADDRESS, 403, peer)
     finally:
         await peer.stop()
 

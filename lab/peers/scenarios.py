@@ -180,10 +180,15 @@ _CANCEL_TAKEN = (
 )
 
 
-def _callee(name: str, *steps: str, actions: str = "", last: str = "") -> Scenario:
+_TAKES_POPUPS = (_reply("200 OK"),)
+
+
+def _callee(
+    name: str, *steps: str, actions: str = "", last: str = "", popup: tuple[str, ...] = _TAKES_POPUPS
+) -> Scenario:
     begin = (_request("MESSAGE", "popup"), _request("INVITE", actions=actions))
-    popup = (_go_to("end"), _label("popup"), _reply("200 OK"), _label("end"))
-    return Scenario(name, (*begin, *steps, *popup, last))
+    end = (_go_to("end"), _label("popup"), *popup, _label("end"), last)
+    return Scenario(name, (*begin, *steps, *end))
 
 
 # --- callers ----------------------------------------------------------------
@@ -259,6 +264,9 @@ ANSWERS = _callee("answers", *_ANSWERING)
 
 ANSWERS_REPEATS = _callee("answers_repeats", *_ANSWERING, last='<timewait milliseconds="4000"/>')
 """The same, and for 4 s answers a BYE again whose answer was lost (RFC 3261 timer J)."""
+
+IGNORES_POPUPS = _callee("ignores_popups", *_ANSWERING, popup=())
+"""Answers calls as the others do, and no popup."""
 
 EARLY_MEDIA = _callee(
     "early_media",

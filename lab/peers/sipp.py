@@ -140,7 +140,7 @@ class Callee:
 
 
 @asynccontextmanager
-async def callee(scenario: Scenario, line: Line, load: Load | None = None) -> AsyncIterator[Callee]:
+async def answering(scenario: Scenario, line: Line, load: Load | None = None) -> AsyncIterator[Callee]:
     """A SIPp callee, ready when its port is bound, gone when the block is left."""
     peer = await _start(scenario, line, load or Load(deadline_s=110), [])
     try:

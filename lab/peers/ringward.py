@@ -1,0 +1,120 @@
+"""The engine as the peers meet it: the real `ringward engine` process, its log and its journal."""
+
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.journal.reader import JournalReader
+from engine.model.events import AnyEvent, CallEnded, CallStarted
+from lab.peers.process import Peer, until
+
+CHECKOUT = Path(__file__).parents[2]
+_CONFIG = CHECKOUT / "lab" / "loopback.toml"
+_READY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The addresses of one lab: carrier, engine and access PBX in a /16 of loopback, all on port 5060."""
+
+    prefix: str
+
+    @property
+    def carrier(self) -> str:
+        return f"{self.prefix}.10.1"
+
+    @property
+    def engine(self) -> str:
+        return f"{self.prefix}.20.1"
+
+    @property
+    def access(self) -> str:
+        return f"{self.prefix}.30.1"
+
+    def settings(self) -> dict[str, str]:
+        """What `lab/loopback.toml` must be told to stand here."""
+        return {
+            "sip.listen": f"{self.engine}:5060",
+            "trunk.carrier.match": self.carrier,
+            "trunk.carrier.next_hop": f"{self.carrier}:5060",
+            "trunk.access.match": self.access,
+            "trunk.access.next_hop": f"{self.access}:5060",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One call's beginning and end, as the journal has them."""
+
+    started: CallStarted
+    ended: CallEnded
+
+    @property
+    def outcome(self) -> str:
+        """`blame/reason`, as `caller/cancelled`."""
+        return str(self.ended.outcome)
+
+
+class Ringward:
+    """A running engine. Its journal is read as any other program would: from the data folder."""
+
+    def __init__(self, site: Site, folder: Path, peer: Peer) -> None:
+        self.site = site
+        self.folder = folder
+        self.peer = peer
+
+    @property
+    def target(self) -> str:
+        """Where it takes calls, as address:port."""
+        return f"{self.site.engine}:5060"
+
+    def events(self) -> list[AnyEvent]:
+        """Everything in the journal so far, oldest first."""
+        found: list[AnyEvent] = []
+        for path in sorted((self.folder / "data").rglob("*.journal")):
+            with closing(JournalReader(path)) as reader:
+                for _, records in reader.after(0, limit=100_000):
+                    found.extend(record.event for record in records)
+        return found
+
+    async def calls(self, count: int, deadline_s: float = 5.0) -> list[Ended]:
+        """The first `count` calls, in the order of their beginning, once all of them have ended.
+
+        Raises PeerError where fewer have ended by then.
+        """
+        ended: list[Ended] = []
+
+        async def all_over() -> bool:
+            events = self.events()
+            ends = {event.call_id: event for event in events if isinstance(event, CallEnded)}
+            begun = [event for event in events if isinstance(event, CallStarted)]
+            ended[:] = [Ended(event, ends[event.call_id]) for event in begun if event.call_id in ends]
+            return len(ended) >= count
+
+        await until(f"{count} ended calls in the engine's journal", all_over, deadline_s)
+        return ended
+
+    def open_calls(self) -> set[str]:
+        """Calls that began and have not ended."""
+        events = self.events()
+        begun = {event.call_id for event in events if isinstance(event, CallStarted)}
+        return set(begun - {event.call_id for event in events if isinstance(event, CallEnded)})
+
+
+@asynccontextmanager
+async def ringward(
+    site: Site, folder: Path, settings: Mapping[str, str], core: int | None = None
+) -> AsyncIterator[Ringward]:
+    """The engine at `site`, by `lab/loopback.toml` and these settings; it writes only under `folder`."""
+    chosen = {**site.settings(), "data.folder": str(folder / "data"), **settings}
+    sets = [text for key, value in chosen.items() for text in ("--set", f"{key}={value}")]
+    program = Path(sys.executable).with_name("ringward")
+    command = [str(program), "engine", "--config", str(_CONFIG), *sets]
+    peer = await Peer.start("ringward", command, folder / "engine.log", cwd=CHECKOUT, core=core)
+    try:
+        await peer.said("listening", _READY_S)
+        yield Ringward(site, folder, peer)
+    finally:
+        await peer.stop()
