@@ -37,6 +37,8 @@ lock: ## resolve the lock files anew (needs uv)
 	uv pip compile pyproject.toml --group assets --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements.lock
 	uv pip compile pyproject.toml --group assets --group dev --universal --python-version 3.11 --generate-hashes --no-header -q -c requirements.lock -o requirements-dev.lock
 
+assets: $(VENV)/.runtime
+	@$(BIN)/python -m engine.console.build
 
 clean: ## remove what set-up and runs made
 	rm -rf $(VENV) var engine/console/static/dist engine/console/ts/node_modules
