@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -101,6 +101,7 @@ def test_a_monologue_is_cut_below_thirty_seconds() -> None:
     assert all(stop - start <= 30 * 8000 for start, stop in regions)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-32768, 32767), max_size=900))
 def test_regions_lie_in_the_sound_and_in_order(samples: list[int]) -> None:
     pcm = np.array(samples, dtype=np.int16)

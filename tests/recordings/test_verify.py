@@ -162,6 +162,16 @@ def test_lines_that_changed_places_are_found(archive: Archive, record: Record) -
     assert kinds(check(archive)) == {Kind.BROKEN_LINK}
 
 
+def test_a_changed_line_breaks_the_chain_even_without_signatures(archive: Archive, record: Record) -> None:
+    record("r1", call_id="call-1")
+    record("r2")
+    path = chain_path(archive.folder, "media-1")
+    path.write_bytes(path.read_bytes().replace(b'"call-1"', b'"call-2"', 1))
+    report = verify(archive.folder)
+    assert kinds(report) == {Kind.BROKEN_LINK}
+    assert "line 2" in report.findings[0].detail
+
+
 @pytest.mark.parametrize(
     ("suffixes", "found"),
     [
