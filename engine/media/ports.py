@@ -37,6 +37,8 @@ class PortPool:
     """Hands out pairs in a round, so that a closed call's late packets find nobody at home."""
 
     def __init__(self, host: str, first: int, last: int) -> None:
+        """Raises OSError where the host is not this machine's, ValueError where it is no address."""
+        _bound(host, 0).close()
         self._host = host
         self._free = deque(range(first + first % 2, last, 2))
 

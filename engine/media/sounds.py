@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ import soundfile
 from engine.media.failures import MISSING_PROMPT, UNKNOWN_TONE, CommandError
 from engine.rtp import g711, tones
 from engine.rtp.g711 import FRAME_SAMPLES, RATE_HZ, Law, Samples
+
+log = logging.getLogger("ringward.media")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z", re.ASCII)
 
@@ -48,7 +51,10 @@ class SoundLibrary:
     def preload(self) -> int:
         """Decode every prompt there is, so that no call waits for the disk; how many there are."""
         for path in self._folder.glob("*/*.flac"):
-            self.prompt(path.stem, path.parent.name)
+            try:
+                self.prompt(path.stem, path.parent.name)
+            except CommandError as error:
+                log.warning("a prompt is not usable: %s", error.detail)
         return len(self._prompts)
 
     def prompt(self, slug: str, language: str) -> Sound:

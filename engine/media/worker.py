@@ -71,7 +71,7 @@ _PR_SET_PDEATHSIG = 1
 class MediaWorker(asyncio.Protocol):
     """Everything of the process that lives on its one loop."""
 
-    def __init__(self, settings: WorkerSettings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, settings: WorkerSettings, ports: PortPool, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._frames = link.FrameReader()
@@ -90,7 +90,7 @@ class MediaWorker(asyncio.Protocol):
         sounds = SoundLibrary(Path(settings.prompts_folder))
         self._parts = Surroundings(
             settings=settings,
-            ports=PortPool(settings.host, settings.first_port, settings.last_port),
+            ports=ports,
             sounds=sounds,
             disk=disk,
             tell=self._tell,
@@ -103,7 +103,8 @@ class MediaWorker(asyncio.Protocol):
 
     def begin(self) -> None:
         """Be ready for commands, and say so."""
-        self._parts.sounds.preload()
+        if not self._parts.sounds.preload():
+            log.warning("no prompts in %s", self._parts.settings.prompts_folder)
         self._parts.disk.start()
         self._next_tick = time.monotonic() + TICK_S
         self._loop.call_later(TICK_S, self._tick)
@@ -273,9 +274,9 @@ class MediaWorker(asyncio.Protocol):
                 endpoint.send_report()
 
 
-async def _serve(link_fd: int, settings: WorkerSettings) -> None:
+async def _serve(link_fd: int, settings: WorkerSettings, ports: PortPool) -> None:
     loop = asyncio.get_running_loop()
-    worker = MediaWorker(settings, loop)
+    worker = MediaWorker(settings, ports, loop)
     loop.add_signal_handler(signal.SIGTERM, worker.end)
     await loop.create_unix_connection(lambda: worker, sock=socket.socket(fileno=link_fd))
     worker.begin()
@@ -294,7 +295,11 @@ def main() -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     settings = msgspec.json.decode(arguments.settings, type=WorkerSettings)
-    uvloop.run(_serve(arguments.link, settings))
+    try:
+        ports = PortPool(settings.host, settings.first_port, settings.last_port)
+    except (OSError, ValueError) as error:
+        sys.exit(f"the media worker cannot use {settings.host!r}: {error}")
+    uvloop.run(_serve(arguments.link, settings, ports))
 
 
 if __name__ == "__main__":

@@ -136,12 +136,14 @@ class Lab:
         self.settings = settings
         self.recordings = Path(settings.recordings_folder)
         self.events: list[AnyMediaEvent] = []
+        self.history: list[type[AnyMediaEvent]] = []
         self.port: WorkerPort
         self._news = asyncio.Event()
         self._phones: list[Phone] = []
 
     def on_event(self, event: AnyMediaEvent) -> None:
         self.events.append(event)
+        self.history.append(type(event))
         self._news.set()
 
     def send(self, *commands: AnyMediaCommand) -> None:
@@ -205,6 +207,7 @@ class Lab:
         for phone in self._phones:
             asyncio.get_running_loop().remove_reader(phone.socket)
             phone.socket.close()
+        self._phones.clear()
 
 
 def talk(*pairs: tuple[str, str]) -> SetRoutes:
