@@ -143,13 +143,13 @@ def _resolve(tree: dict[str, Any], kind: Any, base: Path, where: str) -> None:
         if section is not None and isinstance(value, dict):
             _resolve(value, section, base, f"{where}: {key}")
         elif inner is Path and isinstance(value, dict):
-            tree[key] = {name: str(base / item) for name, item in value.items() if isinstance(item, str)}
+            tree[key] = {name: os.path.normpath(base / item) for name, item in value.items() if isinstance(item, str)}
         elif inner is not None and _section(inner) is not None and isinstance(value, dict):
             for name, item in value.items():
                 if isinstance(item, dict):
                     _resolve(item, inner, base, f"{where}: {key}.{name}")
         elif isinstance(value, str) and Path in kinds:
-            tree[key] = str(base / value)
+            tree[key] = os.path.normpath(base / value)
         elif isinstance(value, str):
             for form in (Address, PortRange):
                 if form in kinds:

@@ -202,7 +202,7 @@ class Config(Section, frozen=True):
 
     @property
     def hot_table(self) -> Path:
-        return self.data.folder / "table" / "numbers.hot"
+        return self.data.folder / "risk.hot"
 
     @property
     def switches_file(self) -> Path:
