@@ -49,7 +49,9 @@ class JournalDamaged(Exception):
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a journal's database, created where it is missing. Raises sqlite3.Error."""
+    """Open a journal's database, created where it is missing. Raises sqlite3.Error, OSError."""
+    if not path.exists():
+        path.touch(mode=0o600)  # it holds clear numbers
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
