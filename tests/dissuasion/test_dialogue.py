@@ -95,6 +95,14 @@ def test_wrong_keys_count_like_silence() -> None:
     assert steps[5] == (PlayPrompt(4, ("goodbye",)),)
 
 
+def test_asking_for_a_person_twice_does_not_start_the_answer_again() -> None:
+    assert ladder(Started(), PromptFinished(1), Digit("0"), Digit("0"), PromptFinished(3))[2:] == [
+        (PlayPrompt(3, ("dissuasion_person",)),),
+        (),
+        (End(CaseOutcome.TRANSFERRED),),
+    ]
+
+
 def test_stale_answers_change_nothing() -> None:
     # The key arrives as the prompt ends, and the timer of the question before it runs out late.
     assert ladder(Started(), PromptFinished(1), Digit("1"), PromptFinished(2), Silence(2))[3:] == [(), ()]
