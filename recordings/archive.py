@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from recordings.capture import Capture
-from recordings.chain import ChainWriter, Deed
+from recordings.chain import ChainWriter, Deed, chained_ids
 from recordings.errors import NotACapture, RecordingError, StillRecording
 from recordings.ids import check_name
 from recordings.manifest import (
@@ -85,12 +85,7 @@ class Archive:
         """Recordings in order of tenant, day and id, narrowed as asked. Deleted ones are listed too."""
         tenants = "*" if tenant is None else check_name("a tenant", tenant)
         days = "*/*/*" if day is None else f"{day:%Y/%m/%d}"
-        found = {
-            path.with_suffix(CAPTURE_SUFFIX)
-            for suffix in (CAPTURE_SUFFIX, MANIFEST_SUFFIX)
-            for path in self.folder.glob(f"{tenants}/{days}/*{suffix}")
-        }
-        for path in sorted(found):
+        for path in sorted(self._captures(tenants, days)):
             recording = self._recording(path)
             if recording and (call_id is None or self._call_id(recording) == call_id):
                 yield recording
@@ -113,15 +108,31 @@ class Archive:
         return manifest
 
     def recover(self, chain: ChainWriter, *, at: datetime) -> Iterator[Manifest]:
-        """Repair what an earlier process left unfinished, enter it in the chain, and yield its manifests."""
-        for recording in self.list():
-            if recording.manifest is None and recording.fault is None:
-                try:
-                    manifest = repair(recording.path)
-                except (StillRecording, NotACapture):
-                    continue
-                chain.append(Deed.REPAIRED, manifest, self.relative(recording.path), at)
-                yield manifest
+        """Finish what a killed process left: repair its captures, enter them in the chain, yield manifests.
+
+        Captures that another process is writing are left alone.
+        """
+        known = chained_ids(self.folder)
+        for path in sorted(self._captures("*", "*/*/*")):
+            if path.stem in known and manifest_path(path).exists():
+                continue
+            recording = self._recording(path)
+            if recording is None or recording.fault:
+                continue
+            try:
+                manifest = recording.manifest or repair(path)
+            except (StillRecording, NotACapture):
+                continue
+            chain.append(Deed.REPAIRED, manifest, self.relative(path), at)
+            yield manifest
+
+    def _captures(self, tenants: str, days: str) -> set[Path]:
+        """The capture path of every recording there, audio deleted or not."""
+        return {
+            path.with_suffix(CAPTURE_SUFFIX)
+            for suffix in (CAPTURE_SUFFIX, MANIFEST_SUFFIX)
+            for path in self.folder.glob(f"{tenants}/{days}/*{suffix}")
+        }
 
     def _recording(self, path: Path) -> Recording | None:
         try:

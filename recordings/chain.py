@@ -9,6 +9,7 @@ import enum
 import fcntl
 import hashlib
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -76,17 +77,27 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 def heads_path(folder: Path) -> Path:
     """The heads file of a recordings folder unless told otherwise: beside it, not in it."""
-    return folder.with_name(f"{folder.name}-heads.jsonl")
+    return folder.parent / "keys" / "chain-heads.jsonl"
 
 
 def key_path(folder: Path) -> Path:
     """The signing key of a recordings folder unless told otherwise: beside it, not in it."""
-    return folder.with_name(f"{folder.name}-signing.pem")
+    return folder.parent / "keys" / "chain.ed25519"
 
 
 def chain_path(folder: Path, writer: str) -> Path:
     """The chain file of one writer."""
     return folder / f"chain-{check_name('a chain writer', writer)}.jsonl"
+
+
+def chained_ids(folder: Path) -> set[str]:
+    """The ids of all recordings that any chain of the folder knows; unreadable lines are verify's affair."""
+    ids = set()
+    for path in folder.glob("chain-*.jsonl"):
+        for line in path.read_bytes().split(b"\n")[:-1]:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                ids.add(msgspec.json.decode(line, type=Entry).recording_id)
+    return ids
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
@@ -139,7 +150,7 @@ class ChainWriter:
     """Appends to one writer's chain and signs its heads. One process owns a writer's name at a time.
 
     `heads` is a file outside the recordings folder, shared by all writers, `key` the signing key's file;
-    both default to places beside the folder. RecordingError if another process holds the chain.
+    both default to the folder `keys` beside it. RecordingError if another process holds the chain.
     """
 
     def __init__(

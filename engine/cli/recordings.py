@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from engine.app.config import ConfigError, load_config
+from engine.cli.options import ConfigFile, Overrides, fail, read_config
 from recordings.archive import Archive, Recording
 from recordings.capture import Capture
 from recordings.chain import heads_path, key_path, public_key_path
@@ -30,10 +30,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The TOML file that names data.folder.", dir_okay=False)
-]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key.")]
 FolderOption = Annotated[
     Path | None, typer.Option("--folder", help="The recordings folder, instead of the configured one.")
 ]
@@ -47,20 +43,16 @@ class Format(StrEnum):
     flac = "flac"
 
 
-def _fail(message: str) -> NoReturn:
-    Console(stderr=True).print(Text("error: ", "red").append(message, "default"), soft_wrap=True)
-    raise typer.Exit(CANNOT)
-
-
 def _folder(config: Path | None, overrides: list[str] | None, folder: Path | None) -> Path:
-    if folder is None:
-        try:
-            folder = load_config(config, overrides or ()).data.folder / "recordings"
-        except ConfigError as error:
-            _fail(str(error))
+    folder = folder or read_config(config, overrides).recordings_folder
     if not folder.is_dir():
         _fail(f"there is no recordings folder at {folder}; name one with --folder or --config")
     return folder
+
+
+def _fail(message: str) -> NoReturn:
+    fail(message, CANNOT)
+    raise AssertionError
 
 
 def _progress() -> Progress:
@@ -76,8 +68,8 @@ def _progress() -> Progress:
 
 @app.command("list")
 def list_recordings(
-    config: ConfigOption = None,
-    overrides: SetOption = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     folder: FolderOption = None,
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
     day: Annotated[
@@ -141,8 +133,8 @@ def export(
         Path | None, typer.Option("--key-file", help="Key of encrypted audio: 32 bytes, in base64.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
-    config: ConfigOption = None,
-    overrides: SetOption = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     folder: FolderOption = None,
 ) -> None:
     """Write recordings as two-channel sound files, caller left, callee right.
@@ -206,8 +198,8 @@ def _read_key(path: Path) -> bytes:
 
 @app.command("verify")
 def verify_recordings(
-    config: ConfigOption = None,
-    overrides: SetOption = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
     folder: FolderOption = None,
     heads: Annotated[
         Path | None, typer.Option("--heads", help="Signed chain heads; default: beside the folder.")

@@ -25,7 +25,7 @@ from recordings.chain import (
 from recordings.errors import RecordingError
 from recordings.g711 import Codec
 from recordings.manifest import Manifest, manifest_path, write_manifest
-from recordings.verify import Kind, Report, verify
+from recordings.verify import Kind, Report, verify, verify_recording
 from recordings.writer import CaptureWriter
 
 Record = Callable[..., Manifest]
@@ -206,6 +206,11 @@ def test_a_recording_smuggled_in_is_found(archive: Archive, record: Record) -> N
     writer.write(0, 0, bytes(100))
     writer.close("bye")
     assert kinds(check(archive)) == {Kind.UNCHAINED}
+    report = verify_recording(archive.folder, "r1")
+    assert (report.findings, report.recordings) == ([], 1)
+    assert kinds(verify_recording(archive.folder, "extra")) == {Kind.UNCHAINED}
+    with pytest.raises(FileNotFoundError):
+        verify_recording(archive.folder, "r9")
 
 
 # --- deletion ---
@@ -276,6 +281,17 @@ def test_an_interrupted_recording_is_a_notice_before_and_after_repair(
     assert [(manifest.recording_id, manifest.interrupted) for manifest in manifests] == [("r2", True)]
     report = check(archive)
     assert (kinds(report), report.ok, report.entries) == ({Kind.INTERRUPTED}, True, 2)
+
+
+def test_a_recording_closed_just_before_its_writer_died_is_entered_at_recovery(archive: Archive) -> None:
+    """Killed between the manifest and the chain."""
+    writer = start(archive, "r1")
+    writer.write(0, 0, bytes(12000))
+    manifest = writer.close("bye")
+    with ChainWriter(archive.folder, "media-2") as chain:
+        assert list(archive.recover(chain, at=NOW)) == [manifest]
+        assert list(archive.recover(chain, at=NOW)) == []
+    assert check(archive).findings == []
 
 
 def test_a_repair_cannot_launder_altered_audio(archive: Archive, record: Record) -> None:
