@@ -43,7 +43,7 @@ def _load(path: Path) -> bytes:
     except OSError as error:
         raise ConfigError(f"{path}: {error}") from None
     if len(key) != KEY_BYTES:
-        raise ConfigError(f"{path}: {len(key)} bytes instead of {KEY_BYTES}; restore it from a backup")
+        raise ConfigError(f"{path}: expected {KEY_BYTES} bytes, found {len(key)}; restore it from a backup")
     return key
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.app.keys import KEY_BYTES, KeyFileError, load_keys
+from engine.app.config import ConfigError
+from engine.app.keys import KEY_BYTES, load_keys
 
 
 def test_made_once_for_the_owner_only(tmp_path: Path) -> None:
@@ -29,5 +30,5 @@ def test_processes_that_start_at_once_agree(tmp_path: Path) -> None:
 def test_a_damaged_key_is_refused(tmp_path: Path) -> None:
     load_keys(tmp_path)
     (tmp_path / "keys" / "number_id.key").write_bytes(b"short")
-    with pytest.raises(KeyFileError, match="found 5"):
+    with pytest.raises(ConfigError, match="found 5"):
         load_keys(tmp_path)

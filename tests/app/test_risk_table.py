@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from engine.app.risk_table import RiskTable, hot_path
+from engine.app.risk_table import RiskTable
 from engine.console.services import RiskRefused
 from engine.model.ids import NumberId, TenantId
 from engine.store.entries import NewRisk
@@ -40,8 +40,8 @@ class Bench:
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.folder = folder
-        self.table = RiskTable(store.risk, LAB, hot_path(folder), CN, lambda: AT)
-        self.view = TableView.open(hot_path(folder))
+        self.table = RiskTable(store.risk, LAB, folder / "risk.hot", CN, lambda: AT)
+        self.view = TableView.open(folder / "risk.hot")
 
     def csv(self, *lines: str) -> Path:
         path = self.folder / "numbers.csv"
@@ -113,5 +113,5 @@ async def test_many_changes_are_taken_up_into_the_table(
     monkeypatch.setattr("engine.app.risk_table._REBUILD_BYTES", 2000)
     for last in range(12):
         await bench.table.add(risk(f"+86139000000{last:02}"), "li.na")
-    assert hot_path(bench.folder).exists()
+    assert (bench.folder / "risk.hot").exists()
     assert all(bench.found(f"+86139000000{last:02}") for last in range(12))

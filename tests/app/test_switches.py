@@ -10,7 +10,6 @@ from engine.app.switches import (
     SwitchError,
     SwitchView,
     read_switch,
-    switches_path,
     turn_off,
     turn_on,
 )
@@ -21,7 +20,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return switches_path(tmp_path / "data")
+    return tmp_path / "data" / "switches.json"
 
 
 def test_off_until_somebody_turns_it(path: Path) -> None:
