@@ -35,11 +35,6 @@ class Loaded:
     problems: tuple[CsvProblem, ...]
 
 
-def hot_path(data_folder: Path) -> Path:
-    """Where a deployment's hot table is."""
-    return data_folder / "risk.hot"
-
-
 class RiskTable:
     """The risk table of one tenant. File work is done in threads; the event loop never waits for a disk."""
 

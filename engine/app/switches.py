@@ -39,11 +39,6 @@ class _File(msgspec.Struct, frozen=True):
     kill_switch: KillSwitch
 
 
-def switches_path(data_folder: Path) -> Path:
-    """Where a deployment's switches are."""
-    return data_folder / "switches.json"
-
-
 def turn_on(path: Path, by: str, reason: str, at: datetime, expires: datetime) -> KillSwitch:
     """Turn all blocking into labels until `expires`. Raises SwitchError without a name or a reason."""
     if not by.strip() or not reason.strip():

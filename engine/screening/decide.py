@@ -55,10 +55,11 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One place in the order of precedence: `when` it applies, and in words, for explanations."""
+    """One place in the order of precedence; `so` and `not_so` say in explanations why it applies or not."""
 
     id: str
-    about: str
+    so: str
+    not_so: str
     decide: Callable[[Facts, Policy], Draft | None]
 
 
@@ -205,16 +206,49 @@ def _subscriber_allow(facts: Facts, policy: Policy) -> Draft | None:
 
 
 PRECEDENCE: Final = (
-    Step("emergency", "the call is to an emergency or protected public service number", _emergency),
     Step(
-        "emergency_callback", "the subscriber made an emergency call a short while ago", _emergency_callback
+        "emergency",
+        "the call is to an emergency or other protected public service",
+        "the called number is not a protected one",
+        _emergency,
     ),
-    Step("public_service", "a public service calls, proven by its trunk or attestation", _public_service),
-    Step("order", "a court or the police ordered the block", _order),
-    Step("operator_allow", "the operator allows this very number", _operator_allow),
-    Step("screening_failed", "what was needed could not be looked up in time", _screening_failed),
-    Step("subscriber_block", "the subscriber blocks this caller", _subscriber_block),
-    Step("subscriber_allow", "the subscriber allows this number", _subscriber_allow),
+    Step(
+        "emergency_callback",
+        "the subscriber made an emergency call a short while ago",
+        "no call back after an emergency call",
+        _emergency_callback,
+    ),
+    Step(
+        "public_service",
+        "a public service calls, proven by its trunk or attestation",
+        "the caller is no public service, or not proven to be one",
+        _public_service,
+    ),
+    Step("order", "a court or the police ordered the block", "no court or police order", _order),
+    Step(
+        "operator_allow",
+        "the operator allows this very number",
+        "not on the operator's allow list",
+        _operator_allow,
+    ),
+    Step(
+        "screening_failed",
+        "what was needed could not be looked up in time",
+        "everything was looked up in time",
+        _screening_failed,
+    ),
+    Step(
+        "subscriber_block",
+        "the subscriber blocks this caller",
+        "not on the subscriber's block list",
+        _subscriber_block,
+    ),
+    Step(
+        "subscriber_allow",
+        "the subscriber allows this number",
+        "not on the subscriber's allow list",
+        _subscriber_allow,
+    ),
 )
 RESERVED: Final = frozenset({*(step.id for step in PRECEDENCE), "no_rule"})
 """Rule ids that a policy may not use."""

@@ -1,5 +1,6 @@
 """Why a call gets its verdict: the facts, every step and rule that was tried, and the policy's version."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import Enum
@@ -39,7 +40,7 @@ def _tried(facts: Facts, policy: Policy, verdict: Verdict) -> list[RuleTrace]:
     traces: list[RuleTrace] = []
     for step in PRECEDENCE:
         matched = step.decide(facts, policy) is not None
-        traces.append(RuleTrace(step.id, matched, step.about if matched else f"not so: {step.about}"))
+        traces.append(RuleTrace(step.id, matched, step.so if matched else step.not_so))
         if matched:
             break
     else:
@@ -69,6 +70,6 @@ def _plain(value: object) -> Any:
         return value.isoformat()
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return dict(value)
     return value

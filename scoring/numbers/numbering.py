@@ -52,7 +52,8 @@ def is_emergency_uri(uri_text: str) -> bool:
 class Numbering:
     """The numbering plan of one tenant: a region's rules and the tenant's own short codes.
 
-    The defaults are mainland China's; another region gives its own patterns (empty where it has none).
+    Patterns that are not given are mainland China's for region CN and empty elsewhere, where `phonenumbers`
+    alone knows area codes and carrier-selection prefixes.
     Instances keep the last `cache_size` normalised texts, since parsing takes tens of microseconds.
     """
 
@@ -62,11 +63,18 @@ class Numbering:
         country_code: str = "86",
         short_codes: Iterable[str] = (),
         protected: Iterable[str] = PROTECTED,
-        short_code_pattern: str = SHORT_CODES_CN,
-        area_codes: str = AREA_CODES_CN,
-        carrier_prefixes: str = CARRIER_PREFIXES_CN,
+        short_code_pattern: str | None = None,
+        area_codes: str | None = None,
+        carrier_prefixes: str | None = None,
         cache_size: int = 16384,
     ) -> None:
+        own_patterns = (
+            (SHORT_CODES_CN, AREA_CODES_CN, CARRIER_PREFIXES_CN) if region == "CN" else ("", "", "")
+        )
+        given = (short_code_pattern, area_codes, carrier_prefixes)
+        codes, areas, carriers = (
+            own if pattern is None else pattern for own, pattern in zip(own_patterns, given, strict=True)
+        )
         self.region = region
         self.country_code = country_code
         self.protected = frozenset(protected)
@@ -75,9 +83,9 @@ class Numbering:
             if not _DIGITS.fullmatch(code) or code[0] == "+":
                 raise ValueError(f"a short code consists of digits 0-9, not {code!r}")
         own = "|".join(sorted(self.short_codes, key=lambda code: (-len(code), code)))
-        self._national = re.compile(f"{own}|{short_code_pattern}" if short_code_pattern else own, re.ASCII)
-        self._carrier = re.compile(f"({carrier_prefixes})(?=[0-9])", re.ASCII) if carrier_prefixes else None
-        self._area = re.compile(f"0?({area_codes})(?=[0-9]{{3,6}}$)", re.ASCII) if area_codes else None
+        self._national = re.compile(f"{own}|{codes}" if codes else own, re.ASCII)
+        self._carrier = re.compile(f"({carriers})(?=[0-9])", re.ASCII) if carriers else None
+        self._area = re.compile(f"0?({areas})(?=[0-9]{{3,6}}$)", re.ASCII) if areas else None
         self._cached = lru_cache(maxsize=cache_size)(self._normalise)
 
     def normalise(self, raw: str) -> Number:

@@ -65,6 +65,10 @@ class Overlay:
             value //= 10
         return [entry for entry in found if entry.expires is None or entry.expires > at]
 
+    def strongest(self, tenant: str, number: Number, at: datetime) -> HotEntry | None:
+        """What counts where there is no file below."""
+        return strongest(self.lookup(tenant, number, at))
+
 
 @dataclass(slots=True)
 class _Candidate:
@@ -112,9 +116,9 @@ class TableView:
         """What counts for a number `at` this moment (UTC, aware), or None."""
         if not self._changes:
             return self._table.lookup(tenant, number, at) if self._table is not None else None
-        changed = self._overlay.lookup(tenant, number, at)
         if self._table is None:
-            return strongest(changed)
+            return self._overlay.strongest(tenant, number, at)
+        changed = self._overlay.lookup(tenant, number, at)
         kept = self._table.lookup(tenant, number, at, self._overlay.superseded(tenant))
         return strongest([*changed, kept]) if changed else kept
 

@@ -166,14 +166,7 @@ def test_short_codes_are_digits() -> None:
 
 
 def test_another_region() -> None:
-    gb = Numbering(
-        "GB",
-        "44",
-        protected=["999", "112", "101"],
-        short_code_pattern="",
-        area_codes="",
-        carrier_prefixes="",
-    )
+    gb = Numbering("GB", "44", protected=["999", "112", "101"])
     assert gb.normalise("999").protected
     assert gb.normalise("02071838750").display == "+442071838750"
     assert not gb.normalise("110").protected
