@@ -71,20 +71,19 @@ class Request(Message):
         return Request(self.method, self._uri, [("Via", via), *self.headers], self.body)
 
     def stamp(self, host: str, port: int) -> None:
-        """Note the source in the top Via, once, on reception (RFC 3261 §18.2.1, RFC 3581 §4)."""
+        """Note the source in the top Via of a received request (RFC 3261 §18.2.1, RFC 3581 §4)."""
         via = self.top_via
         stamped = via.stamped(host, port)
         if stamped is via:
             return
         rows = self.rows("Via")
-        rest = split_list(rows[0])[1:]
+        text = rows[0] = ", ".join((str(stamped), *split_list(rows[0])[1:]))
+        headers = list(self.headers)
+        place = next(place for place, (name, _) in enumerate(headers) if name == "Via")
+        headers[place] = ("Via", text)
+        self.headers = headers
         self._parsed.pop("all Via", None)
         self._parsed["top Via"] = stamped
-        rows[0] = ", ".join((str(stamped), *rest))
-        headers = list(self.headers)
-        place = next(place for place, (name, _) in enumerate(headers) if canonical(name) == "Via")
-        headers[place] = ("Via", rows[0])
-        self.headers = headers
 
     def to_bytes(self) -> bytes:
         """The message as sent; LocalProtocolError if a value could break out of its place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any
 
@@ -197,18 +198,10 @@ class NameAddr(msgspec.Struct, frozen=True):
     uri: Uri
     params: Params = NO_PARAMS
 
-    @classmethod
-    def parse(cls, text: str) -> NameAddr:
+    @staticmethod
+    def parse(text: str) -> NameAddr:
         """RemoteProtocolError(400) when the text is not a name-addr or addr-spec."""
-        match = _NAME_ADDR.fullmatch(text)
-        if match is None:
-            return _parse_addr_spec(text)
-        quoted, plain, uri, params = match.groups()
-        if quoted is not None:
-            display: str | None = unquote_string(quoted)
-        else:
-            display = drop_controls(plain).strip(" ") or None
-        return cls(display, Uri.parse(uri), parse_params(params) if params else NO_PARAMS)
+        return _parse_name_addr(text)
 
     @property
     def tag(self) -> str | None:
@@ -230,6 +223,20 @@ class NameAddr(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         address = f"<{self.uri}>{format_params(self.params)}"
         return address if self.display is None else f"{quote_string(self.display)} {address}"
+
+
+# All messages of a dialog repeat the same two or three.
+@lru_cache(maxsize=2048)
+def _parse_name_addr(text: str) -> NameAddr:
+    match = _NAME_ADDR.fullmatch(text)
+    if match is None:
+        return _parse_addr_spec(text)
+    quoted, plain, uri, params = match.groups()
+    if quoted is not None:
+        display: str | None = unquote_string(quoted)
+    else:
+        display = drop_controls(plain).strip(" ") or None
+    return NameAddr(display, Uri.parse(uri), parse_params(params) if params else NO_PARAMS)
 
 
 def _parse_addr_spec(text: str) -> NameAddr:

@@ -228,6 +228,13 @@ def test_rfc_2543_requests_are_matched_by_the_old_rule(net: Net, us: Host, branc
     assert net.sent("U") == ["200 OK (CANCEL)"]
 
 
+@pytest.mark.parametrize("branch", ["", ";branch=1", ";branch=z9hG4bK"])
+def test_rfc_2543_calls_do_not_meet(net: Net, us: Host, branch: str) -> None:
+    via = f"SIP/2.0/UDP 192.0.2.9{branch}"
+    first = receive(net, us, wire(via=via))
+    assert receive(net, us, wire(via=via, call_id="another")).key != first.key
+
+
 def test_rfc_2543_ack_for_2xx_counts(net: Net, us: Host) -> None:
     via = "SIP/2.0/UDP 192.0.2.9"
     invite = receive(net, us, wire(via=via))
