@@ -7,7 +7,7 @@ chain        ChainWriter, one append-only JSONL per writer with signed heads
 verify       verify(folder) -> Report, without keys to the audio
 export       WAV (whole or by byte range), FLAC, waveform peaks
 transcripts  transcribe_capture(capture, recognisers, languages) -> Transcript
-worker       the same in a process of its own: python -m recordings.worker
+worker       the same in a process of its own; client is its parent's end, for an event loop
 
 The byte layout of a capture is described in `chunks`.
 """

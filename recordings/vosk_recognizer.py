@@ -22,6 +22,8 @@ from recordings.transcripts import Segment, Word
 _REQUIRED: Final = ("am/final.mdl", "conf/model.conf", "conf/mfcc.conf", "graph/words.txt")
 _WORD_TIMES: Final = "graph/phones/word_boundary.int"
 _GRAPHS: Final = (("graph/HCLG.fst",), ("graph/HCLr.fst", "graph/Gr.fst", "graph/disambig_tid.int"))
+_UNKNOWN: Final = "[unk]"
+_BETWEEN_HAN: Final = re.compile(r"(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])")
 _FEED_SAMPLES: Final = RATE_HZ // 5
 _WHERE: Final = "put an unpacked Vosk model there, or name another folder under [speech.models]"
 
@@ -34,7 +36,6 @@ class _VoskWord(msgspec.Struct, frozen=True):
 
 
 class _VoskResult(msgspec.Struct, frozen=True):
-    text: str = ""
     result: list[_VoskWord] = []
 
 
@@ -73,7 +74,7 @@ def _doubler() -> NDArray[np.float64]:
     return np.asarray(np.sinc(at / 2) * np.hamming(len(at)))
 
 
-def _doubled(pcm: Pcm) -> Pcm:
+def doubled(pcm: Pcm) -> Pcm:
     """The same sound at 16 kHz: larger Vosk models know no other rate."""
     spread = np.zeros(2 * len(pcm))
     spread[::2] = pcm
@@ -108,7 +109,7 @@ class VoskRecognizer:
     def transcribe(self, pcm: Pcm, language: str) -> list[Segment]:
         recognizer = self._vosk.KaldiRecognizer(self._model, float(self._rate_hz))
         recognizer.SetWords(True)
-        sound = pcm if self._rate_hz == RATE_HZ else _doubled(pcm)
+        sound = pcm if self._rate_hz == RATE_HZ else doubled(pcm)
         step = _FEED_SAMPLES * self._rate_hz // RATE_HZ
         data = sound.astype("<i2", copy=False).tobytes()
         results = [
@@ -117,15 +118,22 @@ class VoskRecognizer:
             if recognizer.AcceptWaveform(data[at : at + 2 * step])
         ]
         results.append(recognizer.FinalResult())
-        segments = (_segment(msgspec.json.decode(text, type=_VoskResult), language) for text in results)
+        segments = (parse_result(text, language) for text in results)
         return [segment for segment in segments if segment]
 
 
-def _segment(result: _VoskResult, language: str) -> Segment | None:
-    if not result.result:
+def parse_result(text: str, language: str) -> Segment | None:
+    """The segment in one of Vosk's JSON results, or None if it understood nothing in it."""
+    result = msgspec.json.decode(text, type=_VoskResult)
+    if all(word.word == _UNKNOWN for word in result.result):
         return None
     words = tuple(
-        Word(word.word, round(word.start * 1000), round(word.end * 1000), round(min(word.conf, 1.0), 3))
+        Word(
+            "…" if word.word == _UNKNOWN else word.word,
+            round(word.start * 1000),
+            round(word.end * 1000),
+            round(min(word.conf, 1.0), 3),
+        )
         for word in result.result
     )
     return Segment(
@@ -133,7 +141,7 @@ def _segment(result: _VoskResult, language: str) -> Segment | None:
         end_ms=words[-1].end_ms,
         channel=0,
         language=language,
-        text=result.text,
+        text=_BETWEEN_HAN.sub("", " ".join(word.text for word in words)),
         words=words,
     )
 

@@ -1,5 +1,6 @@
 """Transcripts: what counts as speech, who said it, and what happens when a model is not there."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from recordings.errors import ModelMissing, ModelUnusable
 from recordings.g711 import Codec, Pcm
 from recordings.speech import speech_regions, tone_frames
 from recordings.transcripts import Segment, Word, transcribe_capture
-from recordings.vosk_recognizer import VoskRecognizer, check_model, load_recognisers
+from recordings.vosk_recognizer import VoskRecognizer, check_model, doubled, load_recognisers, parse_result
 from recordings.worker import Answer, Job, decode_answer, encode_job
 from recordings.writer import CaptureWriter
 
@@ -203,6 +204,30 @@ def test_a_model_of_another_rate_is_refused(tmp_path: Path) -> None:
     (folder / "conf/mfcc.conf").write_text("--sample-frequency=44100\n")
     with pytest.raises(ModelUnusable, match="44100"):
         VoskRecognizer(folder)
+
+
+@pytest.mark.parametrize("hz", [300, 1000, 3400])
+def test_sound_for_a_16_khz_model_keeps_its_pitch_and_level_and_gains_no_image(hz: int) -> None:
+    narrow = (8000 * np.sin(2 * np.pi * hz * np.arange(8000) / 8000)).astype(np.int16)
+    wide = doubled(narrow)
+    assert wide.shape == (16000,)
+    spectrum = np.abs(np.fft.rfft(wide)) / 8000
+    assert spectrum[hz] == pytest.approx(8000, rel=0.03)
+    assert spectrum[8000 - hz] < 80
+
+
+def test_han_words_are_joined_and_unknown_ones_shown_as_such() -> None:
+    def result(*words: str) -> str:
+        items = [{"word": word, "start": at, "end": at + 0.5, "conf": 1.0} for at, word in enumerate(words)]
+        return json.dumps({"result": items, "text": " ".join(words)})
+
+    mixed = parse_result(result("请", "把", "[unk]", "钱", "转到", "safe", "账户"), "zh-CN")
+    assert mixed
+    assert mixed.text == "请把 … 钱转到 safe 账户"
+    assert [word.text for word in mixed.words[:3]] == ["请", "把", "…"]
+    assert (mixed.start_ms, mixed.end_ms) == (0, 6500)
+    assert parse_result(result("[unk]", "[unk]"), "en") is None
+    assert parse_result('{"text": ""}', "en") is None
 
 
 @needs_model

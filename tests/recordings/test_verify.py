@@ -22,7 +22,7 @@ from recordings.chain import (
     load_public_key,
     public_key_path,
 )
-from recordings.errors import RecordingError
+from recordings.errors import RecordingError, StillRecording
 from recordings.g711 import Codec
 from recordings.manifest import Manifest, manifest_path, write_manifest
 from recordings.verify import Kind, Report, verify, verify_recording
@@ -237,6 +237,20 @@ def test_deletion_erases_the_audio_and_keeps_the_chain_valid(archive: Archive, r
         found.open()
     with ChainWriter(archive.folder, "centre") as chain, pytest.raises(RecordingError, match="already"):
         archive.delete(found, chain, at=NOW, reason="retention")
+
+
+def test_a_live_recording_cannot_be_deleted_and_an_interrupted_one_can(archive: Archive) -> None:
+    writer = start(archive, "r1")
+    writer.write(0, 0, bytes(12000))
+    recording = archive.find("r1")
+    assert recording
+    with ChainWriter(archive.folder, "centre") as chain:
+        with pytest.raises(StillRecording):
+            archive.delete(recording, chain, at=NOW, reason="retention")
+        writer.close("bye")
+        manifest_path(writer.path).unlink()
+        assert archive.delete(recording, chain, at=NOW, reason="retention").deleted
+    assert check(archive).findings == []
 
 
 def test_audio_put_back_after_deletion_is_found(archive: Archive, record: Record) -> None:
