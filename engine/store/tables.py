@@ -42,11 +42,11 @@ def _id(name: str, nullable: bool = False) -> Column[Any]:
 
 
 def _text(name: str) -> Column[Any]:
-    return Column(name, PlainText, nullable=False, server_default="")
+    return Column(name, PlainText, nullable=False)
 
 
 def _count(name: str) -> Column[Any]:
-    return Column(name, Integer, nullable=False, server_default="0")
+    return Column(name, Integer, nullable=False)
 
 
 def _flag(name: str) -> Column[Any]:
@@ -115,7 +115,7 @@ call: Final = Table(
     _text("level"),
     _text("label"),
     _text("policy_version"),
-    Column("table_version", BigInteger, nullable=False, server_default="0"),
+    Column("table_version", BigInteger, nullable=False),
     _text("shadow_action"),
     _text("appeal_code"),
     _text("stage"),
@@ -125,7 +125,7 @@ call: Final = Table(
     _text("blame"),
     _text("outcome"),
     _count("status"),
-    Column("duration_ms", BigInteger, nullable=False, server_default="0"),
+    Column("duration_ms", BigInteger, nullable=False),
     _id("case_id", nullable=True),
     _id("recording_id", nullable=True),
     PrimaryKeyConstraint("tenant_id", "call_id"),
@@ -165,8 +165,8 @@ recording: Final = Table(
     _id("right_id", nullable=True),
     _time("started_at"),
     _time("closed_at", nullable=True),
-    Column("duration_ms", BigInteger, nullable=False, server_default="0"),
-    Column("size_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
     _text("digest"),
     _flag("interrupted"),
     _text("left_language"),
