@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Final, Self
 
@@ -106,16 +107,24 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
     RecordingError if the file is not such a key or others may read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return _load_signing_key(path)
-    key = Ed25519PrivateKey.generate()
-    with os.fdopen(fd, "wb") as out:
-        out.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    public_key_path(path).write_bytes(public)
+    if not path.exists():
+        _make_signing_key(path)
+    key = _load_signing_key(path)
+    if not public_key_path(path).exists():
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        public_key_path(path).write_bytes(public)
     return key
+
+
+def _make_signing_key(path: Path) -> None:
+    """Put a new key there whole; of two processes that start at once, the first one's stays."""
+    key = Ed25519PrivateKey.generate()
+    with NamedTemporaryFile(dir=path.parent) as out:  # readable by its owner only
+        out.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        out.flush()
+        os.fsync(out.fileno())
+        with suppress(FileExistsError):
+            os.link(out.name, path)
 
 
 def _load_signing_key(path: Path) -> Ed25519PrivateKey:

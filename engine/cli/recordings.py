@@ -88,7 +88,9 @@ def list_recordings(
     archive = Archive(_folder(config, overrides, folder))
     table = Table(header_style="bold")
     for column in ("Recording", "Tenant", "Started (UTC)", "Length", "State", "Cipher", "Call"):
-        table.add_column(column, justify="right" if column == "Length" else "left", overflow="fold")
+        table.add_column(
+            column, justify="right" if column == "Length" else "left", no_wrap=column.startswith("Started")
+        )
     try:
         for recording in archive.list(tenant=tenant, day=day.date() if day else None, call_id=call):
             table.add_row(*_row(recording))
@@ -210,8 +212,8 @@ def verify_recordings(
 ) -> None:
     """Check that nothing was changed, moved or removed; needs no key to the audio.
 
-    Exit status: 0 intact (an interrupted recording is only a notice), 1 something was changed,
-    2 it could not be checked, or not the signatures.
+    Exit status: 0 intact (an interrupted recording is only a notice); 1 something was changed; 2 it could not
+    be checked, or not the signatures.
 
     Examples:
 

@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import stat
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from recordings.chain import (
     key_path,
     load_public_key,
     public_key_path,
+    signing_key,
 )
 from recordings.errors import RecordingError, StillRecording
 from recordings.g711 import Codec
@@ -384,6 +386,14 @@ def test_the_signing_key_is_its_owners_alone(archive: Archive) -> None:
     key.chmod(0o644)
     with pytest.raises(RecordingError, match="chmod 600"):
         ChainWriter(archive.folder, "media-1")
+
+
+def test_workers_that_start_at_once_share_one_key(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "chain.ed25519"
+    with ThreadPoolExecutor(8) as pool:
+        keys = list(pool.map(lambda _: signing_key(path).private_bytes_raw(), range(8)))
+    assert len(set(keys)) == 1
+    assert sorted(file.name for file in path.parent.iterdir()) == ["chain.ed25519", "chain.ed25519.pub"]
 
 
 @pytest.mark.parametrize("writer", ["", "../x", "a/b", ".x"])
