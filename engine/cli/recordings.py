@@ -88,9 +88,9 @@ def list_recordings(
     archive = Archive(_folder(config, overrides, folder))
     table = Table(header_style="bold")
     for column in ("Recording", "Tenant", "Started (UTC)", "Length", "State", "Cipher", "Call"):
-        table.add_column(
-            column, justify="right" if column == "Length" else "left", no_wrap=column.startswith("Started")
-        )
+        table.add_column(column, overflow="fold")
+    table.columns[2].no_wrap = True
+    table.columns[3].justify = "right"
     try:
         for recording in archive.list(tenant=tenant, day=day.date() if day else None, call_id=call):
             table.add_row(*_row(recording))
