@@ -143,7 +143,8 @@ def _resolve(tree: dict[str, Any], kind: Any, base: Path, where: str) -> None:
         if section is not None and isinstance(value, dict):
             _resolve(value, section, base, f"{where}: {key}")
         elif inner is Path and isinstance(value, dict):
-            tree[key] = {name: os.path.normpath(base / item) for name, item in value.items() if isinstance(item, str)}
+            texts = {name: item for name, item in value.items() if isinstance(item, str)}
+            tree[key] = value | {name: os.path.normpath(base / item) for name, item in texts.items()}
         elif inner is not None and _section(inner) is not None and isinstance(value, dict):
             for name, item in value.items():
                 if isinstance(item, dict):

@@ -44,6 +44,7 @@ from engine.runtime.worker import EngineWorker
 from engine.screening import PolicyError
 from engine.sip.ids import HashedIds
 from engine.warning.announcements import load as load_catalogue
+from recordings.chain import heads_path, key_path
 from scoring.numbers import Numbering
 from scoring.numbers.table_view import TableView
 
@@ -194,16 +195,16 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
 
 
 def media_settings(config: Config) -> WorkerSettings:
-    keys = config.data.folder / "keys"
+    folder = config.recordings_folder
     return WorkerSettings(
         name=f"{config.node.id}.{config.node.worker}",
         host=config.media_address,
         first_port=config.media.ports.low,
         last_port=config.media.ports.high,
         prompts_folder=str(dialplans_folder() / "prompts"),
-        recordings_folder=str(config.recordings_folder),
-        chain_heads=str(keys / "chain-heads.jsonl"),
-        chain_key=str(keys / "chain.ed25519"),
+        recordings_folder=str(folder),
+        chain_heads=str(heads_path(folder)),
+        chain_key=str(key_path(folder)),
         rtp_timeout_s=config.media.rtp_timeout_s,
     )
 

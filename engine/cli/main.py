@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from engine.cli import config, engine
+from engine.cli import config, recordings, serve
 
 app = typer.Typer(
     name="ringward",
@@ -17,7 +17,11 @@ app = typer.Typer(
     "Start with [bold]ringward demo[/] (or [bold]make run[/]): the whole system with lab phones on loopback.",
 )
 
-app.command("engine")(engine.engine)
+app.command("up")(serve.up)
+app.command("engine")(serve.engine)
+app.command("console")(serve.console)
+app.command("agent", hidden=True)(serve.agent)
+app.add_typer(recordings.app, name="recordings")
 app.add_typer(config.app, name="config")
 
 

@@ -1,0 +1,42 @@
+"""The dissuasion agent's process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from engine.app.config import ConfigError
+from engine.app.paths import dialplans_folder
+from engine.dissuasion.script import ScriptError
+from engine.dissuasion.script import load as load_script
+from engine.model.config import Config
+from engine.runtime.agent import DissuasionAgent
+from engine.runtime.prompts import read_samples
+from engine.warning.announcements import load as load_catalogue
+
+
+async def run_agent(config: Config, stop: asyncio.Event, say: Callable[[str], None]) -> int:
+    """Run until `stop`. Raises ConfigError, CatalogueError or OSError when it cannot start."""
+    catalogue = load_catalogue(dialplans_folder() / "announcements.toml")
+    scripts = {}
+    for path in sorted((dialplans_folder() / "dissuasion").glob("*.toml")):
+        try:
+            script = load_script(path, catalogue.announcements)
+        except ScriptError as error:
+            raise ConfigError(str(error)) from None
+        scripts[script.name] = script
+    if config.dissuasion.script not in scripts:
+        known = ", ".join(sorted(scripts))
+        raise ConfigError(f"dissuasion.script: no script {config.dissuasion.script!r}; there are: {known}")
+    for script in scripts.values():  # read from disk now, not while somebody waits on the line
+        for state in script.states.values():
+            for slug in state.say:
+                for language in catalogue.languages:
+                    read_samples(catalogue.prompt(slug, language))
+    agent = DissuasionAgent(
+        config.dissuasion.agent, scripts, catalogue.prompt, frozenset({config.sip.listen.host})
+    )
+    say(f"listening on {config.dissuasion.agent} (udp), scripts: {', '.join(sorted(scripts))}")
+    await stop.wait()
+    agent.close()
+    return 0

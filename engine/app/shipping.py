@@ -1,0 +1,83 @@
+"""Journals into the store: every journal of this host's data folder, as they grow."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from engine.journal import JournalDamaged, JournalReader
+from engine.model.events import Record
+from engine.model.ids import TenantId
+from engine.store.shipper import Shipper
+from engine.store.store import Store
+
+IDLE_S = 0.25
+"""Without a wake-up from the bus the journals are looked at so often."""
+RETRY_S = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Shipping:
+    """Tails the journals in `folder`; `on_shipped` gets what is newly in the store, in order."""
+
+    def __init__(
+        self, folder: Path, store: Store, tenant: TenantId, on_shipped: Callable[[Sequence[Record]], None]
+    ) -> None:
+        self._folder = folder
+        self._store = store
+        self._tenant = tenant
+        self._on_shipped = on_shipped
+        self._shippers: dict[Path, tuple[JournalReader, Shipper]] = {}
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """A journal has grown."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Until cancelled. A store or journal that fails is tried again; nothing is skipped."""
+        while True:
+            try:
+                shipped = await self._round()
+            except (SQLAlchemyError, OSError, JournalDamaged) as error:
+                _log.error("journal not shipped, tried again in %.0f s: %s", RETRY_S, error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            if not shipped:
+                await self._idle()
+
+    async def _round(self) -> bool:
+        self._find()
+        shipped = False
+        for _, shipper in list(self._shippers.values()):
+            new = await shipper.ship_next()
+            if new is not None:
+                shipped = True
+                self._on_shipped(new)
+        return shipped
+
+    def _find(self) -> None:
+        for path in self._folder.glob("journal-*.sqlite"):
+            if path not in self._shippers:
+                try:
+                    reader = JournalReader(path)
+                except FileNotFoundError:
+                    continue  # its node is just making it
+                self._shippers[path] = (reader, Shipper(reader, self._store, self._tenant))
+
+    async def _idle(self) -> None:
+        try:
+            async with asyncio.timeout(IDLE_S):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    def close(self) -> None:
+        for reader, _ in self._shippers.values():
+            reader.close()

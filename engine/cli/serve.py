@@ -1,0 +1,128 @@
+"""The commands that run until told to stop: `up` and the processes that it keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy.exc import SQLAlchemyError
+
+from engine.app.agent import run_agent
+from engine.app.centre import run_centre
+from engine.app.config import ConfigError
+from engine.app.engine import run_engine
+from engine.app.processes import configure_logging, die_with_parent, run, stop_event
+from engine.app.supervisor import Child, ChildFailed, Supervisor
+from engine.cli.options import ConfigFile, Overrides, fail, read_config
+from engine.console.render import AssetsMissing
+from engine.media.port import MediaWorkerError
+from engine.model.config import Config
+
+EXPECTED = (ConfigError, OSError, ValueError, AssetsMissing, MediaWorkerError, SQLAlchemyError)
+"""What can be said in a line: wrong configuration, policy, table, prompt, port, database."""
+
+Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+"""Given by `up`: end when it dies."""
+
+Serve = Callable[[Config, asyncio.Event, Callable[[str], None]], Awaitable[int]]
+
+
+def engine(
+    config_file: ConfigFile = None, overrides: Overrides = None, supervised: Supervised = False
+) -> None:
+    """Run one engine worker with its media worker, until Ctrl-C or SIGTERM.
+
+    Prints one line with the word "listening" when it takes calls. Console, broker and the other processes
+    are started by [bold]ringward up[/].
+
+    Example: ringward engine --config lab/loopback.toml --set screening.table=numbers.csv
+    """
+    _serve("engine", run_engine, config_file, overrides, supervised)
+
+
+def console(
+    config_file: ConfigFile = None, overrides: Overrides = None, supervised: Supervised = False
+) -> None:
+    """Run the centre: console, journal shipper, dialler and transcription over one store.
+
+    Example: ringward console --config lab/loopback.toml --set console.port=8081
+    """
+    _serve("console", run_centre, config_file, overrides, supervised)
+
+
+def agent(
+    config_file: ConfigFile = None, overrides: Overrides = None, supervised: Supervised = False
+) -> None:
+    """Run the dissuasion agent, a SIP user agent that the engine connects to victims."""
+    _serve("agent", run_agent, config_file, overrides, supervised)
+
+
+def up(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
+    """Run the whole system: broker, console, agent, engine and media worker; restart what dies.
+
+    Example: ringward up --config lab/demo.toml
+    """
+    config = read_config(config_file, overrides)
+    configure_logging()
+    raise typer.Exit(run(_up(config, config_file, overrides or [])))
+
+
+def children(config: Config, config_file: Path | None, overrides: list[str]) -> list[Child]:
+    """What `up` keeps running, in the order of starting."""
+    kept: list[Child] = []
+    url = config.bus.url
+    if not url:
+        embedded = str(config.bus.embedded)
+        url = f"mqtt://{embedded}"
+        kept.append(Child("broker", ("-m", "engine.bus.broker", embedded)))
+    shared = ["--supervised", *(("--config", str(config_file)) if config_file is not None else ())]
+    for override in (*overrides, f"bus.url={url}"):
+        shared += ["--set", override]
+    # the console loads the CSV into the store and publishes the table; the engine only reads it
+    from_store = ["--set", "screening.table="]
+    kept.append(Child("console", ("-m", "engine", "console", *shared)))
+    if config.dissuasion.enabled:
+        kept.append(Child("agent", ("-m", "engine", "agent", *shared)))
+    kept.append(Child("engine", ("-m", "engine", "engine", *shared, *from_store)))
+    return kept
+
+
+async def _up(config: Config, config_file: Path | None, overrides: list[str]) -> int:
+    stop = stop_event()
+    supervisor = Supervisor(children(config, config_file, overrides), _print)
+    try:
+        await supervisor.start()
+    except ChildFailed as error:
+        fail(str(error))
+    _print("ringward is up; Ctrl-C stops it")
+    await stop.wait()
+    await supervisor.stop()
+    return 0
+
+
+def _serve(
+    name: str, serve: Serve, config_file: Path | None, overrides: list[str] | None, supervised: bool
+) -> None:
+    if supervised:
+        die_with_parent()
+    config = read_config(config_file, overrides)
+    configure_logging()
+
+    async def main() -> int:
+        return await serve(config, stop_event(), lambda line: _print(f"ringward {name} {line}"))
+
+    try:
+        code = run(main())
+    except EXPECTED as error:
+        fail(str(error))
+        raise AssertionError from error
+    raise typer.Exit(code)
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
