@@ -73,7 +73,7 @@ class Ringward:
     def events(self) -> list[AnyEvent]:
         """Everything in the journal so far, oldest first."""
         found: list[AnyEvent] = []
-        for path in sorted((self.folder / "data").rglob("*.journal")):
+        for path in sorted((self.folder / "data").glob("journal/*.sqlite")):
             with closing(JournalReader(path)) as reader:
                 for _, records in reader.after(0, limit=100_000):
                     found.extend(record.event for record in records)
@@ -84,23 +84,26 @@ class Ringward:
 
         Raises PeerError where fewer have ended by then.
         """
-        ended: list[Ended] = []
 
-        async def all_over() -> bool:
-            events = self.events()
-            ends = {event.call_id: event for event in events if isinstance(event, CallEnded)}
-            begun = [event for event in events if isinstance(event, CallStarted)]
-            ended[:] = [Ended(event, ends[event.call_id]) for event in begun if event.call_id in ends]
-            return len(ended) >= count
+        async def over() -> bool:
+            return len(self._ended()) >= count
 
-        await until(f"{count} ended calls in the engine's journal", all_over, deadline_s)
-        return ended
+        await until(f"{count} ended calls in the engine's journal", over, deadline_s)
+        return self._ended()
 
-    def open_calls(self) -> set[str]:
-        """Calls that began and have not ended."""
+    async def calls_over(self, deadline_s: float = 5.0) -> None:
+        """Wait until no call is open. Raises PeerError where the engine holds one longer."""
+
+        async def over() -> bool:
+            return len(self._ended()) == sum(isinstance(event, CallStarted) for event in self.events())
+
+        await until("the end of every call in the engine's journal", over, deadline_s)
+
+    def _ended(self) -> list[Ended]:
         events = self.events()
-        begun = {event.call_id for event in events if isinstance(event, CallStarted)}
-        return set(begun - {event.call_id for event in events if isinstance(event, CallEnded)})
+        ends = {event.call_id: event for event in events if isinstance(event, CallEnded)}
+        begun = [event for event in events if isinstance(event, CallStarted)]
+        return [Ended(event, ends[event.call_id]) for event in begun if event.call_id in ends]
 
 
 @asynccontextmanager

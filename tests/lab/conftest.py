@@ -33,7 +33,7 @@ async def engine(site: Site, tmp_path: Path, settings: dict[str, str]) -> AsyncI
     async with ringward(site, tmp_path, {"screening.table": str(table), **settings}) as running:
         yield running
         assert running.peer.alive, running.peer.error("ended during the test")
-        assert running.open_calls() == set(), running.peer.error("still holds calls")
+        await running.calls_over()
         assert not [line for line in running.peer.lines if "Traceback" in line], running.peer.error("failed")
 
 
