@@ -62,7 +62,9 @@ def _tried(facts: Facts, policy: Policy, verdict: Verdict) -> list[RuleTrace]:
 def _plain(value: object) -> Any:
     if isinstance(value, Number):
         return {"number": value.display, "kind": value.kind.value, "protected": value.protected}
-    if isinstance(value, Facts | HotEntry | Verdict | RuleTrace):
+    if isinstance(value, HotEntry):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, Facts | Verdict | RuleTrace):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Enum):
         return value.name.lower() if isinstance(value, int) else value.value

@@ -89,10 +89,11 @@ def build(cols: Columns, version: int, created: datetime) -> bytes:
         prefix_bits=prefix_bits,
         lengths_e164=lengths_e164,
         lengths_local=lengths_local,
+        prefix_best=_best(cols.values[prefix]),
+        body_crc=crc32(body),
         exact_count=len(exact),
         prefix_count=len(prefix),
         footer_size=len(footer),
-        body_crc=crc32(body),
     )
     return header.pack() + body
 
@@ -126,6 +127,13 @@ def _weights(values: Words) -> Words:
     stay = np.uint64(form.EXPIRY_MASK) - ((expiry - np.uint64(1)) & np.uint64(form.EXPIRY_MASK))
     weights: Words = precedence << np.uint64(34) | level << np.uint64(32) | stay
     return weights
+
+
+def _best(values: Words) -> int:
+    """The best precedence of all, 7 for none at all."""
+    if not len(values):
+        return 7
+    return int(np.min((values >> np.uint64(form.PRECEDENCE_SHIFT)) & np.uint64(7)))
 
 
 def _lengths(keys: Words) -> tuple[int, int]:

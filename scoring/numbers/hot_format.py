@@ -24,7 +24,7 @@ from zlib import crc32
 
 MAGIC: Final = b"RWHOT\r\n\0"
 FORMAT: Final = 1
-HEADER: Final = struct.Struct("<8sIIQQQQIIIIQQQII")
+HEADER: Final = struct.Struct("<8sIIQQQQIIIIIIQQQ")
 HEADER_SIZE: Final = 128
 
 MULTIPLIER: Final = 0x9E3779B97F4A7C15
@@ -33,6 +33,7 @@ ENTRIES_MAX: Final = 1 << INDEX_BITS
 INDEX_MASK: Final = ENTRIES_MAX - 1
 EXPIRY_SHIFT: Final = INDEX_BITS
 EXPIRY_MASK: Final = 0xFFFFFFFF
+EXPIRY_FIELD: Final = EXPIRY_MASK << EXPIRY_SHIFT
 PRECEDENCE_SHIFT: Final = 56
 ACTION_SHIFT: Final = 59
 LEVEL_SHIFT: Final = 62
@@ -51,7 +52,8 @@ class TableError(ValueError):
 class Header:
     """Counts and sizes. `*_bits` is the logarithm of the number of homes, `*_slots` counts overflow too.
 
-    `lengths_*` has bit n set when there is a prefix of n digits, for E.164 and for local numbers.
+    `lengths_*` has bit n set when there is a prefix of n digits, for E.164 and for local numbers;
+    `prefix_best` is the best precedence of any prefix, 7 where there is none.
     """
 
     version: int
@@ -62,10 +64,11 @@ class Header:
     prefix_bits: int
     lengths_e164: int
     lengths_local: int
+    prefix_best: int
+    body_crc: int
     exact_count: int
     prefix_count: int
     footer_size: int
-    body_crc: int
 
     @property
     def entries(self) -> int:
@@ -89,13 +92,13 @@ class Header:
             self.prefix_bits,
             self.lengths_e164,
             self.lengths_local,
+            self.prefix_best,
+            self.body_crc,
             self.exact_count,
             self.prefix_count,
             self.footer_size,
-            self.body_crc,
-            0,
         )
-        padded = body[:-4].ljust(HEADER_SIZE - 4, b"\0")
+        padded = body.ljust(HEADER_SIZE - 4, b"\0")
         return padded + struct.pack("<I", crc32(padded))
 
     @classmethod
@@ -105,7 +108,7 @@ class Header:
             raise TableError("not a hot table")
         if crc32(data[: HEADER_SIZE - 4]) != struct.unpack_from("<I", data, HEADER_SIZE - 4)[0]:
             raise TableError("the header is damaged")
-        _, version_of_format, _, *counts, _ = HEADER.unpack_from(data)
+        _, version_of_format, _, *counts = HEADER.unpack_from(data)
         if version_of_format != FORMAT:
             raise TableError(f"format {version_of_format}; this version reads format {FORMAT}")
         return cls(*counts)

@@ -9,10 +9,24 @@ from zlib import crc32
 
 import msgspec
 
-from scoring.numbers import hot_format as form
-from scoring.numbers.hot_format import Header, TableError
-from scoring.numbers.number import E164_DIGITS_MAX, KEY_LOCAL, KEY_TENANT_SHIFT, Number, NumberKind
-from scoring.numbers.rows import ACTIONS, LEVELS, HotEntry, Precedence
+from scoring.numbers.hot_format import (
+    ACTION_SHIFT,
+    CONFIRMED_BIT,
+    EXPIRY_FIELD,
+    EXPIRY_MASK,
+    EXPIRY_SHIFT,
+    HEADER_SIZE,
+    INDEX_MASK,
+    LEVEL_SHIFT,
+    MULTIPLIER,
+    PRECEDENCE_SHIFT,
+    REASON_MASK,
+    ROW_SHIFT,
+    Header,
+    TableError,
+)
+from scoring.numbers.number import E164_DIGITS_MAX, KEY_LOCAL, KEY_TENANT_SHIFT, Number
+from scoring.numbers.rows import ACTIONS, LEVELS, PRECEDENCES, HotEntry
 
 NO_ROWS: frozenset[int] = frozenset()
 
@@ -29,7 +43,7 @@ class HotTable:
 
     def __init__(self, data: mmap.mmap, header: Header, footer: Footer) -> None:
         self.header = header
-        self._body = memoryview(data)[form.HEADER_SIZE :]
+        self._body = memoryview(data)[HEADER_SIZE:]
         prefixes = 16 * header.exact_slots
         details = prefixes + 16 * header.prefix_slots
         self._exact = self._body[:prefixes].cast("Q")
@@ -41,8 +55,8 @@ class HotTable:
         self._prefix_mask = (1 << header.prefix_bits) - 1
         self._tenants = {name: place << KEY_TENANT_SHIFT for place, name in enumerate(footer.tenants)}
         self._reasons = footer.reasons
-        self._steps_e164 = _steps(header.lengths_e164)
-        self._steps_local = _steps(header.lengths_local)
+        self._prefix_best = header.prefix_best
+        self._steps = (_steps(header.lengths_e164), _steps(header.lengths_local))
 
     @classmethod
     def open(cls, path: Path, verify: bool = True) -> "HotTable":
@@ -54,7 +68,7 @@ class HotTable:
             raise TableError(f"{path}: hot tables are little-endian, this machine is not")
         try:
             with path.open("rb") as file:
-                header = Header.unpack(file.read(form.HEADER_SIZE))
+                header = Header.unpack(file.read(HEADER_SIZE))
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             if len(data) != header.file_size:
                 raise TableError(f"{len(data)} bytes long, {header.file_size} expected: truncated?")
@@ -88,72 +102,66 @@ class HotTable:
         A statement on the number itself goes before one on its longest listed prefix, an order of a court
         before all (`Precedence`). Rows in `superseded` count as absent.
         """
-        base = number.key
+        key = number.key
         owner = self._tenants.get(tenant)
-        if not base or owner is None:
+        if not key or owner is None:
             return None
-        key = base | owner
-        slots = self._exact
-        slot = (key * form.MULTIPLIER >> self._exact_shift & self._exact_mask) << 1
+        local = key & KEY_LOCAL
+        value = key ^ local
+        key |= owner
         best = 0
+        slots = self._exact
+        slot = (key * MULTIPLIER >> self._exact_shift & self._exact_mask) << 1
         while (found := slots[slot]) != 0:
-            if found == key and self._counts(slots[slot + 1], at, superseded):
-                best = slots[slot + 1]
-                break
             slot += 2
-        steps = self._steps_e164 if number.kind is NumberKind.E164 else self._steps_local
-        digits = len(number.digits)
-        matched, wildcard = digits, False
-        if steps:
-            local = base & KEY_LOCAL
-            value = base ^ local
+            if found == key and self._counts(slots[slot - 1], at, superseded):
+                best = slots[slot - 1]
+                break
+        digits = matched = len(number.digits)
+        wildcard = False
+        if self._prefix_best < (best >> PRECEDENCE_SHIFT & 7 if best else 8):
             owner |= local
             slots = self._prefixes
-            for length, divisor in steps[digits]:
+            for length, divisor in self._steps[bool(local)][digits]:
                 key = value // divisor | owner
-                slot = (key * form.MULTIPLIER >> self._prefix_shift & self._prefix_mask) << 1
+                slot = (key * MULTIPLIER >> self._prefix_shift & self._prefix_mask) << 1
                 while (found := slots[slot]) != 0:
-                    if found == key and self._counts(slots[slot + 1], at, superseded):
-                        # A longer match stands unless the shorter one has a better precedence.
-                        if not best or _precedence(slots[slot + 1]) < _precedence(best):
-                            best, matched, wildcard = slots[slot + 1], length, True
-                        break
                     slot += 2
+                    if found == key and self._counts(slots[slot - 1], at, superseded):
+                        statement = slots[slot - 1]
+                        # A longer match stands unless the shorter one has a better precedence.
+                        if not best or statement >> PRECEDENCE_SHIFT & 7 < best >> PRECEDENCE_SHIFT & 7:
+                            best, matched, wildcard = statement, length, True
+                        break
         return self._entry(best, matched, wildcard) if best else None
 
     def _counts(self, value: int, at: datetime, superseded: Set[int]) -> bool:
         """Whether a statement is in force."""
-        expiry = value >> form.EXPIRY_SHIFT & form.EXPIRY_MASK
-        if expiry and expiry <= at.timestamp():
+        expiry = value & EXPIRY_FIELD
+        if expiry and expiry >> EXPIRY_SHIFT <= at.timestamp():
             return False
-        return not superseded or self._details[value & form.INDEX_MASK] >> form.ROW_SHIFT not in superseded
+        return not superseded or self._details[value & INDEX_MASK] >> ROW_SHIFT not in superseded
 
     def _entry(self, value: int, matched: int, wildcard: bool) -> HotEntry:
-        detail = self._details[value & form.INDEX_MASK]
-        expiry = value >> form.EXPIRY_SHIFT & form.EXPIRY_MASK
-        action = value >> form.ACTION_SHIFT & 7
+        detail = self._details[value & INDEX_MASK]
+        expiry = value >> EXPIRY_SHIFT & EXPIRY_MASK
+        action = value >> ACTION_SHIFT & 7
         return HotEntry(
-            level=LEVELS[value >> form.LEVEL_SHIFT],
-            action=ACTIONS[action - 1] if action else None,
-            expires=datetime.fromtimestamp(expiry, UTC) if expiry else None,
-            reason=self._reasons[detail & form.REASON_MASK],
-            row=detail >> form.ROW_SHIFT,
-            wildcard=wildcard,
-            confirmed=bool(detail & form.CONFIRMED_BIT),
-            precedence=Precedence(_precedence(value)),
-            matched=matched,
+            LEVELS[value >> LEVEL_SHIFT],
+            ACTIONS[action - 1] if action else None,
+            datetime.fromtimestamp(expiry, UTC) if expiry else None,
+            self._reasons[detail & REASON_MASK],
+            detail >> ROW_SHIFT,
+            wildcard,
+            bool(detail & CONFIRMED_BIT),
+            PRECEDENCES[value >> PRECEDENCE_SHIFT & 7],
+            matched,
         )
-
-
-def _precedence(value: int) -> int:
-    return value >> form.PRECEDENCE_SHIFT & 7
 
 
 def _steps(lengths: int) -> list[list[tuple[int, int]]]:
     """For a number of n digits: the listed prefix lengths up to n, longest first, each with its divisor."""
     listed = [length for length in range(E164_DIGITS_MAX, 0, -1) if lengths >> length & 1]
-    if not listed:
-        return []
     return [
         [(length, 10 ** (digits - length)) for length in listed if length <= digits]
         for digits in range(E164_DIGITS_MAX + 1)

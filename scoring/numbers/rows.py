@@ -7,6 +7,8 @@ from enum import IntEnum, StrEnum
 from math import inf
 from typing import Final
 
+import msgspec
+
 
 class Level(StrEnum):
     """How risky a number is held to be."""
@@ -64,6 +66,10 @@ class Precedence(IntEnum):
     MODEL = 6
 
 
+PRECEDENCES: Final = (Precedence.MODEL, *Precedence)
+"""By code; there is no code 0."""
+
+
 @dataclass(frozen=True, slots=True)
 class RiskRow:
     """One statement of the risk table, as the store keeps it and the hot table is built from.
@@ -112,8 +118,7 @@ class RiskRow:
         return Precedence.TEMPORARY
 
 
-@dataclass(frozen=True, slots=True)
-class HotEntry:
+class HotEntry(msgspec.Struct, frozen=True, gc=False):
     """The one statement that counts for a number at a moment.
 
     `action` None leaves the choice to the policy. `confirmed` says that somebody answers for it.

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from engine.model.screening import (
     Action,
@@ -92,7 +93,7 @@ def test_every_block_ends_or_has_somebody_who_answers_for_it(facts: Facts, text:
 
 @given(FACTS, POLICIES, ENTRIES)
 def test_an_entry_without_end_or_confirmation_never_blocks(facts: Facts, text: str, found: HotEntry) -> None:
-    unanswered = replace(found, confirmed=False, expires=None)
+    unanswered = structs.replace(found, confirmed=False, expires=None)
     assume("confirmed_by" not in text and "expires" not in text)
     facts = ordinary(facts, entry=unanswered, subscriber_block=False)
     assert not decide(facts, load_policy(text)).action.blocks
@@ -112,17 +113,17 @@ def test_the_kill_switch_turns_every_block_into_a_label_and_nothing_else(facts: 
 def test_a_subscribers_allow_on_a_red_number_warns(
     facts: Facts, text: str, calling: Number, called: Number, found: HotEntry
 ) -> None:
-    red = replace(found, level=Level.RED)
+    red = structs.replace(found, level=Level.RED)
     assume(red.precedence not in (Precedence.ORDER, Precedence.OPERATOR_ALLOW))
     facts = ordinary(
         facts, calling=calling, called=called, entry=red, subscriber_allow=True, subscriber_block=False
     )
     assert decide(facts, load_policy(text)).action is Action.WARN
-    harmless = replace(red, level=Level.YELLOW)
+    harmless = structs.replace(red, level=Level.YELLOW)
     assert decide(replace(facts, entry=harmless), load_policy(text)).action is Action.ALLOW
 
 
-FOUND = ENTRIES.map(lambda found: replace(found, expires=None))
+FOUND = ENTRIES.map(lambda found: structs.replace(found, expires=None))
 
 
 @given(FACTS, POLICIES, NUMBERS, NUMBERS, FOUND)
@@ -138,9 +139,9 @@ def test_precedence_before_the_policy(
         subscriber_block=True,
         subscriber_allow=True,
     )
-    order = replace(found, precedence=Precedence.ORDER, level=Level.RED, confirmed=True)
-    allowed = replace(found, precedence=Precedence.OPERATOR_ALLOW, level=Level.GREEN, confirmed=True)
-    listed = replace(found, precedence=Precedence.PERMANENT, level=Level.YELLOW)
+    order = structs.replace(found, precedence=Precedence.ORDER, level=Level.RED, confirmed=True)
+    allowed = structs.replace(found, precedence=Precedence.OPERATOR_ALLOW, level=Level.GREEN, confirmed=True)
+    listed = structs.replace(found, precedence=Precedence.PERMANENT, level=Level.YELLOW)
     ladder = [
         (facts, order, "order", Action.REJECT, 608),
         (facts, allowed, "operator_allow", Action.ALLOW, None),
