@@ -55,7 +55,9 @@ class Message:
             for spelling, value in self.headers:
                 index.setdefault(canonical(spelling), []).append(value)
         found = index.get(name)
-        return found if found is not None else index.get(canonical(name), [])
+        if found is None and SPELLINGS.get(name) != name:
+            found = index.get(canonical(name))
+        return found if found is not None else []
 
     def get(self, name: str) -> str | None:
         """The first row of that name, or None; bytes that were not UTF-8 read as U+FFFD."""
@@ -67,7 +69,7 @@ class Message:
         found = self.rows(name)
         if not found:
             return []
-        if SPELLINGS.get(name, name) not in LISTS and canonical(name) not in LISTS:
+        if canonical(name) not in LISTS:
             return [clean(value) for value in found]
         return [item for value in found for item in split_list(clean(value))]
 

@@ -140,16 +140,17 @@ class TransactionLayer:
             given = Input.SEND_PROVISIONAL
         else:
             given = Input.SEND_SUCCESS if status < 300 else Input.SEND_FAILURE
-        if not server.is_invite or status == 100:
-            return self._step(server, given, now, data=data)
-        tag = response.to.tag
-        if tag is None:
-            raise LocalProtocolError(f"{status} to an INVITE needs a To tag")
+        tag: str | None = None
+        if server.is_invite and status > 100:
+            tag = response.to.tag
+            if tag is None:
+                raise LocalProtocolError(f"{status} to an INVITE needs a To tag")
         effects = self._step(server, given, now, data=data)
-        server.to_tag = tag
-        if given is Input.SEND_SUCCESS:
-            server.ack_key = (response.call_id, tag, response.cseq.number)
-            self._accepted[server.ack_key] = server
+        if tag is not None:
+            server.to_tag = tag
+            if given is Input.SEND_SUCCESS:
+                server.ack_key = (response.call_id, tag, response.cseq.number)
+                self._accepted[server.ack_key] = server
         return effects
 
     def send(self, request: Request, flow: Flow, now: float) -> list[Effect]:

@@ -229,6 +229,7 @@ def _index(message: Request | Response, lines: list[str]) -> RemoteProtocolError
     problem: RemoteProtocolError | None = None
     headers: list[tuple[str, str]] = []
     index: dict[str, list[str]] = {}
+    suspect = not "".join(lines).isprintable()
     for line in lines[1:]:
         spelling, colon, value = line.partition(":")
         name = SPELLINGS.get(spelling)
@@ -239,7 +240,7 @@ def _index(message: Request | Response, lines: list[str]) -> RemoteProtocolError
             except RemoteProtocolError as error:
                 problem = problem or error
                 continue
-        if not colon or (not value.isprintable() and FORBIDDEN.search(value)):
+        if not colon or (suspect and FORBIDDEN.search(value)):
             problem = problem or RemoteProtocolError(f"malformed {name} header")
             continue
         headers.append((name, value))

@@ -216,10 +216,6 @@ class NameAddr(msgspec.Struct, frozen=True):
         """A copy with its tag set or replaced."""
         return NameAddr(self.display, self.uri, self.params.with_("tag", tag))
 
-    def without_tag(self) -> NameAddr:
-        """A copy without tag."""
-        return NameAddr(self.display, self.uri, self.params.without("tag"))
-
     def __str__(self) -> str:
         address = f"<{self.uri}>{format_params(self.params)}"
         return address if self.display is None else f"{quote_string(self.display)} {address}"
