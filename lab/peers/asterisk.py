@@ -134,8 +134,11 @@ class Asterisk:
         for name, value in settings.items():
             await self._manager.action("Setvar", Variable=name, Value=value)
 
-    async def call(self, caller: str, called: str, ref: str, name: str = "") -> None:
-        """Start a call through the engine as `caller`; `ref` names its events and its recording."""
+    async def call(self, caller: str, called: str, ref: str, give_up_s: float = 60.0) -> None:
+        """Start a call through the engine as `caller`, who waits so long for an answer.
+
+        `ref` names its events and its recording.
+        """
         await self._manager.action(
             "Originate",
             {"__REF": ref},
@@ -143,8 +146,8 @@ class Asterisk:
             Context="talking",
             Exten="s",
             Priority="1",
-            CallerID=f'"{name}" <{caller}>',
-            Timeout="60000",
+            CallerID=caller,
+            Timeout=str(round(give_up_s * 1000)),
             Async="true",
         )
 
