@@ -15,7 +15,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "player.play": N_("Play"),
     "player.pause": N_("Pause"),
     "player.failed": N_(
-        "The sound could not be loaded. Reload the page; if it stays, the recording is damaged."
+        "The sound could not be loaded. Reload the page; if it stays so, the recording is damaged."
     ),
     "wave.failed": N_("The waveform could not be loaded."),
     "transcript.silent": N_("No words were recognised."),

@@ -195,7 +195,7 @@ RISK_FIELDS: Final[Mapping[str, str]] = {
     "evidence": N_("Evidence"),
     "confirmed_by": N_("Confirmed by"),
 }
-BUS_RESULTS: Final[Mapping[str, str]] = {
+DELIVERIES: Final[Mapping[str, str]] = {
     "acknowledged": N_("acknowledged"),
     "timeout": N_("timed out"),
     "off": N_("off"),

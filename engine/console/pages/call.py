@@ -23,10 +23,10 @@ from engine.store.entries import TimelineEvent
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the timeline. `after_ms` counts from the first line."""
+    """One line of the timeline; `after` is the time since the first."""
 
     at: datetime
-    after_ms: float
+    after: str
     title: str
     detail: str
     tone: Tone
@@ -71,13 +71,14 @@ def routes(services: Services, pages: Pages) -> APIRouter:
 
 def timeline(events: tuple[TimelineEvent, ...], t: Translator) -> list[Step]:
     """The call's events in words; kinds that say nothing to a reader are left out."""
-    steps = []
+    steps: list[Step] = []
     for event in events:
         told = _TOLD.get(event.kind)
         if told is not None:
             title, detail, tone = told(event, t)
-            after_ms = (event.at - events[0].at).total_seconds() * 1000
-            steps.append(Step(event.at, after_ms, title, detail, tone))
+            after_s = (event.at - events[0].at).total_seconds()
+            after = f"+{after_s:.2f} s" if after_s >= 1 else f"+{round(after_s * 1000)} ms"
+            steps.append(Step(event.at, after if steps else "", title, detail, tone))
     return steps
 
 
@@ -105,10 +106,11 @@ def _stage(event: TimelineEvent, t: Translator) -> _Told:
 
 
 def _popup(event: TimelineEvent, t: Translator) -> _Told:
+    phone, handset = _text(event, "sip_result"), _text(event, "bus_result")
     results = t(
-        "phone: %(phone)s, pages: %(pages)s",
-        phone=_text(event, "sip_result"),
-        pages=word(words.BUS_RESULTS, _text(event, "bus_result"), t),
+        "phone %(phone)s, handset page %(pages)s",
+        phone=f"SIP {phone}" if phone.isdigit() else word(words.DELIVERIES, phone, t),
+        pages=word(words.DELIVERIES, handset, t),
     )
     return t("Popup sent"), results, words.POPUP_TONES.get(_text(event, "popup"), "grey")
 

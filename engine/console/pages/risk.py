@@ -33,6 +33,7 @@ class RiskView:
     shown: str
     level_text: str
     level_tone: Tone
+    action: str
     action_text: str
     reason_text: str
     source: str
@@ -100,7 +101,7 @@ def routes(services: Services, pages: Pages) -> APIRouter:
             pattern=pattern,
             shown=show_pattern(pattern, viewer.t),
             entries=[risk_view(entry, viewer, services.now()) for entry in why.entries],
-            changes=[change_view(change, viewer.t) for change in why.changes],
+            changes=[change_view(change, viewer) for change in why.changes],
         )
 
     @router.post("/risk/add")
@@ -191,6 +192,7 @@ def risk_view(entry: RiskEntry, viewer: Viewer, now: datetime) -> RiskView:
         shown=show_pattern(row.number, t),
         level_text=word(words.LEVELS, row.level, t),
         level_tone=words.LEVEL_TONES.get(row.level, "grey"),
+        action=row.action or "",
         action_text=word(words.ACTIONS, row.action or "", t),
         reason_text=word(words.REASONS, row.reason, t),
         source=row.source.value,
@@ -208,21 +210,24 @@ def risk_view(entry: RiskEntry, viewer: Viewer, now: datetime) -> RiskView:
 _FIELDS: Final = ("level", "action", "reason", "source", "expires", "evidence", "confirmed_by")
 
 
-def change_view(change: RiskChange, t: Translator) -> ChangeView:
+def change_view(change: RiskChange, viewer: Viewer) -> ChangeView:
+    t = viewer.t
     before, after = change.before or {}, change.after or {}
     lines = []
     for field in _FIELDS:
-        old, new = (_field(field, state.get(field), t) for state in (before, after))
+        old, new = (_field(field, state.get(field), viewer) for state in (before, after))
         if old != new:
             lines.append((t(words.RISK_FIELDS[field]), old, new))
     return ChangeView(change.at, change.by, word(words.CHANGES, change.what, t), tuple(lines), change.version)
 
 
-def _field(field: str, value: object, t: Translator) -> str:
+def _field(field: str, value: object, viewer: Viewer) -> str:
     if value is None or value == "":
         return ""
     known = {"level": words.LEVELS, "action": words.ACTIONS, "reason": words.REASONS, "source": words.SOURCES}
-    return word(known[field], str(value), t) if field in known else str(value)
+    if field == "expires":
+        return viewer.time(datetime.fromisoformat(str(value)), "datetime")
+    return word(known[field], str(value), viewer.t) if field in known else str(value)
 
 
 async def _csv(services: Services) -> AsyncIterator[bytes]:

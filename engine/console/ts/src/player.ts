@@ -44,7 +44,7 @@ class Player {
     this.wave = new Waveform(find("canvas", HTMLCanvasElement, this.box), () => ({
       left: colour(".left-name"),
       right: colour(".right-name"),
-      line: window.getComputedStyle(find(".wave-names", HTMLElement)).borderRightColor,
+      line: window.getComputedStyle(this.box).borderTopColor,
     }));
     this.play.addEventListener("click", () => this.toggle());
     find("#rewind", HTMLButtonElement).addEventListener("click", () => this.seek(this.audio.currentTime - STEP_S));
