@@ -5,6 +5,7 @@ PostgreSQL runs as a private server of each test process, on a socket in a folde
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 import shutil
@@ -17,7 +18,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 from sqlalchemy import select
 
@@ -84,22 +84,76 @@ def postgres() -> Iterator[str]:
             time.sleep(0.05)
         yield str(folder)
     finally:
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.SIGQUIT)  # its data is thrown away
         server.wait()
         shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> str:
+    """The name of a database with the newest schema."""
+    _create_database(postgres, "migrated")
+    _migrate(_postgres_url(postgres, "migrated"))
+    return "migrated"
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with the newest schema."""
+    path = tmp_path_factory.mktemp("sqlite") / "migrated.sqlite"
+    _migrate(_sqlite_url(path))
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database, on either kind."""
-    if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path / 'store.sqlite'}"
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without any table, on either kind."""
+    if kind == "sqlite":
+        return _sqlite_url(tmp_path / "store.sqlite")
     folder = request.getfixturevalue("postgres")
     name = f"store_{next(_names)}"
-    connection = await asyncpg.connect(host=folder, user="ringward", database="postgres")
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
+    _create_database(folder, name)
+    return _postgres_url(folder, name)
+
+
+@pytest.fixture
+def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with empty tables, on either kind."""
+    if kind == "sqlite":
+        path = tmp_path / "store.sqlite"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        return _sqlite_url(path)
+    folder = request.getfixturevalue("postgres")
+    name = f"store_{next(_names)}"
+    _create_database(folder, name, request.getfixturevalue("postgres_template"))
+    return _postgres_url(folder, name)
+
+
+def _sqlite_url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def _postgres_url(folder: str, name: str) -> str:
     return f"postgresql+asyncpg://ringward@/{name}?host={folder}"
+
+
+def _create_database(folder: str, name: str, template: str = "template0") -> None:
+    createdb = _postgres_programs() / "createdb"
+    subprocess.run([createdb, "-h", folder, "-U", "ringward", "-T", template, name], check=True)
+
+
+def _migrate(url: str) -> None:
+    async def migrate() -> None:
+        database = Database(url)
+        await database.migrate()
+        await database.close()
+
+    asyncio.run(migrate())
 
 
 @pytest.fixture

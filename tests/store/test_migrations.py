@@ -24,16 +24,16 @@ def _differences(connection: Connection) -> list[object]:
     return list(compare_metadata(context, metadata))
 
 
-async def test_from_nothing_to_what_the_tables_say(url: str) -> None:
-    database = Database(url)
+async def test_from_nothing_to_what_the_tables_say(empty_url: str) -> None:
+    database = Database(empty_url)
     await database.migrate()
     async with database.write() as connection:
         assert await connection.run_sync(_differences) == []
     await database.close()
 
 
-async def test_down_and_up_again(url: str) -> None:
-    database = Database(url)
+async def test_down_and_up_again(empty_url: str) -> None:
+    database = Database(empty_url)
     await database.migrate()
     async with database.write() as connection:
         await connection.run_sync(lambda c: command.downgrade(alembic_config(c), "base"))
@@ -45,8 +45,8 @@ async def test_down_and_up_again(url: str) -> None:
     await database.close()
 
 
-async def test_processes_that_start_at_once(url: str) -> None:
-    databases = [Database(url) for _ in range(3)]
+async def test_processes_that_start_at_once(empty_url: str) -> None:
+    databases = [Database(empty_url) for _ in range(3)]
     await asyncio.gather(*(database.migrate() for database in databases))
     for database in databases:
         await database.close()
@@ -64,9 +64,9 @@ async def test_sqlite_is_set_up_for_one_writer_and_many_readers(tmp_path: Path) 
     assert (tmp_path / "new folder" / "store.sqlite").stat().st_mode & 0o077 == 0
 
 
-async def test_writers_that_read_first_do_not_fail(url: str) -> None:
+async def test_writers_that_read_first_do_not_fail(empty_url: str) -> None:
     """With a deferred BEGIN all but one of these would fail with "database is locked"."""
-    database = Database(url)
+    database = Database(empty_url)
     await database.migrate()
 
     async def raise_version() -> None:

@@ -1,0 +1,114 @@
+"""From a real journal into the store: at least once outside, exactly once inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.journal import Journal, JournalReader
+from engine.model.events import Record
+from engine.model.ids import TenantId
+from engine.store.shipper import Shipper
+from engine.store.store import Store
+
+if TYPE_CHECKING:
+    from tests.store.conftest import Node
+
+LAB = TenantId("lab")
+
+
+def write(folder: Path, node: Node, *calls: str, boot: float = 100.0) -> Path:
+    """Whole calls, each flushed into the journal; one row or more for each."""
+    journal = Journal(folder, "node-1", lambda: boot)
+    for call in calls:
+        for record in node.call(call):
+            journal.append(LAB, record.event)
+        assert journal.flush(60.0)
+    journal.close()
+    return journal.path
+
+
+@contextmanager
+def shipping(path: Path, store: Store) -> Iterator[Shipper]:
+    with closing(JournalReader(path)) as reader:
+        yield Shipper(reader, store, LAB)
+
+
+async def ship_all(shipper: Shipper) -> list[Record]:
+    new: list[Record] = []
+    while (records := await shipper.ship_next()) is not None:
+        new += records
+    return new
+
+
+async def test_goes_on_where_it_stopped(store: Store, node: Node, tmp_path: Path) -> None:
+    path = write(tmp_path, node, "c1", "c2")
+    with shipping(path, store) as shipper:
+        assert shipper.cursor is None
+        assert len(await ship_all(shipper)) == 12
+        cursor = shipper.cursor
+        assert cursor is not None
+        write(tmp_path, node, "c3", boot=200.0)
+        assert [record.event.call_id for record in await ship_all(shipper)] == ["c3"] * 6  # type: ignore[union-attr]
+    with shipping(path, store) as again:
+        assert await again.ship_next() is None
+        assert again.cursor is not None
+        assert again.cursor > cursor
+    assert len(await store.calls.list_calls(LAB)) == 3
+
+
+async def test_a_journal_made_anew_starts_from_its_first_row(
+    store: Store, node: Node, tmp_path: Path
+) -> None:
+    with shipping(write(tmp_path / "old", node, "c1", "c2", boot=100.0), store) as old:
+        await ship_all(old)
+    with shipping(write(tmp_path / "new", node, "c3", boot=200.0), store) as new:
+        assert len(await ship_all(new)) == 6
+    assert [call.call_id for call in await store.calls.list_calls(LAB)] == ["c3", "c2", "c1"]
+
+
+async def test_what_failed_is_shipped_again(store: Store, node: Node, tmp_path: Path) -> None:
+    path = write(tmp_path, node, "c1")
+
+    class Failing:
+        """A journal whose disk fails once."""
+
+        def __init__(self, reader: JournalReader) -> None:
+            self._reader = reader
+            self.node, self.journal_id = reader.node, reader.journal_id
+            self.failing = True
+
+        def after(self, cursor: int, limit: int) -> Sequence[tuple[int, Sequence[Record]]]:
+            if self.failing:
+                self.failing = False
+                raise OSError("unreadable")
+            return self._reader.after(cursor, limit)
+
+    with closing(JournalReader(path)) as reader:
+        shipper = Shipper(Failing(reader), store, LAB)
+        with pytest.raises(OSError, match="unreadable"):
+            await shipper.ship_next()
+        assert len(await ship_all(shipper)) == 6
+
+
+async def test_two_shippers_of_one_journal_do_no_harm(store: Store, node: Node, tmp_path: Path) -> None:
+    path = write(tmp_path, node, "c1", "c2")
+    with shipping(path, store) as first, shipping(path, store) as second:
+        assert await second.ship_next() is not None
+        assert await ship_all(first) == []
+        assert len(await store.calls.list_calls(LAB)) == 2
+
+
+async def test_pruned_rows_are_not_missed(store: Store, node: Node, tmp_path: Path) -> None:
+    path = write(tmp_path, node, "c1")
+    with closing(JournalReader(path)) as reader:
+        shipper = Shipper(reader, store, LAB)
+        await ship_all(shipper)
+        assert shipper.cursor is not None
+        reader.prune(shipper.cursor)
+        write(tmp_path, node, "c2", boot=200.0)
+        assert len(await ship_all(shipper)) == 6
