@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 
 import typer
 
-from engine.cli import config, recordings, serve
+from engine.cli import config, explain, recordings, serve, table
 
 app = typer.Typer(
     name="ringward",
@@ -21,6 +21,8 @@ app.command("up")(serve.up)
 app.command("engine")(serve.engine)
 app.command("console")(serve.console)
 app.command("agent", hidden=True)(serve.agent)
+app.command("explain")(explain.explain_call)
+app.add_typer(table.app, name="table")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(config.app, name="config")
 
