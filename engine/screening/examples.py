@@ -94,6 +94,8 @@ def verify(policy: Policy, example: Mapping[str, Any], numbering: Numbering) -> 
 def _shown(verdict: Verdict, key: str) -> object:
     """A field of the verdict as TOML writes it; what is absent is written "none"."""
     value = getattr(verdict, key)
+    if isinstance(value, Action):
+        return value.value
     return "none" if value is None else value
 
 

@@ -10,8 +10,10 @@ _HEADER: Final = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?")
 def line_of(text: str, table: str, occurrence: int = 0, key: str | None = None) -> int | None:
     """Line number, from 1, of a key in the n-th (from 0) `[table]` or `[[table]]`; else of its header.
 
-    The top level is the table "". None when not even the header is found (an inline table, say).
+    The top level is the table "". A key may itself be a table with a header of its own. None when not even
+    the header is found (an inline table, say).
     """
+    own_header = f"{table}.{key}" if table else key
     lines = text.split("\n")
     header: int | None = 1 if table == "" else None
     seen = -1 if table else 0
@@ -20,6 +22,8 @@ def line_of(text: str, table: str, occurrence: int = 0, key: str | None = None) 
     for number, line in enumerate(lines, start=1):
         match = _HEADER.match(line)
         if match is not None and "=" not in line.split("]")[0]:
+            if own_header is not None and f"{match[2]}.".startswith(f"{own_header}.") and occurrence == 0:
+                return number
             if match[2] == table:
                 seen += 1
             inside = match[2] == table and seen == occurrence
