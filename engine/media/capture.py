@@ -40,12 +40,14 @@ class Channel:
                 payload = g711.transcode(payload, law, self._law)
             else:
                 self._law = law
-        self._speech.append((self._spoken.place(ssrc, timestamp, len(payload), now), payload))
+        at = self._spoken.place(ssrc, timestamp, len(payload), now)
+        self._speech.append((at, payload) if at >= 0 else (0, payload[-at:]))
 
     def play(self, timestamp: int, samples: Samples, now: float) -> None:
         """A frame that is leaving towards the endpoint, under this timestamp of its stream."""
         if self._with_prompts:
-            self._prompts.append((self._played.place(0, timestamp, len(samples), now), samples))
+            at = self._played.place(0, timestamp, len(samples), now)
+            self._prompts.append((at, samples) if at >= 0 else (0, samples[-at:]))
 
     def take(self, now: float, *, last: bool = False) -> list[Piece]:
         """What can be stored by now; everything when it is the `last` time."""

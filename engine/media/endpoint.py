@@ -22,9 +22,9 @@ from engine.rtp.playout import PlayoutBuffer
 from engine.rtp.source import SocketAddress, SourceLock
 from engine.rtp.statistics import Reception
 
-DRAIN = 32
-"""Packets taken from one socket before the others have their turn."""
 COMFORT_NOISE = 13
+MOST_PACKETS_S = 400
+"""What a leg may send in a second, eight times the usual: more is a flood or a loop of our own packets."""
 
 
 class Feed(NamedTuple):
@@ -72,26 +72,29 @@ class Endpoint:
         self._any_source = any_source
         self._ip_version = ipaddress.ip_address(host).version
         self._lock: SourceLock | None = None
+        self._rtcp_signalled: SocketAddress = ("", 0)
         self._rtcp_target: SocketAddress = ("", 0)
         self._laws: dict[int, Law] = {}
         self._telephone_event: int | None = None
         self._keys_in = EventReceiver()
         self._reception: Reception | None = None
         self._received = self._refused = self._lost_before = 0
+        self._allowance = MOST_PACKETS_S
 
     # --- set-up ---
 
     def set_remote(self, command: SetRemote, now: float) -> None:
         """Raises `CommandError` and changes nothing if the address or the codec cannot be used."""
         signalled = self._address(command.host, command.port)
-        rtcp_port = command.rtcp_port or min(command.port + 1, 65_535)
+        rtcp = self._address(command.host, command.rtcp_port or min(command.port + 1, 65_535))
         try:
             law = Law.of(command.codec.name)
         except KeyError:
             raise CommandError(UNSUPPORTED_CODEC, command.codec.name) from None
         if self._lock is None or self._lock.signalled != signalled:
             self._lock = SourceLock(signalled, any_source=self._any_source)
-            self._rtcp_target = self._address(command.host, rtcp_port)
+        if self._rtcp_signalled != rtcp:
+            self._rtcp_signalled = self._rtcp_target = rtcp
         # A peer may use any format of its description, and the static types mean what they always mean.
         self._laws = {0: Law.PCMU, 8: Law.PCMA, command.codec.payload_type: law}
         self._telephone_event = command.telephone_event
@@ -130,19 +133,20 @@ class Endpoint:
     # --- in ---
 
     def readable(self) -> None:
-        """Take what waits on the RTP socket."""
-        now = time.monotonic()
-        receive = self.pair.rtp.recvfrom_into
-        for _ in range(DRAIN):
-            try:
-                size, source = receive(BUFFER)
-            except OSError:  # nothing left
-                return
-            self._packet(size, source, now)
+        """Take one packet off the RTP socket.
+
+        A phone sends one every 20 ms: asking for a second would nearly always cost a system call for nothing,
+        and where there is one the loop calls again.
+        """
+        try:
+            size, source = self.pair.rtp.recvfrom_into(BUFFER)
+        except OSError:
+            return
+        self._packet(size, source, time.monotonic())
 
     def _packet(self, size: int, source: SocketAddress, now: float) -> None:
         lock = self._lock
-        if lock is None or size < HEADER_BYTES or size == len(BUFFER):
+        if lock is None or size < HEADER_BYTES or size == len(BUFFER) or not self._allowance:
             self._refused += 1
             return
         if BUFFER[0] != PLAIN:
@@ -159,12 +163,13 @@ class Endpoint:
                 self._refused += 1
                 return
             self.out.target = source
+        self._allowance -= 1
         self._received += 1
         self.heard_at = now
         self.timeout_told = False
         reception = self._reception
         if reception is None or reception.ssrc != ssrc:
-            reception = self._new_reception(ssrc, sequence)
+            reception = self._new_reception(ssrc, sequence, timestamp, now)
         reception.add(sequence, timestamp, now)
         if event:
             self._event(size, second, sequence, timestamp, ssrc, now)
@@ -194,16 +199,20 @@ class Endpoint:
         for relay in self.relays:
             relay.forward_event(size, second & MARKER, ssrc, sequence, timestamp, now)
 
+    def renew_allowance(self) -> None:
+        """To be called every second."""
+        self._allowance = MOST_PACKETS_S
+
     def expire_keys(self, now: float) -> bool:
         """Tell of a press whose end was lost; whether a key is still down."""
         for press in self._keys_in.expire(now):
             self._listener.pressed(self, press)
         return self._keys_in.pressed
 
-    def _new_reception(self, ssrc: int, sequence: int) -> Reception:
+    def _new_reception(self, ssrc: int, sequence: int, timestamp: int, now: float) -> Reception:
         if self._reception is not None:
             self._lost_before += max(0, self._reception.lost)
-        self._reception = Reception(ssrc, sequence)
+        self._reception = Reception(ssrc, sequence, timestamp, now)
         return self._reception
 
     # --- out ---
@@ -253,17 +262,16 @@ class Endpoint:
     # --- reports ---
 
     def rtcp_readable(self) -> None:
-        """Take what waits on the RTCP socket; only the leg's own host is believed."""
-        for _ in range(DRAIN):
-            try:
-                size, source = self.pair.rtcp.recvfrom_into(BUFFER)
-            except OSError:
-                return
-            if self._lock is not None and source[0] == self._lock.target[0]:
-                self._rtcp_target = source
-                self.reports.read(bytes(BUFFER[:size]), self.out.ssrc, time.time())
-            else:
-                self._refused += 1
+        """Take one packet off the RTCP socket; only the leg's own host is believed."""
+        try:
+            size, source = self.pair.rtcp.recvfrom_into(BUFFER)
+        except OSError:
+            return
+        if self._lock is not None and source[0] == self._lock.target[0]:
+            self._rtcp_target = source
+            self.reports.read(bytes(BUFFER[:size]), self.out.ssrc, time.time())
+        else:
+            self._refused += 1
 
     def send_report(self) -> None:
         if self._lock is not None:

@@ -20,10 +20,11 @@ from engine.model.media import (
     AnyMediaCommand,
     AnyMediaEvent,
     CaptureClosed,
+    CaptureStarted,
     MediaFailed,
     OpenSession,
     SessionClosed,
-    StartCapture,
+    StopCapture,
     WorkerLost,
 )
 
@@ -94,14 +95,12 @@ class WorkerPort:
 
     def send(self, command: AnyMediaCommand) -> None:
         """See `MediaPort.send`."""
-        if self._link is None:
+        if self._link is None or self._link.closing:
             self._refuse(command, NO_WORKER)
         elif not self._link.write(command):
             self._refuse(command, OVERLOAD)
         elif isinstance(command, OpenSession):
             self._sessions.add(command.session)
-        elif isinstance(command, StartCapture):
-            self._recordings[command.recording] = command.session
 
     async def close(self) -> None:
         """See `MediaPort.close`; events of the last closings are still delivered."""
@@ -170,6 +169,11 @@ class WorkerPort:
             isinstance(event, MediaFailed) and event.command == OpenSession.__name__
         ):
             self._sessions.discard(event.session)
+        elif isinstance(event, CaptureStarted):
+            self._recordings[event.recording] = event.session
+        elif isinstance(event, MediaFailed) and event.recording is not None:
+            if event.command == StopCapture.__name__:
+                self._recordings.pop(event.recording, None)
         elif isinstance(event, CaptureClosed):
             session = self._recordings.pop(event.recording, event.session)
             event = msgspec.structs.replace(event, session=session)
@@ -235,16 +239,21 @@ class _Link(asyncio.Protocol):
             self.ready.set_exception(ConnectionError("the media worker ended"))
         self._on_lost(self)
 
+    @property
+    def closing(self) -> bool:
+        return self._transport is None or self._transport.is_closing()
+
     def write(self, command: AnyMediaCommand) -> bool:
-        transport = self._transport
-        if transport is None or transport.is_closing() or transport.get_write_buffer_size() > UNSENT_BYTES:
+        """False if too much is waiting already."""
+        assert self._transport is not None
+        if self._transport.get_write_buffer_size() > UNSENT_BYTES:
             return False
-        transport.write(link.pack(command))
+        self._transport.write(link.pack(command))
         return True
 
     async def end(self) -> None:
         """Hang up, read the last events, and see the process end."""
-        if self._transport is not None and self._transport.can_write_eof() and not self._gone.is_set():
+        if self._transport is not None and not self.closing:
             self._transport.write_eof()
         try:
             await asyncio.to_thread(self.process.wait, END_S)

@@ -264,11 +264,12 @@ class MediaWorker(asyncio.Protocol):
         if self._chores_done % CHECK_EVERY == 0:
             for session in self._sessions.values():
                 session.check_silence(now)
-                self._report(session, now)
+                self._look_after(session, now)
         self._loop.call_later(CHORES_S, self._chores)
 
-    def _report(self, session: Session, now: float) -> None:
+    def _look_after(self, session: Session, now: float) -> None:
         for endpoint in session.endpoints.values():
+            endpoint.renew_allowance()
             if now >= endpoint.next_report_at:
                 endpoint.next_report_at = now + INTERVAL_S
                 endpoint.send_report()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from engine.rtp.packet import timestamp_distance
 
 RATE_HZ = 8000
-_EARLY_SAMPLES = 160
-"""How far before the clock a packet may lie: no sample is heard before it was spoken."""
+_EARLY_SAMPLES = 480
+"""How far ahead of the clock a packet may lie: so late may the packet have come that anchored the stream."""
 _LATE_SAMPLES = 2400
 """How far behind: jitter, and the drift of the sender's clock until it is corrected in one step."""
 
@@ -38,8 +38,11 @@ class CaptureClock:
         return int((now - self._start) * RATE_HZ)
 
     def place(self, ssrc: int, timestamp: int, samples: int, now: float) -> int:
-        """Position of the first sample of a packet of `samples` that arrived at `now`; never negative."""
-        newest = max(0, self.now(now) - samples)
+        """Position of the first sample of a packet of `samples` that arrived at `now`.
+
+        Negative for what was spoken before the recording began.
+        """
+        newest = self.now(now) - samples
         position = self._position + timestamp_distance(timestamp, self._timestamp)
         if ssrc != self._ssrc or not newest - _LATE_SAMPLES <= position <= newest + _EARLY_SAMPLES:
             self._ssrc = ssrc
@@ -47,4 +50,4 @@ class CaptureClock:
             self._timestamp, self._position = timestamp, position
         elif position > self._position:
             self._timestamp, self._position = timestamp, position
-        return max(0, position)
+        return position

@@ -68,11 +68,6 @@ def build(packet: Packet) -> bytes:
     return HEADER.pack(PLAIN, second, packet.sequence, packet.timestamp, packet.ssrc) + packet.payload
 
 
-def sequence_distance(newer: int, older: int) -> int:
-    """`newer - older` modulo 2^16, from -32768 to 32767."""
-    return ((newer - older + 0x8000) & SEQUENCE_MASK) - 0x8000
-
-
 def timestamp_distance(newer: int, older: int) -> int:
     """`newer - older` modulo 2^32, from -2^31 to 2^31 - 1."""
     return ((newer - older + 0x8000_0000) & TIMESTAMP_MASK) - 0x8000_0000

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from engine.rtp.packet import SEQUENCE_MASK, TIMESTAMP_MASK, sequence_distance, timestamp_distance
+from engine.rtp.packet import SEQUENCE_MASK, TIMESTAMP_MASK
 
+_OURSELVES = -1
+"""Stands for an SSRC where we make the packets."""
 _RESTART_SEQUENCES = 3000
 """A jump larger than this within one SSRC is a restarted sender (RFC 3550 A.1, MAX_DROPOUT)."""
 
@@ -48,26 +50,23 @@ class StreamRewriter:
 
     def relay(self, ssrc: int, sequence: int, timestamp: int, now: float) -> tuple[int, int, bool]:
         """Sequence, timestamp and forced marker for a packet of source `ssrc` forwarded at `now` (s)."""
-        changed = ssrc != self._source
-        if not changed:
+        if ssrc == self._source:
             out = (sequence + self._sequence_shift) & SEQUENCE_MASK
-            step = sequence_distance(out, self.sequence)
-            changed = not -_RESTART_SEQUENCES < step < _RESTART_SEQUENCES
-        if changed:
-            self._source = ssrc
-            out = (self.sequence + 1) & SEQUENCE_MASK
-            out_timestamp = (self.timestamp + self._pause(now)) & TIMESTAMP_MASK
-            self._sequence_shift = out - sequence
-            self._timestamp_shift = out_timestamp - timestamp
-            step = 1
-        else:
             out_timestamp = (timestamp + self._timestamp_shift) & TIMESTAMP_MASK
-        if step > 0:
-            self.sequence = out
-            if timestamp_distance(out_timestamp, self.timestamp) > 0:
-                self.timestamp = out_timestamp
-            self._spoken_at = now
-        return out, out_timestamp, changed
+            step = (out - self.sequence) & SEQUENCE_MASK
+            if step < _RESTART_SEQUENCES:
+                self.sequence = out
+                if (out_timestamp - self.timestamp) & TIMESTAMP_MASK < 0x8000_0000:
+                    self.timestamp = out_timestamp
+                self._spoken_at = now
+                return out, out_timestamp, False
+            if step > SEQUENCE_MASK - _RESTART_SEQUENCES:  # late
+                return out, out_timestamp, False
+        self._source = ssrc
+        self._advance(self._pause(now), now)
+        self._sequence_shift = self.sequence - sequence
+        self._timestamp_shift = self.timestamp - timestamp
+        return self.sequence, self.timestamp, True
 
     def skip(self, ssrc: int, sequence: int) -> None:
         """A packet of the source is not forwarded: close the gap it would leave, if it came in order."""
@@ -76,13 +75,15 @@ class StreamRewriter:
 
     def generate(self, now: float) -> tuple[int, int, bool]:
         """Sequence, timestamp and marker for a frame of our own, made on a steady tick."""
-        changed = self._source != -1
-        advance = self._pause(now) if changed else self._frame
-        self._source = -1
-        self.sequence = (self.sequence + 1) & SEQUENCE_MASK
-        self.timestamp = (self.timestamp + advance) & TIMESTAMP_MASK
-        self._spoken_at = now
+        changed = self._source != _OURSELVES
+        self._source = _OURSELVES
+        self._advance(self._pause(now) if changed else self._frame, now)
         return self.sequence, self.timestamp, changed
+
+    def _advance(self, samples: int, now: float) -> None:
+        self.sequence = (self.sequence + 1) & SEQUENCE_MASK
+        self.timestamp = (self.timestamp + samples) & TIMESTAMP_MASK
+        self._spoken_at = now
 
     def _pause(self, now: float) -> int:
         """Timestamp units since the newest packet, in whole frames, one at least."""

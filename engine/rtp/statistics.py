@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.rtp.packet import SEQUENCE_MASK, TIMESTAMP_MASK, timestamp_distance
+from engine.rtp.packet import SEQUENCE_MASK, TIMESTAMP_MASK
 
 _MAX_DROPOUT = 3000
 _MAX_MISORDER = 100
@@ -26,13 +26,14 @@ class Reception:
         "ssrc",
     )
 
-    def __init__(self, ssrc: int, sequence: int, rate_hz: int = 8000) -> None:
+    def __init__(self, ssrc: int, sequence: int, timestamp: int, now: float, rate_hz: int = 8000) -> None:
+        """Of the first packet, which is to be added as well."""
         self.ssrc = ssrc
         self.rate_hz = rate_hz
         self._restart(sequence)
         self._jitter = 0.0
         """In timestamp units."""
-        self._transit: int | None = None
+        self._transit = int(now * rate_hz) - timestamp
 
     def _restart(self, sequence: int) -> None:
         self._base = self._last = sequence
@@ -55,9 +56,10 @@ class Reception:
                 return
             self._restart(sequence)
         self.received += 1
-        transit = (int(now * self.rate_hz) - timestamp) & TIMESTAMP_MASK
-        if self._transit is not None:
-            self._jitter += (abs(timestamp_distance(transit, self._transit)) - self._jitter) / 16
+        transit = int(now * self.rate_hz) - timestamp
+        # Modulo 2^32, from -2^31 to 2^31 - 1; the first packet differs from itself by none.
+        difference = ((transit - self._transit + 0x8000_0000) & TIMESTAMP_MASK) - 0x8000_0000
+        self._jitter += (abs(difference) - self._jitter) * 0.0625
         self._transit = transit
 
     @property

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from engine.media.endpoint import MOST_PACKETS_S
 from engine.model.media import (
     CloseSession,
     DtmfReceived,
@@ -17,7 +19,7 @@ from engine.model.media import (
     SessionClosed,
     SetRoutes,
 )
-from engine.rtp import packet
+from engine.rtp import packet, rtcp
 from engine.rtp.packet import Packet
 from tests.media.harness import (
     BOTH_WAYS,
@@ -112,6 +114,21 @@ async def test_rubbish_on_the_port_is_counted(lab: Lab) -> None:
     await lab.until(lambda: len(b.heard) == 5)
     lab.send(CloseSession(session=SESSION))
     assert (await lab.expect(SessionClosed)).statistics["a"].packets_refused == 5
+
+
+async def test_a_flood_from_the_phone_itself_is_cut_down(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    for _ in range(200):  # in portions that fit the sockets
+        for _ in range(20):
+            a.send(b"\xd5" * 160)
+        await asyncio.sleep(0.001)
+    lab.send(CloseSession(session=SESSION))
+    statistics = (await lab.expect(SessionClosed)).statistics
+    assert statistics["a"].packets_received <= 4 * MOST_PACKETS_S
+    assert statistics["a"].packets_refused > 1000
 
 
 async def test_answers_go_where_the_phone_really_sends_from(lab: Lab) -> None:
@@ -246,6 +263,33 @@ async def test_keys_of_our_own(lab: Lab) -> None:
     await a.speak(sine(440, 0.1))
     await lab.until(lambda: len(b.heard) >= 17)
     assert b.heard[-1].payload == a.sent[-1]
+
+
+async def test_reports_are_sent_and_read(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as reports:
+        reports.bind((a.address[0], 0))
+        reports.setblocking(False)
+        await lab.call(a=a, b=b)
+        lab.send(lab.remote("a", a, rtcp_port=reports.getsockname()[1]), BOTH_WAYS)
+        await lab.settle()
+        await asyncio.gather(a.speak(sine(440, 0.2)), b.speak(sine(440, 0.2)))
+        loop = asyncio.get_running_loop()
+        (report,) = rtcp.parse(await asyncio.wait_for(loop.sock_recv(reports, 2048), 15))
+        assert isinstance(report, rtcp.Report)
+        assert report.ntp is not None
+        assert (report.ssrc, report.packets, report.octets) == (a.heard[0].ssrc, 10, 1600)
+        (block,) = report.blocks
+        assert (block.ssrc, block.lost, block.highest_sequence) == (a.ssrc, 0, 109)
+        ours = rtcp.ReportBlock(report.ssrc, 0, 3, 0, 0, rtcp.middle(report.ntp), 0)
+        rtcp_port = (a.engine[0], a.engine[1] + 1)
+        await loop.sock_sendto(reports, rtcp.build_report(rtcp.Report(a.ssrc, (ours,)), "a"), rtcp_port)
+        await asyncio.sleep(0.1)
+    lab.send(CloseSession(session=SESSION))
+    statistics = (await lab.expect(SessionClosed)).statistics["a"]
+    assert statistics.remote_packets_lost == 3
+    assert statistics.round_trip_ms is not None
+    assert statistics.round_trip_ms < 5000
 
 
 async def test_silence_is_told_once(make_lab: MakeLab) -> None:

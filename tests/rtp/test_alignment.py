@@ -13,8 +13,16 @@ def test_first_packet_lies_where_it_was_spoken() -> None:
     assert clock.place(1, 777, 160, 101.0) == 8000 - 160
 
 
-def test_a_packet_at_once_is_not_before_the_start() -> None:
-    assert CaptureClock(100.0).place(1, 777, 160, 100.0) == 0
+def test_a_packet_at_once_was_spoken_before_the_start() -> None:
+    clock = CaptureClock(100.0)
+    assert clock.place(1, 777, 160, 100.0) == -160
+    assert clock.place(1, 937, 160, 100.02) == 0
+
+
+def test_a_delayed_first_packet_moves_nothing_later() -> None:
+    clock = CaptureClock(0.0)
+    first = clock.place(1, 0, 160, 1.05)
+    assert clock.place(1, 160, 160, 1.02) == first + 160
 
 
 @given(st.lists(st.floats(0, 0.1), min_size=2, max_size=50), st.integers(0, 0xFFFF_FFFF))
@@ -52,5 +60,5 @@ def test_a_fast_sender_is_held_to_the_clock() -> None:
     now = 1.0
     for n in range(10_000):  # 2 % fast
         position = clock.place(1, 160 * n, 160, now)
-        assert position <= clock.now(now)
+        assert position <= clock.now(now) + 320
         now += 0.0196

@@ -9,7 +9,7 @@ from engine.rtp.statistics import Reception
 
 
 def received(sequences: list[int]) -> Reception:
-    reception = Reception(1, sequences[0])
+    reception = Reception(1, sequences[0], 160 * sequences[0], 0.02 * sequences[0])
     for number in sequences:
         reception.add(number, 160 * number, 0.02 * number)
     return reception
@@ -46,7 +46,7 @@ def test_jitter_of_a_steady_stream_is_none() -> None:
 
 
 def test_jitter_follows_the_formula() -> None:
-    reception = Reception(1, 0)
+    reception = Reception(1, 0, 0, 1.0)
     expected = 0.0
     for number in range(50):
         late = 0.01 if number % 2 else 0.0  # 80 timestamp units
