@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, bindparam, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +18,8 @@ from engine.store import tables as t
 from engine.store.database import Database
 from engine.store.entries import NewRisk, Replaced, RiskChange, RiskEntry, RiskPage, Why
 from scoring.numbers import Action, Level, RiskRow, Source, canonical_id
+
+_STREAM_ROWS: Final = 2_000
 
 FileNumber = Callable[[TenantId, str], NumberId]
 """The keyed id of a number in canonical text, or of a prefix with its final `*`."""
@@ -112,10 +114,9 @@ class RiskRepository:
         r = t.risk_number.c
         async with self._database.read() as connection:
             version = await _version(connection, tenant)
-            async with connection.stream(
-                select(t.risk_number).where(r.tenant_id == tenant).order_by(r.row_id)
-            ) as rows:
-                yield version, (_row(row) async for row in rows)
+            statement = select(t.risk_number).where(r.tenant_id == tenant).order_by(r.row_id)
+            async with connection.stream(statement.execution_options(yield_per=_STREAM_ROWS)) as found:
+                yield version, (_row(row) async for rows in found.partitions() for row in rows)
 
     async def search_numbers(
         self, tenant: TenantId, text: str = "", level: str = "", limit: int = 50, offset: int = 0

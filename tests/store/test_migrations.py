@@ -66,10 +66,10 @@ async def test_sqlite_is_set_up_for_one_writer_and_many_readers(tmp_path: Path) 
 
 async def test_writers_that_read_first_do_not_fail(empty_url: str) -> None:
     """With a deferred BEGIN all but one of these would fail with "database is locked"."""
-    database = Database(empty_url)
-    await database.migrate()
+    databases = [Database(empty_url) for _ in range(5)]
+    await databases[0].migrate()
 
-    async def raise_version() -> None:
+    async def raise_version(database: Database) -> None:
         async with database.write() as connection:
             if not database.is_sqlite:
                 await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
@@ -80,10 +80,11 @@ async def test_writers_that_read_first_do_not_fail(empty_url: str) -> None:
             await connection.exec_driver_sql("DELETE FROM risk_table")
             await connection.exec_driver_sql(f"INSERT INTO risk_table VALUES ('lab', {version + 1})")
 
-    await asyncio.gather(*(raise_version() for _ in range(5)))
-    async with database.read() as connection:
+    await asyncio.gather(*(raise_version(database) for database in databases))
+    async with databases[0].read() as connection:
         assert (await connection.exec_driver_sql("SELECT version FROM risk_table")).scalar_one() == 5
-    await database.close()
+    for database in databases:
+        await database.close()
 
 
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: table.name)
