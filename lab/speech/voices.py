@@ -17,6 +17,11 @@ class Flite:
     voice: str
     stretch: float = 1.0
 
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return f"flite {self.voice}"
+
     def say(self, sentence: str) -> tuple[audio.Samples, int]:
         """Speak an English sentence; samples and rate in Hz."""
         return _run(
@@ -32,6 +37,11 @@ class Espeak:
     voice: str
     rate_wpm: int = 150
     pitch: int = 50
+
+    @property
+    def name(self) -> str:
+        """For tables."""
+        return f"espeak {self.voice}"
 
     def say(self, sentence: str) -> tuple[audio.Samples, int]:
         """Speak a sentence (Chinese characters where the voice is Mandarin); samples and rate in Hz."""

@@ -11,7 +11,7 @@ from lab.speech import audio, catalogue, text, voices
 from lab.speech.recognise import LabModel, errors
 from lab.speech.tiny_vosk import corpus
 
-# Voices heard in training, and the last of each language that was not.
+# Voices heard in training, and some that were not: espeak's m6 and f5, flite's awb.
 _VOICES: dict[str, tuple[voices.Voice, ...]] = {
     "en": (
         voices.Flite("rms"),
@@ -37,7 +37,8 @@ def report(language: str, folder: Path) -> None:
     model = LabModel(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     print(f"{folder}: {size / 1000:.0f} kB")
-    print("| speech | units | errors |\n|---|---|---|")
+    units = "words" if language == "en" else "characters"
+    print(f"| speech | {units} | errors |\n|---|---|---|")
     prompts = [item for item in catalogue.prompts() if item.language == language]
     lines = [item for item in catalogue.lines() if item.language == language]
     for name, items in (
@@ -47,7 +48,7 @@ def report(language: str, folder: Path) -> None:
     ):
         _row(name, model, _committed(items), language, show=True)
     for voice in _VOICES[language]:
-        _row(f"corpus sentences, {voice}", model, _sentences(language, voice), language)
+        _row(f"other sentences, {voice.name}", model, _sentences(language, voice), language)
 
 
 def _row(name: str, model: LabModel, cases: Iterator[Case], language: str, *, show: bool = False) -> None:
