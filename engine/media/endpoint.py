@@ -91,9 +91,10 @@ class Endpoint:
             law = Law.of(command.codec.name)
         except KeyError:
             raise CommandError(UNSUPPORTED_CODEC, command.codec.name) from None
-        if self._lock is None or self._lock.signalled != signalled:
+        on_hold = ipaddress.ip_address(command.host).is_unspecified  # RFC 3264 §8.4: nowhere to send to
+        if self._lock is None or (self._lock.signalled != signalled and not on_hold):
             self._lock = SourceLock(signalled, any_source=self._any_source)
-        if self._rtcp_signalled != rtcp:
+        if self._rtcp_signalled != rtcp and not on_hold:
             self._rtcp_signalled = self._rtcp_target = rtcp
         # A peer may use any format of its description, and the static types mean what they always mean.
         self._laws = {0: Law.PCMU, 8: Law.PCMA, command.codec.payload_type: law}
@@ -106,9 +107,10 @@ class Endpoint:
             command.telephone_event,
         )
         out.target = self._lock.target
-        if command.send and not out.open:
+        wanted = command.send and not on_hold
+        if wanted and not out.open:
             out.change_source()
-        out.open = command.send
+        out.open = wanted
         self.expects_rtp = command.receive
         self.heard_at, self.timeout_told = now, False
 

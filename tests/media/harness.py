@@ -193,8 +193,8 @@ class Lab:
 
     def remote(self, name: str, phone: Phone, **changes: object) -> SetRemote:
         host, port = phone.address
-        values = {"codec": phone.codec, "telephone_event": EVENT} | changes
-        return SetRemote(session=SESSION, endpoint=name, host=host, port=port, **values)  # type: ignore[arg-type]
+        values = {"host": host, "port": port, "codec": phone.codec, "telephone_event": EVENT} | changes
+        return SetRemote(session=SESSION, endpoint=name, **values)  # type: ignore[arg-type]
 
     def prompt(self, slug: str, samples: g711.Samples, language: str = "en") -> None:
         """Render a prompt before it is first played."""

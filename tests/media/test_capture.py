@@ -117,7 +117,7 @@ async def test_prompts_are_recorded_only_where_asked(lab: Lab) -> None:
     lab.send(CloseSession(session=SESSION))
     closed = {event.recording: event for event in [await lab.expect(CaptureClosed) for _ in range(2)]}
     left, right = sound(lab, closed[RECORDING].path)
-    plain_left, plain_right = sound(lab, closed["plain"].path)
+    _, plain_right = sound(lab, closed["plain"].path)
 
     def share(wave: g711.Samples, frequency_hz: float) -> float:
         piece = wave[1600:4000].astype(float)
@@ -128,7 +128,7 @@ async def test_prompts_are_recorded_only_where_asked(lab: Lab) -> None:
     assert share(right, 1500) == pytest.approx(8000, rel=0.05)
     assert share(plain_right, 700) < 200
     assert share(left, 700) < 200
-    assert np.array_equal(left, plain_left)
+    assert share(left, 440) == pytest.approx(8000, rel=0.05)
 
 
 async def test_a_killed_worker_leaves_a_playable_recording(lab: Lab) -> None:

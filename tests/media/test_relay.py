@@ -184,10 +184,10 @@ async def test_three_way_talk_is_mixed(lab: Lab) -> None:
     lab.send(talk(*((x, y) for x in "abc" for y in "abc" if x != y)))
     await asyncio.gather(a.speak(sine(440, 1.0)), b.speak(sine(1000, 1.0)))
     await lab.until(lambda: len(c.heard) >= 50 and len(a.heard) >= 50)
-    assert power_hz(c, 440) > 0.4
-    assert power_hz(c, 1000) > 0.4
-    assert power_hz(a, 1000) > 0.9
-    assert power_hz(a, 440) < 0.01
+    assert power_hz(c, 440) > 0.3
+    assert power_hz(c, 1000) > 0.3
+    assert power_hz(a, 1000) > 0.8
+    assert power_hz(a, 440) < 0.05
 
 
 async def test_whisper_is_soft_and_one_sided(lab: Lab) -> None:
@@ -208,11 +208,10 @@ async def test_whisper_is_soft_and_one_sided(lab: Lab) -> None:
 
 
 def power_hz(phone: Phone, frequency_hz: float) -> float:
-    """Share of the power that a tone has in what was heard after its start."""
-    wave = phone.audio()[1600:8000].astype(float)
-    time = np.arange(len(wave)) / 8000
-    found = abs(np.dot(wave, np.exp(-2j * np.pi * frequency_hz * time))) / len(wave) * np.sqrt(2)
-    return float((found / np.sqrt(np.mean(wave**2))) ** 2)
+    """Share of the power within 50 Hz of a tone, in all that was heard."""
+    power = np.abs(np.fft.rfft(phone.audio().astype(float))) ** 2
+    pitch = np.fft.rfftfreq(len(phone.audio()), 1 / 8000)
+    return float(power[np.abs(pitch - frequency_hz) < 50].sum() / power.sum())
 
 
 async def test_a_key_is_one_event_and_reaches_the_other_leg(lab: Lab) -> None:
@@ -290,6 +289,20 @@ async def test_reports_are_sent_and_read(lab: Lab) -> None:
     assert statistics.remote_packets_lost == 3
     assert statistics.round_trip_ms is not None
     assert statistics.round_trip_ms < 5000
+
+
+async def test_hold_of_the_old_kind_keeps_the_phone(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS, lab.remote("b", b, host="0.0.0.0"))
+    await lab.settle()
+    await asyncio.gather(a.speak(sine(440, 0.1)), b.speak(sine(1000, 0.1)))
+    await lab.until(lambda: len(a.heard) == 5)  # music on hold, perhaps
+    assert b.heard == []
+    lab.send(lab.remote("b", b))
+    await lab.settle()
+    await a.speak(sine(440, 0.1))
+    await lab.until(lambda: len(b.heard) == 5)
 
 
 async def test_silence_is_told_once(make_lab: MakeLab) -> None:
