@@ -13,50 +13,39 @@ import subprocess
 import sys
 from pathlib import Path
 
-_HERE = Path(__file__).resolve().parent
-_TS = _HERE / "ts"
-_DIST = _HERE / "static" / "dist"
-_STAMP = _DIST / ".sources"
-_MODULES = _TS / "node_modules"
-_MODULES_STAMP = _MODULES / ".lock-digest"
+CONSOLE = Path(__file__).resolve().parent
 
 
 class BuildError(Exception):
     """Says what failed and what to do about it."""
 
 
-def build() -> bool:
-    """Make `static/dist`; False when it was up to date. Raises BuildError."""
-    digest = _digest(_sources())
-    if _STAMP.is_file() and _STAMP.read_text() == digest and all(f.is_file() for f in _outputs()):
+def build(console: Path = CONSOLE) -> bool:
+    """Make `static/dist` below the folder `console`; False when it was up to date. Raises BuildError."""
+    ts, dist = console / "ts", console / "static" / "dist"
+    script, style, stamp = dist / "console.js", dist / "console.css", dist / ".sources"
+    digest = _digest(_sources(console))
+    if stamp.is_file() and stamp.read_text() == digest and script.is_file() and style.is_file():
         return False
     node = _node()
-    _install(node)
-    _run(node, [str(_MODULES / "typescript" / "bin" / "tsc"), "--project", str(_TS)], "the type check")
-    esbuild = [str(_MODULES / "esbuild" / "bin" / "esbuild"), "--bundle", "--minify", "--log-level=warning"]
+    modules = _install(node, ts)
+    _run(node, ts, [str(modules / "typescript" / "bin" / "tsc"), "--project", str(ts)], "the type check")
+    esbuild = [str(modules / "esbuild" / "bin" / "esbuild"), "--bundle", "--minify", "--log-level=warning"]
     target = "--target=es2022,chrome123,firefox120,safari17.5"
-    script, style = _outputs()
-    _run(
-        node,
-        [*esbuild, target, "--format=esm", f"--outfile={script}", str(_TS / "src" / "main.ts")],
-        "bundling the script",
-    )
-    _run(
-        node,
-        [*esbuild, target, f"--outfile={style}", str(_HERE / "css" / "console.css")],
-        "bundling the style sheet",
-    )
-    _STAMP.write_text(digest)
+    for source, form, output in (
+        (ts / "src" / "main.ts", ["--format=esm"], script),
+        (console / "css" / "console.css", [], style),
+    ):
+        arguments = [*esbuild, target, *form, f"--outfile={output}", str(source)]
+        _run(node, ts, arguments, f"bundling {source.name}")
+    stamp.write_text(digest)
     return True
 
 
-def _outputs() -> tuple[Path, Path]:
-    return _DIST / "console.js", _DIST / "console.css"
-
-
-def _sources() -> list[Path]:
-    fixed = [_TS / "package.json", _TS / "package-lock.json", _TS / "tsconfig.json", Path(__file__)]
-    return fixed + sorted((_TS / "src").glob("*.ts")) + sorted((_HERE / "css").glob("*.css"))
+def _sources(console: Path) -> list[Path]:
+    ts = console / "ts"
+    fixed = [ts / "package.json", ts / "package-lock.json", ts / "tsconfig.json", Path(__file__)]
+    return fixed + sorted((ts / "src").glob("*.ts")) + sorted((console / "css").glob("*.css"))
 
 
 def _digest(files: list[Path]) -> str:
@@ -78,27 +67,30 @@ def _node() -> Path:
     return package / "node.exe" if os.name == "nt" else package / "bin" / "node"
 
 
-def _install(node: Path) -> None:
-    """`npm ci` unless the installed modules are already those of the lock file."""
-    lock = _digest([_TS / "package-lock.json"])
-    if _MODULES_STAMP.is_file() and _MODULES_STAMP.read_text() == lock:
-        return
+def _install(node: Path, ts: Path) -> Path:
+    """`npm ci` unless the installed modules are already those of the lock file; where they are."""
+    modules = ts / "node_modules"
+    stamp = modules / ".lock-digest"
+    lock = _digest([ts / "package-lock.json"])
+    if stamp.is_file() and stamp.read_text() == lock:
+        return modules
     npm = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-update-notifier", "--loglevel=error"]
     try:
-        _run(node, [str(npm), "ci", *quiet], "npm ci")
+        _run(node, ts, [str(npm), "ci", *quiet], "npm ci")
     except BuildError as error:
         raise BuildError(
             f"{error}\nThe console's build tools (esbuild, typescript) come from the npm registry. Check the "
             "network, or name a mirror with `npm config set registry URL` or NPM_CONFIG_REGISTRY."
         ) from None
-    _MODULES_STAMP.write_text(lock)
+    stamp.write_text(lock)
+    return modules
 
 
-def _run(node: Path, arguments: list[str], what: str) -> None:
+def _run(node: Path, folder: Path, arguments: list[str], what: str) -> None:
     environment = os.environ | {"PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     done = subprocess.run(
-        [str(node), *arguments], cwd=_TS, env=environment, capture_output=True, text=True, check=False
+        [str(node), *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         raise BuildError(f"{what} failed:\n{(done.stdout + done.stderr).strip()}")

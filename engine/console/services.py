@@ -41,7 +41,7 @@ class SwitchState:
 
 
 class Switches(Protocol):
-    """The kill switch: while it is on, every block is a label."""
+    """The kill switch: while it is on, every block is a label. A turn is also told to the feed."""
 
     def state(self) -> SwitchState: ...
 

@@ -210,12 +210,12 @@ TRANSCRIPT_STATES: Final[Mapping[str, str]] = {
     "": N_("Not transcribed"),
 }
 ALARMS: Final[Mapping[str, str]] = {
-    "media_lost": N_("The media worker is gone: calls that need sound fail until it is back."),
-    "journal_full": N_("The journal's disk is full: calls go on, events wait in memory."),
-    "journal_lost": N_("Events were lost: the journal could not keep up or could not write."),
-    "disk_full": N_("The disk is full."),
-    "store_behind": N_("The store is behind: what you see may be late."),
-    "broker_lost": N_("The message broker is not reachable: popups reach phones, not pages."),
+    "media_failed": N_("The media worker failed: calls that need sound cannot be served."),
+    "journal_failing": N_("The journal cannot be written: calls go on, events wait in memory."),
+    "journal_recovered": N_("The journal is written again."),
+    "events_lost": N_("Events were lost: the journal could not keep up or could not write."),
+    "screening_failed": N_("Screening could not finish: the policy's default was applied."),
+    "switches_unreadable": N_("The kill switch's file cannot be read: it stays as it was."),
     "policy_refused": N_("The changed policy was not taken; the old one stays in force."),
 }
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import soundfile
@@ -45,6 +46,32 @@ KEY = b"k" * 32
 TENANT = TenantId("lab")
 RED, LABELLED, WARNED = "+8617000000001", "+8617000000002", "+8617000000003"
 ALICE, BOB = "+8613800138000", "+8613900139000"
+CLEAN, OTHER = "+8613611112222", "+8613722223333"
+
+HUNG_UP = {"outcome": "hung_up"}
+YELLOW = {"level": "yellow"}
+EMERGENCY = {"rule": "emergency", "reason": "emergency", "level": "red", "direction": "outbound"}
+DIALLED = {
+    "rule": "dialled-red",
+    "direction": "outbound",
+    "stages": ("announcing",),
+    "outcome": "dial_warning_heeded",
+    "status": 487,
+}
+SPOOFED = {
+    "rule": "spoofed-official",
+    "reason": "spoofed",
+    "stages": ("routed", "ringing"),
+    "outcome": "no_answer",
+    "lasted_s": 30,
+    "status": 480,
+}
+WARNED_THROUGH = {
+    "stages": ("routed", "ringing", "warning", "accepted", "notice", "connected"),
+    "lasted_s": 18.3,
+}
+BLOCKED = {"outcome": "rejected", "blame": Blame.POLICY, "status": 608}
+REFUSED = {"stages": ("routed", "ringing", "warning"), "outcome": "warning_refused", "status": 603}
 LINES = Path(__file__).resolve().parents[2] / "lab" / "speech" / "lines" / "en"
 FRAME = 160
 
@@ -62,8 +89,8 @@ class TestSwitches:
 
     __test__ = False
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path, self._clock = path, clock
+    def __init__(self, path: Path, clock: Clock, feed: LiveFeed) -> None:
+        self._path, self._clock, self._feed = path, clock, feed
 
     def state(self) -> SwitchState:
         found = switches.read_switch(self._path)
@@ -71,9 +98,11 @@ class TestSwitches:
 
     def turn_on(self, by: str, reason: str, expires: datetime) -> None:
         switches.turn_on(self._path, by, reason, self._clock(), expires)
+        self._feed.switch_changed()
 
     def turn_off(self, by: str, reason: str) -> None:
         switches.turn_off(self._path, by, reason, self._clock())
+        self._feed.switch_changed()
 
 
 class TestRisk:
@@ -292,24 +321,17 @@ class World:
         )
         self.feed.transcript_changed(recording_id)
 
-    async def risk(self, number: str, level: str, action: str, reason: str, **more: object) -> None:
+    async def risk(self, number: str, level: str, action: str, reason: str, **more: Any) -> None:
         new = NewRisk(
             number=number,
             level=Level(level),
             action=Action(action) if action else None,
             reason=reason,
-            source=Source(str(more.pop("source", "import"))),
-            confirmed_by=str(more.pop("confirmed_by", "li.na")),
+            source=Source(more.pop("source", "import")),
+            confirmed_by="li.na",
+            **more,
         )
-        await self.store.risk.put(
-            TENANT, msgspec_replace(new, **more), by="li.na", now=self.clock() - timedelta(days=2)
-        )
-
-
-def msgspec_replace(new: NewRisk, **more: object) -> NewRisk:
-    import dataclasses
-
-    return dataclasses.replace(new, **more)  # type: ignore[arg-type]
+        await self.store.risk.put(TENANT, new, by="li.na", now=self.clock() - timedelta(days=2))
 
 
 # Channel, line, start and end in the recording, milliseconds.
@@ -357,7 +379,7 @@ async def make_world(folder: Path) -> AsyncIterator[World]:
             archive=archive,
             numbering=numbering,
             number_key=KEY,
-            switches=TestSwitches(folder / "switches.json", clock),
+            switches=TestSwitches(folder / "switches.json", clock, feed),
             feed=feed,
             now=clock,
         )
@@ -367,133 +389,33 @@ async def make_world(folder: Path) -> AsyncIterator[World]:
 async def fill(world: World) -> None:
     """The demo scenario's calls and more, a risk table, popups, and a transcribed recording."""
     await fill_table(world)
-    await world.call(
-        "c-clean",
-        "+8613611112222",
-        ALICE,
-        "allow",
-        ago_s=1900,
-        rule="no_rule",
-        stages=("routed", "ringing", "connected"),
-        outcome="hung_up",
-        lasted_s=184,
+    through = ("routed", "ringing", "connected")
+    reported, short = {"reason": "reported_by_subscribers"}, {"reason": "many_short_calls"}
+    police = {"reason": "police_list", "level": "red"}
+    clean = {"rule": "no_rule"}
+    by_callee = {"blame": Blame.CALLEE}
+    calls: tuple[tuple[str, str, str, str, float, dict[str, Any]], ...] = (
+        ("c-clean", CLEAN, ALICE, "allow", 1900, clean | {"stages": through, "lasted_s": 184} | HUNG_UP),
+        ("c-110", RED, "110", "allow", 1620, EMERGENCY | {"stages": through, "lasted_s": 51} | HUNG_UP),
+        ("c-busy", OTHER, BOB, "allow", 1500, clean | by_callee | {"outcome": "busy", "status": 486}),
+        (
+            "c-label",
+            LABELLED,
+            ALICE,
+            "label",
+            960,
+            short | YELLOW | by_callee | {"stages": through} | HUNG_UP,
+        ),
+        ("c-dial", BOB, RED, "warn", 840, police | DIALLED),
+        ("c-spoof", "110", BOB, "label", 700, SPOOFED | by_callee),
+        ("c-warn", WARNED, ALICE, "warn", 310, reported | YELLOW | by_callee | WARNED_THROUGH | HUNG_UP),
+        ("c-red", RED, ALICE, "reject", 120, police | BLOCKED),
+        ("c-refused", WARNED, BOB, "warn", 70, reported | YELLOW | by_callee | REFUSED),
+        ("c-talk", CLEAN, BOB, "allow", 41, clean | {"stages": through}),
+        ("c-ring", LABELLED, BOB, "label", 6, short | YELLOW | {"stages": through[:2]}),
     )
-    await world.call(
-        "c-110",
-        RED,
-        "110",
-        "allow",
-        ago_s=1620,
-        rule="emergency",
-        reason="emergency",
-        level="red",
-        direction="outbound",
-        stages=("routed", "ringing", "connected"),
-        outcome="hung_up",
-        lasted_s=51,
-    )
-    await world.call(
-        "c-busy",
-        "+8613722223333",
-        BOB,
-        "allow",
-        ago_s=1500,
-        rule="no_rule",
-        stages=("routed",),
-        outcome="busy",
-        blame=Blame.CALLEE,
-        status=486,
-    )
-    await world.call(
-        "c-label",
-        LABELLED,
-        ALICE,
-        "label",
-        ago_s=960,
-        reason="many_short_calls",
-        level="yellow",
-        stages=("routed", "ringing", "connected"),
-        outcome="hung_up",
-        blame=Blame.CALLEE,
-        lasted_s=23,
-    )
-    await world.call(
-        "c-dial",
-        BOB,
-        RED,
-        "warn",
-        ago_s=840,
-        rule="dialled-red",
-        reason="police_list",
-        level="red",
-        direction="outbound",
-        stages=("announcing",),
-        outcome="dial_warning_heeded",
-        status=487,
-    )
-    await world.call(
-        "c-spoof",
-        "110",
-        BOB,
-        "label",
-        ago_s=700,
-        rule="spoofed-official",
-        reason="spoofed",
-        stages=("routed", "ringing"),
-        outcome="no_answer",
-        blame=Blame.CALLEE,
-        lasted_s=30,
-        status=480,
-    )
-    await world.call(
-        "c-warn",
-        WARNED,
-        ALICE,
-        "warn",
-        ago_s=310,
-        reason="reported_by_subscribers",
-        level="yellow",
-        stages=("routed", "ringing", "warning", "accepted", "notice", "connected"),
-        outcome="hung_up",
-        blame=Blame.CALLEE,
-        lasted_s=18.3,
-    )
-    await world.call(
-        "c-red",
-        RED,
-        ALICE,
-        "reject",
-        ago_s=120,
-        reason="police_list",
-        level="red",
-        outcome="rejected",
-        blame=Blame.POLICY,
-        status=608,
-    )
-    await world.call(
-        "c-refused",
-        WARNED,
-        BOB,
-        "warn",
-        ago_s=70,
-        reason="reported_by_subscribers",
-        level="yellow",
-        stages=("routed", "ringing", "warning"),
-        outcome="warning_refused",
-        blame=Blame.CALLEE,
-        status=603,
-    )
-    await world.call(
-        "c-talk",
-        "+8613611112222",
-        BOB,
-        "allow",
-        ago_s=41,
-        rule="no_rule",
-        stages=("routed", "ringing", "connected"),
-    )
-    await world.call("c-ring", LABELLED, BOB, "label", ago_s=6, reason="many_short_calls", level="yellow",
-                     stages=("routed", "ringing"))  # fmt: skip
+    for call_id, calling, called, action, ago_s, more in calls:
+        await world.call(call_id, calling, called, action, ago_s=ago_s, **more)
     for popup_id, call_id, kind, calling, called, ago in (
         ("p1", "c-label", "risk_label", LABELLED, ALICE, 960),
         ("p2", "c-warn", "risk_warn", WARNED, ALICE, 310),
@@ -516,6 +438,5 @@ async def fill_table(world: World) -> None:
     await world.risk("+8617012*", "yellow", "", "many_short_calls", source="operator", expires=later)
     await world.risk("+861012345678", "green", "allow", "operator_allow", source="operator")
     for n in range(60):
-        await world.risk(
-            f"+86170555{n:05}", "red" if n % 3 else "yellow", "", "reported_fraud", expires=later
-        )
+        level = "red" if n % 3 else "yellow"
+        await world.risk(f"+86170555{n:05}", level, "", "reported_fraud", expires=later)

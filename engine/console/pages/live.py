@@ -92,7 +92,6 @@ def routes(services: Services, pages: Pages) -> APIRouter:
             services.switches.turn_on(by, reason, services.now() + timedelta(minutes=minutes))
         else:
             services.switches.turn_off(by, reason)
-        services.feed.switch_changed()
         return RedirectResponse("/", 303)
 
     @router.post("/alarms/seen")
