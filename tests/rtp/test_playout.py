@@ -89,3 +89,17 @@ def test_any_timestamps_give_whole_frames(packets: list[tuple[int, int, bool]]) 
         frame = buffer.take() if tick else None
         assert frame is None or len(frame) == 160
     assert len(drain(buffer)) < 9000
+
+
+def test_a_lost_packet_is_silence_also_when_the_ring_has_gone_round() -> None:
+    buffer = PlayoutBuffer()
+    heard = []
+    for number in range(120):
+        if number != 100:
+            buffer.put(1, 160 * number, ramp(160 * number))
+        frame = buffer.take()
+        assert frame is not None
+        heard.append(frame)
+    assert not heard[102].any()
+    assert heard[101].all()
+    assert heard[103].all()
