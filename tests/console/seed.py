@@ -266,7 +266,7 @@ class World:
                 writer.write(channel, start_ms * 8 + first, sound[first : first + FRAME])
         manifest = writer.close("bye")
         relative = self.archive.relative(path)
-        with ChainWriter(self.archive.folder, "media-1") as chain:
+        with self.chain() as chain:
             chain.append(Deed.CLOSED, manifest, relative, manifest.ended_at)
         await self.tell(
             at,
@@ -291,6 +291,9 @@ class World:
             ),
         )
         return recording_id
+
+    def chain(self) -> ChainWriter:
+        return ChainWriter(self.archive.folder, "media-1")
 
     async def transcribe(self, recording_id: str) -> None:
         """Finish the recording's job with what is said in it."""

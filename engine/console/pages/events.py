@@ -48,9 +48,8 @@ async def frames(
         yield f"retry: {RETRY_MS}\n\n".encode()
         while not subscription.closed:
             notices = await subscription.next(HEARTBEAT_S)
-            if not notices:
+            if not notices and not subscription.closed:
                 yield b": still here\n\n"
-                continue
             counted = False
             for notice in notices:
                 if notice.topic not in wanted and notice.topic is not Topic.RESET:
