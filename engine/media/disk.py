@@ -45,12 +45,20 @@ Piece = tuple[int, int, Law, bytes]
 class Disk:
     """One thread, one chain, every capture file of this worker."""
 
-    def __init__(self, folder: Path, chain: Callable[[], ChainWriter], report: Report) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        chain: Callable[[], ChainWriter],
+        report: Report,
+        *,
+        most_bytes: int = MAX_QUEUED_BYTES,
+    ) -> None:
         self._archive = Archive(folder)
         self._open_chain = chain
         self._chain: ChainWriter | None = None
         self._report = report
         self._jobs: deque[Callable[[], None]] = deque()
+        self._most_bytes = most_bytes
         self._queued_bytes = 0
         self._wake = threading.Condition()
         self._ending = False
@@ -79,7 +87,7 @@ class Disk:
 
     def _submit(self, job: Callable[[], None], size: int = 0) -> bool:
         with self._wake:
-            if size and self._queued_bytes + size > MAX_QUEUED_BYTES:
+            if size and self._queued_bytes + size > self._most_bytes:
                 return False
             self._queued_bytes += size
             self._jobs.append(job)

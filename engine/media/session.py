@@ -22,6 +22,7 @@ from engine.media.failures import (
 from engine.media.ports import PortPool
 from engine.media.settings import WorkerSettings
 from engine.media.sounds import Playback, SoundLibrary
+from engine.media.ticker import Ticker
 from engine.model.ids import PlaybackId, RecordingId, SessionId
 from engine.model.media import (
     AnyMediaEvent,
@@ -55,8 +56,7 @@ class Surroundings:
     watch: Callable[[Endpoint], None]
     """Read the endpoint's sockets from now on."""
     unwatch: Callable[[Endpoint], None]
-    ticking: dict[Endpoint, None] = field(default_factory=dict)
-    """Endpoints that need a frame made every 20 ms."""
+    ticker: Ticker
     keys_down: set[Endpoint] = field(default_factory=set)
     """Endpoints with a press that may have lost its end."""
 
@@ -234,7 +234,7 @@ class Session:
         endpoint = self.endpoints.pop(name)
         endpoint.send_goodbye()
         self._worker.unwatch(endpoint)
-        self._worker.ticking.pop(endpoint, None)
+        self._worker.ticker.discard(endpoint)
         self._worker.keys_down.discard(endpoint)
         self._worker.ports.give_back(endpoint.pair)
         self._routes = tuple(route for route in self._routes if name not in (route.source, route.destination))
@@ -284,9 +284,9 @@ class Session:
                 self._relayed_from[name] = source
                 destination.out.change_source()
             if destination.mixing:
-                self._worker.ticking[destination] = None
+                self._worker.ticker.add(destination)
             else:
-                self._worker.ticking.pop(destination, None)
+                self._worker.ticker.discard(destination)
 
     def _buffer(self, destination: Endpoint, origin: str) -> PlayoutBuffer:
         feed = destination.feeds.get(origin)

@@ -32,6 +32,7 @@ from engine.media.reports import INTERVAL_S
 from engine.media.session import Session, Surroundings
 from engine.media.settings import WorkerSettings
 from engine.media.sounds import SoundLibrary
+from engine.media.ticker import Ticker
 from engine.model.ids import SessionId
 from engine.model.media import (
     AddEndpoint,
@@ -54,9 +55,6 @@ from recordings.chain import ChainWriter
 
 log = logging.getLogger("ringward.media")
 
-TICK_S = 0.02
-MOST_TICKS_BEHIND = 5
-"""After a longer stall frames are left out rather than sent in a burst."""
 CHORES_S = 0.1
 FLUSH_EVERY = 3
 CHECK_EVERY = 10
@@ -97,8 +95,8 @@ class MediaWorker(asyncio.Protocol):
             on_disk_done=self._from_disk,
             watch=self._watch,
             unwatch=self._unwatch,
+            ticker=Ticker(loop),
         )
-        self._next_tick = 0.0
         self._chores_done = 0
 
     def begin(self) -> None:
@@ -106,8 +104,6 @@ class MediaWorker(asyncio.Protocol):
         if not self._parts.sounds.preload():
             log.warning("no prompts in %s", self._parts.settings.prompts_folder)
         self._parts.disk.start()
-        self._next_tick = time.monotonic() + TICK_S
-        self._loop.call_later(TICK_S, self._tick)
         self._loop.call_later(CHORES_S, self._chores)
         if self._transport is not None:
             self._transport.write(link.pack(link.WorkerReady(os.getpid())))
@@ -240,17 +236,6 @@ class MediaWorker(asyncio.Protocol):
     def _unwatch(self, endpoint: Endpoint) -> None:
         self._loop.remove_reader(endpoint.pair.rtp)
         self._loop.remove_reader(endpoint.pair.rtcp)
-
-    def _tick(self) -> None:
-        now = time.monotonic()
-        behind = int((now - self._next_tick) / TICK_S)
-        if behind > MOST_TICKS_BEHIND:
-            self._next_tick += behind * TICK_S
-        while self._next_tick <= now:
-            for endpoint in list(self._parts.ticking):
-                endpoint.tick(now)
-            self._next_tick += TICK_S
-        self._loop.call_later(max(0.0, self._next_tick - time.monotonic()), self._tick)
 
     def _chores(self) -> None:
         now = time.monotonic()

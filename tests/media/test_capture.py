@@ -8,6 +8,7 @@ import signal
 from itertools import pairwise
 
 import numpy as np
+import psutil
 import pytest
 
 from engine.model.media import (
@@ -175,6 +176,25 @@ async def test_an_unusable_disk_does_not_stop_the_call(lab: Lab) -> None:
     assert (failed.command, failed.reason, failed.recording) == ("StartCapture", "disk", RECORDING)
     await a.speak(sine(440, 0.1))
     await lab.until(lambda: len(b.heard) == 5)
+    lab.send(CloseSession(session=SESSION))
+    await lab.expect(SessionClosed)
+
+
+async def test_a_disk_that_fills_up_is_told_once_and_keeps_what_it_has(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS, record())
+    path = (await lab.expect(CaptureStarted)).path
+    assert lab.port.pid is not None
+    psutil.Process(lab.port.pid).rlimit(psutil.RLIMIT_FSIZE, (12_000, 12_000))
+    await a.speak(sine(440, 3.2))
+    failed = await lab.expect(MediaFailed)
+    assert (failed.reason, failed.recording) == ("disk", RECORDING)
+    await lab.until(lambda: len(b.heard) == 160)
+    assert not [event for event in lab.events if isinstance(event, MediaFailed)]
+    left, _ = sound(lab, path)
+    assert len(left) >= 4000
+    assert loudest_hz(left[-4000:]) == pytest.approx(440, abs=3)
     lab.send(CloseSession(session=SESSION))
     await lab.expect(SessionClosed)
 

@@ -7,16 +7,20 @@ import socket
 from itertools import pairwise
 
 import numpy as np
+import psutil
 import pytest
 
 from engine.media.endpoint import MOST_PACKETS_S
 from engine.model.media import (
     CloseSession,
     DtmfReceived,
+    OpenSession,
     Route,
     RtpTimeout,
     SendDtmf,
     SessionClosed,
+    SessionOpened,
+    SetRemote,
     SetRoutes,
 )
 from engine.rtp import packet, rtcp
@@ -24,9 +28,11 @@ from engine.rtp.packet import Packet
 from tests.media.harness import (
     BOTH_WAYS,
     EVENT,
+    PCMA,
     PCMU,
     SESSION,
     STRANGER,
+    XDIST,
     Lab,
     MakeLab,
     Phone,
@@ -74,6 +80,31 @@ async def test_other_law_is_transcoded(lab: Lab) -> None:
     assert loudest_hz(b.audio()) == pytest.approx(440, abs=3)
     assert loudest_hz(a.audio()) == pytest.approx(1000, abs=3)
     assert abs(b.audio() - sine(440, 0.5)).max() < 600
+
+
+async def test_ipv6(make_lab: MakeLab) -> None:
+    if not socket.has_ipv6 or "::1" not in {a.address for n in psutil.net_if_addrs().values() for a in n}:
+        pytest.skip("this machine has no ::1")
+    lab = await make_lab(host="::1", first_port=31_000 + 100 * XDIST, last_port=31_050 + 100 * XDIST)
+    lab.send(OpenSession(session=SESSION, endpoints=("a", "b")))
+    ports = (await lab.expect(SessionOpened)).ports
+    phones = {name: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) for name in ports}
+    try:
+        for name, phone in phones.items():
+            phone.bind(("::1", 0))
+            phone.setblocking(False)
+            port = phone.getsockname()[1]
+            lab.send(SetRemote(session=SESSION, endpoint=name, host="::1", port=port, codec=PCMA))
+        lab.send(BOTH_WAYS)
+        await lab.settle()
+        phones["a"].sendto(packet.build(Packet(8, False, 1, 1, 1, b"speech")), ports["a"])
+        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(phones["b"], 2048), 10)
+    finally:
+        for phone in phones.values():
+            phone.close()
+    heard = packet.parse(data)
+    assert heard is not None
+    assert heard.payload == b"speech"
 
 
 async def test_nothing_passes_without_a_route(lab: Lab) -> None:
