@@ -181,7 +181,6 @@ class JobRepository:
                 .where(
                     j.tenant_id == job.tenant,
                     j.recording_id == job.recording_id,
-                    j.state == "leased",
                     j.lease_until == job.lease_until,
                 )
                 .values(values)
