@@ -20,7 +20,7 @@ check: $(VENV)/.dev ## ruff, format, types, layer rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing
+	@$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix-only .

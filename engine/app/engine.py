@@ -68,6 +68,7 @@ def call_settings(config: Config) -> CallSettings:
         no_answer_s=config.sip.no_answer_s,
         key_timeout_s=config.warning.key_timeout_s,
         warning_repeat=config.warning.repeat,
+        dial_pause_s=config.warning.dial_pause_s,
         popup_deadline_s=config.popup.deadline_ms / 1000,
         popup_sender=config.popup.sender,
         popup_by_sip=config.popup.sip_message,

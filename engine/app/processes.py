@@ -41,7 +41,8 @@ def configure_logging(level: int = logging.INFO) -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+    for name in ("aiosqlite", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:

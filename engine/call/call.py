@@ -28,6 +28,7 @@ from engine.sdp import SdpError
 from engine.sip.flow import Flow
 from engine.sip.message import Request
 
+TIMERS = ("no_answer", "key", "progress", "dial_pause")
 PROGRESS_S = 60.0
 """A provisional response is repeated so often while there is no answer (RFC 3261 §13.3.1.1)."""
 REAP_S = 34.0
@@ -328,7 +329,7 @@ class Call:
         for leg in (self.caller, self.callee):
             if leg is not None:
                 leg.dispose()
-        for name in ("no_answer", "key", "progress", "reap"):
+        for name in (*TIMERS, "reap"):
             self.timers.cancel(self.call_id, name)
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
@@ -349,7 +350,7 @@ class Call:
                 duration_ms=round(duration_s * 1000),
             )
         )
-        for name in ("no_answer", "key", "progress"):
+        for name in TIMERS:
             self.timers.cancel(self.call_id, name)
         self.timers.set(self.call_id, "reap", self.wire.now + REAP_S)
         for leg in (self.caller, self.callee):

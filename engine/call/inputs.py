@@ -164,8 +164,10 @@ def on_media(call: Call, event: AnyMediaEvent) -> None:
 
 
 def _played(call: Call, name: str) -> None:
-    if name == "announcement":
-        call.feed(Input.ANNOUNCED_REJECT if call.plan.reject else Input.ANNOUNCED_ROUTE)
+    if name == "announcement" and call.plan.reject:
+        call.feed(Input.ANNOUNCED_REJECT)
+    elif name == "announcement":
+        call.timers.set(call.call_id, "dial_pause", call.wire.now + call.settings.dial_pause_s)
     elif name == "warning" and call.state is State.WARNING:
         call.timers.set(call.call_id, "key", call.wire.now + call.settings.key_timeout_s)
     elif name == "notice" and not call.is_playing("notice"):
@@ -195,6 +197,8 @@ def on_timer(call: Call, name: str) -> None:
         call.feed(Input.NO_ANSWER)
     elif name == "key":
         call.feed(Input.KEY_TIMEOUT)
+    elif name == "dial_pause":
+        call.feed(Input.ANNOUNCED_ROUTE)
     elif name == "reap":
         call.reap()
     elif name == "progress":

@@ -22,6 +22,8 @@ class LegRefused:
 
     status: int
     reason: str
+    call_info: str = ""
+    """Where to turn to, as a 608 says (RFC 8688)."""
     no_response: str = ""
     """"timeout" or "transport" where the peer never answered."""
 

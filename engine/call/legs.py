@@ -364,7 +364,7 @@ class OutgoingLeg(Leg):
     def _response(self, response: Response | None, failure: str) -> None:
         if response is None:
             status = 408 if failure == "timeout" else 503
-            self._refused(LegRefused(status, "", failure))
+            self._refused(LegRefused(status, "", no_response=failure))
         elif response.status < 200:
             # 100 says only that the next hop has the INVITE
             if response.status > 100 and not self._cancelling:
@@ -372,7 +372,7 @@ class OutgoingLeg(Leg):
         elif response.status < 300:
             self._answered(response)
         else:
-            self._refused(LegRefused(response.status, response.reason))
+            self._refused(LegRefused(response.status, response.reason, response.get("Call-Info") or ""))
 
     def _answered(self, response: Response) -> None:
         assert self._request is not None

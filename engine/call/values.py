@@ -84,6 +84,7 @@ class CallSettings:
     no_answer_s: float
     key_timeout_s: float
     warning_repeat: int
+    dial_pause_s: float
     popup_deadline_s: float
     popup_sender: str
     popup_by_sip: bool

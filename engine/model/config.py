@@ -97,6 +97,8 @@ class WarningSection(Section, frozen=True):
     key_timeout_s: float = 10.0
     """After the warning's last word, how long a key is waited for."""
     repeat: int = 1
+    dial_pause_s: float = 3.0
+    """After the warning on dial, how long the subscriber has to hang up before the call goes out."""
 
 
 class RecordingSection(Section, frozen=True):

@@ -52,7 +52,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     phone: str
     what: str
-    """ready, message, incoming, calling, provisional, answered, pause, said, pressed, ended, refused."""
+    """ready, expecting, message, incoming, calling, provisional, answered, pause, said, pressed, …"""
     detail: str = ""
     headers: dict[str, str] = {}
     status: int = 0

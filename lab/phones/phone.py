@@ -78,6 +78,7 @@ class LabPhone:
 
     def expect(self, order: Expect) -> None:
         self._expected.append(order)
+        self.note("expecting")
 
     def call(self, order: Call) -> None:
         if self._call is not None:
@@ -104,6 +105,8 @@ class LabPhone:
         self.user_agent.act(place)
 
     def hang_up(self) -> None:
+        """End the call, and forget how further ones were to be taken."""
+        self._expected.clear()
         call = self._call
         if call is not None:
             self.user_agent.act(call.hang_up)
@@ -181,8 +184,8 @@ class _PhoneCall:
                 self._phone.note("offered")
                 leg.accept_offer(self._answer_to(leg, body))
                 self._media(body)
-            case LegRefused(status, reason):
-                self._phone.note("refused", reason, status=status)
+            case LegRefused(status, reason, call_info):
+                self._phone.note("refused", f"{reason} {call_info}".rstrip(), status=status)
                 self.close()
             case LegHungUp() | LegCancelled() | LegEnded():
                 self._phone.note("ended", type(event).__name__)
