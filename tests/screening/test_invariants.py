@@ -1,6 +1,7 @@
 """The promises of the design, over random policies, table entries and spellings."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -16,8 +17,9 @@ from engine.model.screening import (
     Number,
     Precedence,
 )
-from engine.screening import decide, explain, load_policy
-from tests.screening.kit import ENTRIES, FACTS, NUMBERS, POLICIES, PROTECTED_NUMBERS
+from engine.screening import Policy, decide, explain, load_policy
+from engine.screening.policy import Presentation, Text
+from tests.screening.kit import AT, ENTRIES, FACTS, NUMBERS, POLICIES, PROTECTED_NUMBERS
 
 
 def ordinary(facts: Facts, **changes: object) -> Facts:
@@ -32,9 +34,18 @@ def ordinary(facts: Facts, **changes: object) -> Facts:
     return replace(facts, **{**values, **changes})  # type: ignore[arg-type]
 
 
+LOUD = Presentation(label=Text("!", "！"), popup="a_popup", announcement="a_prompt", record=True)
+
+
+def loud(text: str) -> Policy:
+    """The policy, with something to show, play and record for every action, more than the format allows."""
+    policy = load_policy(text)
+    return replace(policy, presentation=dict.fromkeys(policy.presentation, LOUD))
+
+
 @given(FACTS, POLICIES, PROTECTED_NUMBERS)
 def test_calls_to_protected_numbers_pass_untouched(facts: Facts, text: str, called: Number) -> None:
-    verdict = decide(replace(facts, called=called), load_policy(text))
+    verdict = decide(replace(facts, called=called), loud(text))
     assert (verdict.action, verdict.protected, verdict.rule) == (Action.ALLOW, True, "emergency")
     assert (verdict.label, verdict.popup, verdict.announcement, verdict.record) == (None, None, None, False)
 
@@ -43,7 +54,7 @@ def test_calls_to_protected_numbers_pass_untouched(facts: Facts, text: str, call
     FACTS, POLICIES, st.sampled_from(["urn:service:sos", "URN:Service:sos.fire", "<urn:service:sos.police>"])
 )
 def test_calls_to_emergency_urns_pass_untouched(facts: Facts, text: str, uri: str) -> None:
-    verdict = decide(replace(facts, request_uri=uri), load_policy(text))
+    verdict = decide(replace(facts, request_uri=uri), loud(text))
     assert (verdict.action, verdict.protected, verdict.record) == (Action.ALLOW, True, False)
 
 
@@ -64,7 +75,7 @@ def test_a_protected_caller_with_proof_passes_untouched(
     facts: Facts, text: str, calling: Number, called: Number, by_trunk: bool
 ) -> None:
     proof = {"trunk_authorised_public": True} if by_trunk else {"attestation": Attestation.FULL}
-    verdict = decide(ordinary(facts, calling=calling, called=called, **proof), load_policy(text))
+    verdict = decide(ordinary(facts, calling=calling, called=called, **proof), loud(text))
     assert (verdict.action, verdict.protected, verdict.record) == (Action.ALLOW, True, False)
 
 
@@ -77,7 +88,7 @@ def test_proof_exempts_nobody_else(facts: Facts, text: str, calling: Number, cal
 @given(FACTS, POLICIES)
 def test_after_an_emergency_call_whoever_calls_gets_through(facts: Facts, text: str) -> None:
     facts = replace(facts, direction=Direction.INBOUND, emergency_callback=True)
-    verdict = decide(facts, load_policy(text))
+    verdict = decide(facts, loud(text))
     assert (verdict.action, verdict.protected, verdict.record) == (Action.ALLOW, True, False)
 
 
@@ -91,12 +102,16 @@ def test_every_block_ends_or_has_somebody_who_answers_for_it(facts: Facts, text:
         assert verdict.status is None
 
 
-@given(FACTS, POLICIES, ENTRIES)
-def test_an_entry_without_end_or_confirmation_never_blocks(facts: Facts, text: str, found: HotEntry) -> None:
-    unanswered = structs.replace(found, confirmed=False, expires=None)
+@given(FACTS, POLICIES, NUMBERS, NUMBERS, ENTRIES, st.sampled_from([None, AT - timedelta(hours=1), AT]))
+def test_an_entry_that_nobody_answers_for_and_that_has_no_end_to_come_never_blocks(
+    facts: Facts, text: str, calling: Number, called: Number, found: HotEntry, expires: datetime | None
+) -> None:
+    unanswered = structs.replace(found, confirmed=False, expires=expires)
     assume("confirmed_by" not in text and "expires" not in text)
-    facts = ordinary(facts, entry=unanswered, subscriber_block=False)
+    facts = ordinary(facts, calling=calling, called=called, entry=unanswered, subscriber_block=False)
     assert not decide(facts, load_policy(text)).action.blocks
+    ordered = structs.replace(unanswered, precedence=Precedence.ORDER)
+    assert not decide(replace(facts, entry=ordered), load_policy(text)).action.blocks
 
 
 @given(FACTS, POLICIES)
@@ -184,4 +199,3 @@ def test_the_explanation_tells_the_same_verdict_and_the_rule_that_decided(facts:
 def test_only_verdicts_that_can_be_carried_out(facts: Facts, text: str) -> None:
     verdict = decide(facts, load_policy(text))
     assert verdict.action in (Action.ALLOW, Action.LABEL, Action.WARN, Action.REJECT)
-    assert not (verdict.action is Action.ALLOW and verdict.protected and verdict.record)

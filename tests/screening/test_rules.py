@@ -181,8 +181,8 @@ def test_shadow_tells_only_what_would_have_acted_otherwise() -> None:
 def test_an_explanation_says_why_not() -> None:
     policy = load_policy(
         HEAD
-        + '[[rule]]\nid = "red-at-night"\naction = "reject"\nwhen = { level = "red", hours = "00:00-01:00+00:00" }'
-        + "\n"
+        + '[[rule]]\nid = "red-at-night"\naction = "reject"\n'
+        + 'when = { level = "red", hours = "00:00-01:00+00:00" }\n'
         + '[[rule]]\nid = "not-beijing"\naction = "warn"\nunless = { calling = "+86*" }\n'
         + '[[rule]]\nid = "row"\naction = "entry"\n'
     )
