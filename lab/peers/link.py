@@ -2,7 +2,8 @@
 
 The peer stands at an inner address; the link shows it to the neighbour at an outer one of the same length and
 port, and writes the one for the other in what passes (Via, Contact and session description alike), as an ALG
-does. A message's fate depends only on how often exactly these bytes were seen, so each run is the same.
+does. A message's fate depends only on how often it was seen, by first line, Call-ID and CSeq (the branch of an
+ACK may differ from one to the next), so each run is the same.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 Fate = Callable[[int], int]
-"""From how often these bytes were seen in this direction, this time included, to how many copies go on."""
+"""From how often a message was seen in this direction, this time included, to how many copies go on."""
 
 Address = tuple[str, int]
 
@@ -24,6 +25,11 @@ def lost_once(seen: int) -> int:
 def doubled(_seen: int) -> int:
     """Every message arrives twice."""
     return 2
+
+
+def _identity(data: bytes) -> bytes:
+    first, *headers = data.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    return first + b"".join(line for line in headers if line.startswith((b"Call-ID:", b"CSeq:")))
 
 
 class _End(asyncio.DatagramProtocol):
@@ -39,8 +45,9 @@ class _End(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, _address: Address) -> None:
         assert self.onward is not None
-        self._seen[data] += 1
-        for _ in range(self._fate(self._seen[data])):
+        message = _identity(data)
+        self._seen[message] += 1
+        for _ in range(self._fate(self._seen[message])):
             self.onward.sendto(data.replace(self._old, self._new), self._to)
 
     def connection_lost(self, _error: Exception | None) -> None:

@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from engine.journal.reader import JournalReader
-from engine.model.events import AnyEvent, CallEnded, CallStarted
+from engine.model.events import AnyEvent, CallEnded, CallStarted, Event
 from lab.peers.process import Peer, until
 
 CHECKOUT = Path(__file__).parents[2]
 _CONFIG = CHECKOUT / "lab" / "loopback.toml"
 _READY_S = 60.0
+
+_Kind = TypeVar("_Kind", bound=Event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,17 @@ class Ringward:
     def target(self) -> str:
         """Where it takes calls, as address:port."""
         return f"{self.site.engine}:5060"
+
+    async def event(self, kind: type[_Kind], deadline_s: float = 10.0) -> _Kind:
+        """The first event of this kind, awaited if it is not in the journal yet."""
+        found: list[_Kind] = []
+
+        async def there() -> bool:
+            found[:] = [event for event in self.events() if isinstance(event, kind)]
+            return bool(found)
+
+        await until(f"{kind.__name__} in the engine's journal", there, deadline_s)
+        return found[0]
 
     def events(self) -> list[AnyEvent]:
         """Everything in the journal so far, oldest first."""

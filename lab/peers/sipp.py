@@ -12,7 +12,6 @@ from pathlib import Path
 from lab.peers.process import Peer, udp_bound, until
 from lab.peers.scenarios import Scenario
 
-ECHO_PORT = 7000
 _BUFFER_BYTES = 4 * 1024 * 1024
 
 _SEPARATOR = "-----------------------------------------------"
@@ -72,14 +71,15 @@ class Result:
 class Line:
     """A SIPp process's own place, and a folder for everything it writes.
 
-    Its session descriptions name `audio_port` and `codecs`, static payload types in order of preference; at
-    `ECHO_PORT` SIPp itself sends back what it hears.
+    At `media_port` SIPp sends back what it hears; its session descriptions name `audio_port` where that is not
+    0, and `codecs`, static payload types in order of preference.
     """
 
     address: str
     port: int
     folder: Path
-    audio_port: int = ECHO_PORT
+    media_port: int = 7000
+    audio_port: int = 0
     codecs: str = "8 0"
 
 
@@ -159,7 +159,7 @@ async def answering(scenario: Scenario, line: Line, load: Load | None = None) ->
 async def _start(scenario: Scenario, line: Line, load: Load, arguments: Sequence[str]) -> Peer:
     await asyncio.to_thread(_write, scenario.by_row() if load.numbers else scenario, line.folder)
     own = ["-i", line.address, "-p", str(line.port), "-ci", line.address, "-bind_local"]
-    media = ["-mi", line.address, "-mp", str(ECHO_PORT), "-rtp_echo", *_offer(line)]
+    media = ["-mi", line.address, "-mp", str(line.media_port), "-rtp_echo", *_offer(line)]
     rows = ["-inf", str(load.numbers)] if load.numbers else []
     traces = ["-trace_stat", "-stf", "counts.csv", "-trace_err", "-error_file", "errors.log"]
     if load.trace:
@@ -171,7 +171,7 @@ async def _start(scenario: Scenario, line: Line, load: Load, arguments: Sequence
 
 
 def _offer(line: Line) -> tuple[str, ...]:
-    return ("-key", "audio", str(line.audio_port), "-key", "codecs", line.codecs)
+    return ("-key", "audio", str(line.audio_port or line.media_port), "-key", "codecs", line.codecs)
 
 
 def _write(scenario: Scenario, folder: Path) -> None:

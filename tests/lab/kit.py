@@ -54,10 +54,11 @@ class Lab:
         number: str = SUBSCRIBER,
         load: Load | None = None,
         line: Line | None = None,
+        via: tuple[str, int] | None = None,
     ) -> Result:
         """Calls with nobody at the other end, all of which went as the scenario has it."""
         place = line or self.carrier
-        result = await place_calls(calling, place, self.engine.target, caller, number, load)
+        result = await place_calls(calling, place, self.engine.target, caller, number, load, via=via)
         wanted = ((load or Load()).calls, 0)
         assert (result.succeeded, result.failed) == wanted, self.engine.peer.error(f"caller: {result}")
         return result

@@ -106,7 +106,7 @@ async def test_warned_callee_presses_1(exchange: Exchange) -> None:
 
     (call,) = await exchange.engine.calls(1)
     assert call.outcome == "callee/hung_up"
-    (closed,) = [event for event in exchange.engine.events() if isinstance(event, RecordingClosed)]
+    closed = await exchange.engine.event(RecordingClosed)
     path = exchange.engine.folder / "data" / "recordings" / closed.path
     with closing(Capture.open(path)) as capture:
         assert not capture.interrupted
