@@ -2,8 +2,8 @@
 
 The peer stands at an inner address; the link shows it to the neighbour at an outer one of the same length and
 port, and writes the one for the other in what passes (Via, Contact and session description alike), as an ALG
-does. A message's fate depends only on how often it was seen, by first line, Call-ID and CSeq (the branch of an
-ACK may differ from one to the next), so each run is the same.
+does. A message's fate depends only on how often it was seen, by first line, Call-ID and CSeq (the branch of
+an ACK may differ from one to the next), so each run is the same.
 """
 
 import asyncio

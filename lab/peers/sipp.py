@@ -71,8 +71,8 @@ class Result:
 class Line:
     """A SIPp process's own place, and a folder for everything it writes.
 
-    At `media_port` SIPp sends back what it hears; its session descriptions name `audio_port` where that is not
-    0, and `codecs`, static payload types in order of preference.
+    At `media_port` SIPp sends back what it hears. Its session descriptions name `audio_port` where that is
+    not 0, and `codecs`, static payload types in order of preference.
     """
 
     address: str
