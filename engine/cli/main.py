@@ -11,6 +11,7 @@ from engine.cli import config, explain, recordings, serve, table
 app = typer.Typer(
     name="ringward",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Screen calls, warn people, talk victims out of a fraud, and keep the evidence.\n\n"
@@ -21,6 +22,8 @@ app.command("up")(serve.up)
 app.command("engine")(serve.engine)
 app.command("console")(serve.console)
 app.command("agent", hidden=True)(serve.agent)
+app.command("explain")(explain.explain_call)
+app.add_typer(table.app, name="table")
 app.command("explain")(explain.explain_call)
 app.add_typer(table.app, name="table")
 app.add_typer(recordings.app, name="recordings")
