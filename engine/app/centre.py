@@ -161,7 +161,7 @@ async def _load_risk(config: Config, risk: RiskTable) -> None:
         await risk.rebuild()
         return
     try:
-        loaded = await risk.load(config.screening.table, by="configuration")
+        loaded = await risk.load(config.screening.table, by="configuration", configured=True)
     except (RiskRefused, OSError) as error:
         raise ConfigError(f"screening.table: {error}") from None
     for problem in loaded.problems:

@@ -18,7 +18,7 @@ from scoring.numbers.hot_files import delta_path
 from scoring.numbers.hot_format import expiry_seconds
 from scoring.numbers.hot_publish import publish
 from scoring.numbers.number import text_key
-from scoring.numbers.risk_csv import CsvProblem, load_csv
+from scoring.numbers.risk_csv import CsvProblem, csv_origin, load_csv
 
 _REBUILD_BYTES: Final = 512 * 1024
 """A delta file of this size (some 2,000 changes) is taken up into a new table."""
@@ -52,11 +52,12 @@ class RiskTable:
         self._numbering = numbering
         self._now = now
 
-    async def load(self, csv: Path, by: str) -> Loaded:
+    async def load(self, csv: Path, by: str, configured: bool = False) -> Loaded:
         """Make the imported rows exactly those of the file; rows of other sources stay.
 
-        Lines that cannot be used are left out and returned. Raises RiskRefused, and changes nothing, for a
-        file without a usable header; OSError for one that cannot be read.
+        `configured` says that it is the file the configuration names: an engine that starts later sees that
+        the table takes it in. Lines that cannot be used are left out and returned. Raises RiskRefused, and
+        changes nothing, for a file without a usable header; OSError for one that cannot be read.
         """
         rows, problems = await asyncio.to_thread(load_csv, csv, self._numbering, self._tenant)
         if problems and not rows:
@@ -75,14 +76,17 @@ class RiskTable:
             for row in rows
         ]
         replaced = await self._risk.replace_source(self._tenant, Source.IMPORT, new, by=by, now=self._now())
-        return Loaded(replaced, await self.rebuild(), tuple(problems))
+        origin = (
+            await asyncio.to_thread(csv_origin, csv, self._numbering, self._tenant) if configured else None
+        )
+        return Loaded(replaced, await self.rebuild(origin), tuple(problems))
 
-    async def rebuild(self) -> int:
-        """Build the file anew from the store and swap it in; returns its version."""
+    async def rebuild(self, origin: str | None = None) -> int:
+        """Build the file anew from the store and swap it in; returns its version. `origin`: see `publish`."""
         seen = await asyncio.to_thread(current_version, self._path)
         async with self._risk.snapshot(self._tenant) as (_, rows):
             table = [row async for row in rows]
-        return await asyncio.to_thread(publish, table, self._path, self._now(), seen)
+        return await asyncio.to_thread(publish, table, self._path, self._now(), seen, origin)
 
     async def add(self, new: NewRisk, by: str) -> None:
         """Add a row, or change the one its source has for this number. Raises RiskRefused."""

@@ -80,7 +80,9 @@ def load(
 
     async def work(tools: Tools) -> int:
         with Console(stderr=True).status(f"loading {csv}"):
-            loaded = await tools.table.load(csv, _name(by))
+            configured = tools.config.screening.table
+            same = configured is not None and configured.resolve() == csv.resolve()
+            loaded = await tools.table.load(csv, _name(by), configured=same)
         for problem in loaded.problems:
             Console(stderr=True, highlight=False).print(Text(str(problem), "yellow"), soft_wrap=True)
         done = loaded.replaced

@@ -67,8 +67,11 @@ def columns(rows: Iterable[RiskRow]) -> Columns:
     )
 
 
-def build(cols: Columns, version: int, created: datetime) -> bytes:
-    """The file's bytes. Raises ValueError when there are more entries than an index can name."""
+def build(cols: Columns, version: int, created: datetime, origin: str = "") -> bytes:
+    """The file's bytes; `origin` is handed to whoever opens it.
+
+    Raises ValueError when there are more entries than an index can name.
+    """
     count = len(cols.keys)
     if count > form.ENTRIES_MAX:
         raise ValueError(f"{count} entries; one table holds {form.ENTRIES_MAX}")
@@ -77,7 +80,7 @@ def build(cols: Columns, version: int, created: datetime) -> bytes:
     exact_slots, exact_bits, exact_order = _lay(cols.keys[exact], cols.values[exact], 0)
     prefix_slots, prefix_bits, prefix_order = _lay(cols.keys[prefix], cols.values[prefix], len(exact))
     details = np.concatenate((cols.details[exact][exact_order], cols.details[prefix][prefix_order]))
-    footer = msgspec.json.encode(Footer(list(cols.tenants), list(cols.reasons)))
+    footer = msgspec.json.encode(Footer(list(cols.tenants), list(cols.reasons), origin))
     body = b"".join((exact_slots.tobytes(), prefix_slots.tobytes(), details.tobytes(), footer))
     lengths_e164, lengths_local = _lengths(cols.keys[prefix])
     header = Header(

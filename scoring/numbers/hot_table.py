@@ -36,6 +36,7 @@ class Footer(msgspec.Struct, frozen=True):
 
     tenants: list[str]
     reasons: list[str]
+    origin: str = ""
 
 
 class HotTable:
@@ -43,6 +44,8 @@ class HotTable:
 
     def __init__(self, data: mmap.mmap, header: Header, footer: Footer) -> None:
         self.header = header
+        self.origin = footer.origin
+        """Which configured file the table takes in, as its publisher named it; empty for none."""
         self._body = memoryview(data)[HEADER_SIZE:]
         prefixes = 16 * header.exact_slots
         details = prefixes + 16 * header.prefix_slots

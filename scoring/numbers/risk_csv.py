@@ -15,6 +15,7 @@ without an expiry.
 """
 
 import csv
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -67,6 +68,12 @@ def load_csv(
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         return [], [CsvProblem(str(path), line, "not UTF-8; save the file as CSV UTF-8")]
     return read_csv(text, str(path), numbering, tenant, first_row)
+
+
+def csv_origin(path: Path, numbering: Numbering, tenant: str) -> str:
+    """What names this content, so read, as the origin of a hot table. Raises OSError."""
+    read_as = f"{tenant}\0{numbering.region}\0{','.join(sorted(numbering.short_codes))}\0"
+    return "csv:" + hashlib.sha256(read_as.encode() + path.read_bytes()).hexdigest()
 
 
 def read_csv(

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from msgspec import structs
 
 from engine.app.risk_table import RiskTable
+from engine.app.table import publish_csv
 from engine.console.services import RiskRefused
+from engine.model.config import Config, DataSection, ScreeningSection
 from engine.model.ids import NumberId, TenantId
 from engine.store.entries import NewRisk
 from engine.store.store import Store
@@ -115,3 +118,21 @@ async def test_many_changes_are_taken_up_into_the_table(
         await bench.table.add(risk(f"+86139000000{last:02}"), "li.na")
     assert (bench.folder / "risk.hot").exists()
     assert all(bench.found(f"+86139000000{last:02}") for last in range(12))
+
+
+async def test_an_engine_that_starts_later_keeps_the_table_of_the_same_file(bench: Bench) -> None:
+    csv = bench.csv("+8613900000001,red,,,")
+    config = Config(
+        tenant="lab", data=DataSection(folder=bench.folder), screening=ScreeningSection(table=csv)
+    )
+    await bench.table.load(csv, "li.na", configured=True)
+    await bench.table.add(risk("+8613900000002"), "li.na")
+    await bench.table.rebuild()
+    assert publish_csv(config, CN) == ()
+    assert bench.found("13900000002") is not None  # the store's own row is still there
+    bench.csv("+8613900000003,red,,,", "bob,red,,,")
+    assert [problem.line for problem in publish_csv(config, CN)] == [3]
+    assert bench.found("13900000003") is not None
+    assert bench.found("13900000001") is None
+    publish_csv(structs.replace(config, tenant="other"), CN)
+    assert bench.found("13900000003") is None

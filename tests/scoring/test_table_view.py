@@ -9,7 +9,7 @@ from scoring.numbers import Level, Number, NumberKind, RiskRow, Source
 from scoring.numbers.hot_delta import append, current_version
 from scoring.numbers.hot_files import delta_path, write_atomically
 from scoring.numbers.hot_format import TableError
-from scoring.numbers.hot_publish import publish
+from scoring.numbers.hot_publish import origin_of, publish
 from scoring.numbers.table_view import TableView
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -119,6 +119,17 @@ def test_changes_later_than_the_snapshot_survive_the_build(table: Path) -> None:
     for reader in (view, TableView.open(table)):
         settle(reader)
         assert (reader.version, found(reader, FIRST), found(reader, SECOND)) == (5, None, 2)
+
+
+def test_a_table_keeps_its_origin_and_can_be_kept_for_it(table: Path) -> None:
+    publish([row(FIRST, 1)], table, AT, origin="a.csv")
+    append(table, [row(SECOND, 2)])
+    assert publish([], table, AT, origin="a.csv", keep=True) == 2
+    assert found(TableView.open(table), FIRST) == 1
+    publish([row(SECOND, 2)], table, AT)
+    assert origin_of(table) == "a.csv"
+    assert publish([], table, AT, origin="b.csv", keep=True) == 4
+    assert origin_of(table) == "b.csv"
 
 
 def test_versions_never_go_back(table: Path) -> None:
