@@ -110,7 +110,9 @@ def _install(names: list[str]) -> None:
 
 def _apt(verb: str, *arguments: str) -> bool:
     """One quiet apt-get command; its last lines are shown where it fails."""
-    options = ["--yes", "--no-install-recommends"] if verb == "install" else []
+    options = (
+        ["--yes", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"] if verb == "install" else []
+    )
     command = ["apt-get", "-q", verb, *options, *arguments]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     try:

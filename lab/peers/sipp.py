@@ -6,7 +6,6 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from lab.peers.process import Peer, udp_bound, until
@@ -20,10 +19,9 @@ _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9:.]+")
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One message as SIPp logged it, CRLF read as LF. `at` is the machine's local wall time."""
+    """One message as SIPp logged it, CRLF read as LF."""
 
     sent: bool
-    at: datetime
     text: str
 
     @property
@@ -207,5 +205,5 @@ def read_messages(log: str) -> tuple[Logged, ...]:
         stamp, _, rest = block.strip("\n").partition("\n")
         what, _, text = rest.partition("\n\n")
         if _STAMP.fullmatch(stamp.strip()) and text:
-            found.append(Logged("sent" in what, datetime.fromisoformat(stamp.strip()), text))
+            found.append(Logged("sent" in what, text))
     return tuple(found)
