@@ -65,7 +65,10 @@ class Step:
 
 def with_entry(facts: Facts, table: Table) -> Facts:
     """The facts with what the hot table says of the other party; of two numbers' entries the weightier."""
-    entry = strongest(table.lookup(facts.tenant, number, facts.at) for number in facts.others)
+    numbers = facts.others
+    entry = table.lookup(facts.tenant, numbers[0], facts.at)
+    if len(numbers) > 1:
+        entry = strongest((entry, *(table.lookup(facts.tenant, each, facts.at) for each in numbers[1:])))
     return replace(facts, entry=entry, table_version=table.version)
 
 
