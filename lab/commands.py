@@ -15,6 +15,7 @@ from engine.app.supervisor import ChildFailed
 from engine.cli.options import Overrides, fail, read_config
 from lab.demo.runner import run_demo
 
+MARK = ".demo"
 DEMO_CONFIG = Path(__file__).parent / "demo.toml"
 
 
@@ -31,7 +32,7 @@ def demo(
     """
     config = read_config(DEMO_CONFIG, overrides)
     configure_logging(logging.WARNING)
-    shutil.rmtree(config.data.folder, ignore_errors=True)  # each demo begins with an empty store
+    _empty(config.data.folder)
     try:
         code = run(
             run_demo(config, DEMO_CONFIG, overrides or [], once=once, terminal=Console(highlight=False))
@@ -40,3 +41,13 @@ def demo(
         fail(str(error))
         raise AssertionError from error
     raise typer.Exit(code)
+
+
+def _empty(folder: Path) -> None:
+    """Each demo begins with an empty data folder; one that the demo did not make is left alone."""
+    mark = folder / MARK
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        fail(f"{folder} is not empty and was not made by the demo; name another with --set data.folder=…")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    mark.touch()
