@@ -37,9 +37,10 @@ from engine.rtp.g711 import Law
 from engine.rtp.packet import Packet
 
 XDIST = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-HOST = f"127.{100 + XDIST}.20.1"
-PHONES = f"127.{100 + XDIST}.30."
-STRANGER = f"127.{100 + XDIST}.66.6"
+_NET = f"127.{100 + XDIST}.{os.getpid() % 250}"
+"""Of this test process alone, even where the same tests run twice at once."""
+HOST = f"{_NET}.1"
+STRANGER = f"{_NET}.2"
 FIRST_PORT, LAST_PORT = 30_000, 30_039
 
 PCMA, PCMU = Codec("PCMA", 8), Codec("PCMU", 0)
@@ -50,7 +51,7 @@ TENANT = TenantId("default")
 
 E = TypeVar("E", bound=AnyMediaEvent)
 _ssrcs = itertools.count(1000)
-_hosts = itertools.count(1)
+_hosts = itertools.cycle(range(10, 250))
 
 
 def sine(frequency_hz: float, duration_s: float, peak: int = 8000) -> g711.Samples:
@@ -175,7 +176,7 @@ class Lab:
 
     def phone(self, codec: Codec = PCMA, host: str | None = None) -> Phone:
         opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        opened.bind((host or f"{PHONES}{next(_hosts)}", 0))
+        opened.bind((host or f"{_NET}.{next(_hosts)}", 0))
         opened.setblocking(False)
         phone = Phone(codec, opened)
         self._phones.append(phone)
