@@ -35,7 +35,6 @@ class Place:
     engine_port: int = 5060
     tone_hz: float = 700.0
     codecs: str = "alaw,ulaw"
-    phone_secret: str = "phone"  # noqa: S105 - a lab telephone's
 
     def values(self) -> dict[str, str]:
         """What the templates' placeholders stand for."""
@@ -49,7 +48,6 @@ class Place:
             "send_pai": "yes" if self.role == "carrier" else "no",
             "manager_port": str(_MANAGER_PORT),
             "manager_secret": _MANAGER_SECRET,
-            "phone_secret": self.phone_secret,
             "verbose": "3",
         }
 
@@ -119,11 +117,6 @@ class Asterisk:
             await peer.stop()
             raise
 
-    @property
-    def pid(self) -> int:
-        """The process id of Asterisk itself."""
-        return self._peer.pid
-
     async def stop(self) -> None:
         """End it and its manager connection."""
         await self._manager.close()
@@ -151,10 +144,6 @@ class Asterisk:
             Async="true",
         )
 
-    async def hang_up(self) -> None:
-        """End every call of this instance."""
-        await self._manager.action("Hangup", Channel="/^.*$/")
-
     async def event(self, name: str, deadline_s: float = 15.0, **fields: str) -> Block:
         """Await the first event called `name` whose fields have these values."""
         return await self._manager.event(
@@ -164,10 +153,6 @@ class Asterisk:
     def seen(self, name: str) -> list[Block]:
         """Every user event called `name` so far."""
         return [block for block in self._manager.events if block.get("UserEvent") == name]
-
-    async def command(self, line: str) -> str:
-        """What the command line interface prints for one command."""
-        return (await self._manager.action("Command", Command=line)).get("Output", "")
 
     async def heard(self, ref: str) -> tone.Samples:
         """What this side heard in the finished call `ref` (a called party: the number called)."""

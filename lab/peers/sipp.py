@@ -60,10 +60,6 @@ class Result:
         """Messages received whose first line begins so, as `SIP/2.0 608` or `INVITE`, oldest first."""
         return [message for message in self.messages if not message.sent and message.start.startswith(start)]
 
-    def sent(self, start: str) -> list[Logged]:
-        """Messages sent whose first line begins so."""
-        return [message for message in self.messages if message.sent and message.start.startswith(start)]
-
 
 @dataclass(frozen=True, slots=True)
 class Line:

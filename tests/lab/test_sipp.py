@@ -9,14 +9,18 @@ import pytest
 from engine.model.events import CallScreened, PopupSent
 from lab.peers import packages, scenarios
 from lab.peers.link import doubled, link, lost_once
+from lab.peers.rtp_tone import rtp_party
 from lab.peers.scenarios import Scenario
 from lab.peers.sipp import Line, Load, answering
-from tests.lab.kit import CLEAN, RED, SUBSCRIBER, YELLOW_LABEL, Lab
+from lab.peers.tone import seconds_of_tone
+from tests.lab.kit import CLEAN, RED, SUBSCRIBER, YELLOW_LABEL, YELLOW_WARN, Lab
 
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(not packages.have("sipp"), reason=packages.reason("sipp")),
 ]
+
+RTP_PORT = 9000
 
 # --- answered ---------------------------------------------------------------
 
@@ -187,6 +191,31 @@ async def test_popup_that_nobody_answers_does_not_hold_the_call(lab: Lab) -> Non
     await lab.call(scenarios.CALL, scenarios.IGNORES_POPUPS, caller=YELLOW_LABEL)
     sent = await lab.engine.event(PopupSent)
     assert sent.sip_result == "timeout"
+
+
+async def test_warned_callee_presses_1(lab: Lab) -> None:
+    """Speech and keys on both sides: the warning for the callee alone, its key (RFC 4733), both voices."""
+    voiced = replace(
+        lab,
+        carrier=replace(lab.carrier, audio_port=RTP_PORT),
+        access=replace(lab.access, audio_port=RTP_PORT),
+    )
+    async with (
+        rtp_party(lab.carrier.address, RTP_PORT, 700) as caller,
+        rtp_party(lab.access.address, RTP_PORT, 1100) as callee,
+    ):
+        call = asyncio.create_task(voiced.call(scenarios.CALL, caller=YELLOW_WARN, load=Load(pause_ms=6000)))
+        async with asyncio.timeout(10):
+            await callee.answering.wait()
+        assert not caller.answering.is_set()
+        callee.press("1")
+        await call
+    assert seconds_of_tone(callee.heard(), 700) > 2
+    assert seconds_of_tone(caller.heard(), 1100) > 2
+    assert caller.keys == []
+    assert {address for address, _ in caller.sources | callee.sources} == {lab.engine.site.engine}
+    (ended,) = await lab.engine.calls(1)
+    assert ended.outcome == "caller/hung_up"
 
 
 async def test_emergency_call_of_a_red_caller_passes(lab: Lab) -> None:
