@@ -9,6 +9,7 @@ import secrets
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import TracebackType
@@ -117,8 +118,9 @@ class Bus:
         for handlers, the newest beyond that are dropped. An exception of a handler is logged.
         """
         self._handlers.append((filter, handler))
-        if self._client is not None and self._connected.is_set():
-            await self._client.subscribe(filter, qos=1)
+        if self._client is not None:
+            with suppress(aiomqtt.MqttError):  # the next connection subscribes to it
+                await self._client.subscribe(filter, qos=1)
 
     async def __aenter__(self) -> Self:
         if self._server is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +13,12 @@ import msgspec
 from engine.journal.file import BUSY_TIMEOUT_S, JournalDamaged, Range, decode
 from engine.model.events import Record
 
+_PRUNE: Final = "DELETE FROM batch WHERE row IN (SELECT row FROM batch WHERE row <= ? LIMIT ?)"
 _PRUNE_ROWS: Final = 500
 """Rows deleted in one transaction, so that the writer never waits long."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class JournalReader:
@@ -49,9 +54,12 @@ class JournalReader:
 
         Raises JournalDamaged.
         """
-        rows = self._connection.execute(
-            "SELECT row, records FROM batch WHERE row > ? ORDER BY row LIMIT ?", (cursor, limit)
-        ).fetchall()
+        try:
+            rows = self._connection.execute(
+                "SELECT row, records FROM batch WHERE row > ? ORDER BY row LIMIT ?", (cursor, limit)
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise JournalDamaged(f"{self.path}: {error}") from None
         batches = []
         for row, blob in rows:
             try:
@@ -66,17 +74,18 @@ class JournalReader:
         return [(boot, (first, last)) for boot, first, last in rows]
 
     def prune(self, cursor: int) -> int:
-        """Delete the batches up to row `cursor`, which must have been shipped; returns how many."""
+        """Delete the batches up to row `cursor`, which must have been shipped; returns how many.
+
+        Where the file cannot be written they stay for the next time.
+        """
         deleted = 0
-        with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as connection:
-            while True:
-                count = connection.execute(
-                    "DELETE FROM batch WHERE row IN (SELECT row FROM batch WHERE row <= ? LIMIT ?)",
-                    (cursor, _PRUNE_ROWS),
-                ).rowcount
-                deleted += count
-                if count < _PRUNE_ROWS:
-                    return deleted
+        try:
+            with closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as file:
+                while count := file.execute(_PRUNE, (cursor, _PRUNE_ROWS)).rowcount:
+                    deleted += count
+        except sqlite3.Error as error:
+            _log.warning("journal %s was not pruned: %s", self.path, error)
+        return deleted
 
     def close(self) -> None:
         self._connection.close()

@@ -33,6 +33,7 @@ def empty_call(record: Record, call_id: str) -> Row:
         "tenant_id": record.tenant,
         "call_id": call_id,
         "node": record.id.node,
+        "boot": record.id.boot,
         "direction": "",
         "trunk": "",
         "calling_id": None,
@@ -68,6 +69,7 @@ def fold_call(row: Row, record: Record) -> None:
         case CallStarted() as e:
             row |= {
                 "node": record.id.node,
+                "boot": record.id.boot,
                 "direction": e.direction,
                 "trunk": e.trunk,
                 "calling_id": e.calling.id,

@@ -30,17 +30,6 @@ class LeadRepository:
             )
             return [_lead(row) for row in rows]
 
-    async def list_leads(self, tenant: TenantId, limit: int = 50) -> list[LeadEntry]:
-        """One tenant's leads in any state, newest first."""
-        lead = t.lead.c
-        async with self._database.read() as connection:
-            rows = await connection.execute(
-                with_numbers(t.lead, tenant, "victim_id")
-                .order_by(lead.created_at.desc(), lead.case_id)
-                .limit(limit)
-            )
-            return [_lead(row) for row in rows]
-
     async def lead_started(self, tenant: TenantId, case_id: CaseId, now: datetime) -> bool:
         """Claim a lead for a call. False: somebody else has, or it is done; then nobody may call."""
         lead = t.lead.c

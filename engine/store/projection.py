@@ -18,6 +18,7 @@ from engine.model.events import (
     RecordingClosed,
     RecordingStarted,
 )
+from engine.model.outcome import Blame
 from engine.store import tables as t
 from engine.store.database import Database
 from engine.store.entries import LeadRule
@@ -82,6 +83,7 @@ class Projection:
         await self._recordings(connection, new)
         calls = await self._calls(connection, new)
         await self._dissuasions(connection, new, calls)
+        await self._end_orphans(connection, new)
         return new
 
     async def _unseen(self, connection: AsyncConnection, records: Sequence[Record]) -> list[Record]:
@@ -251,6 +253,31 @@ class Projection:
                         )
                         .values(state="done", last_outcome="not_reached")
                     )
+
+    async def _end_orphans(self, connection: AsyncConnection, new: Sequence[Record]) -> None:
+        """End the calls that died with their process.
+
+        Calls live in memory, and a node's boots follow each other: an event of a new boot tells that every
+        call of an earlier one is over. The time is that of the event, the latest it can have been.
+        """
+        c, lead = t.call.c, t.lead.c
+        first_of_boot = {(record.id.node, record.id.boot): record for record in reversed(new)}
+        for (node, _), record in first_of_boot.items():
+            orphans = (c.node == node) & (c.boot < record.id.boot) & c.ended_at.is_(None)
+            found = await connection.execute(
+                select(c.tenant_id, c.case_id).where(orphans, c.direction == "dissuasion")
+            )
+            for tenant, case_id in found.all():
+                await connection.execute(
+                    update(t.lead)
+                    .where(lead.tenant_id == tenant, lead.case_id == case_id, lead.state == "calling")
+                    .values(state="done", last_outcome="not_reached")
+                )
+            await connection.execute(
+                update(t.call)
+                .where(orphans)
+                .values(ended_at=utc(record.at), blame=Blame.ENGINE.value, outcome="internal")
+            )
 
     async def _load(self, connection: AsyncConnection, table: Table, keys: Iterable[Key]) -> dict[Key, Row]:
         """Rows that exist, by tenant and id; the id is the key's second column."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, delete, func, or_, select, update
+from sqlalchemy import Row, Select, delete, or_, select, update
 
 from engine.model.ids import CallId, RecordingId, TenantId
 from engine.store import tables as t
@@ -185,14 +185,6 @@ class JobRepository:
                 )
                 .values(values)
             )
-
-    async def waiting(self) -> int:
-        """How many jobs are not done and not given up."""
-        async with self._database.read() as connection:
-            count = await connection.scalar(
-                select(func.count()).where(t.transcription_job.c.state.in_(("new", "leased")))
-            )
-        return count or 0
 
 
 def _recordings(tenant: TenantId) -> Select[Any]:

@@ -17,17 +17,12 @@ from engine.model.ids import NumberId, TenantId
 from engine.store import tables as t
 from engine.store.database import Database
 from engine.store.entries import NewRisk, Replaced, RiskChange, RiskEntry, RiskPage, Why
-from scoring.numbers import Action, Level, RiskRow, Source, canonical_id
+from scoring.numbers import Action, Level, RiskRow, Source
 
 _STREAM_ROWS: Final = 2_000
 
 FileNumber = Callable[[TenantId, str], NumberId]
 """The keyed id of a number in canonical text, or of a prefix with its final `*`."""
-
-
-def filing_under(key: bytes) -> FileNumber:
-    """File numbers under the deployment's key, as everywhere else."""
-    return lambda tenant, text: NumberId(canonical_id(key, tenant, text))
 
 
 class RiskRepository:
@@ -144,15 +139,6 @@ class RiskRepository:
                 .offset(offset)
             )
             return RiskPage(tuple(_entry(row) for row in rows), total or 0)
-
-    async def get_number_entry(self, tenant: TenantId, row: int) -> RiskEntry | None:
-        """The row that a hot-table entry points to."""
-        r = t.risk_number.c
-        async with self._database.read() as connection:
-            found = (
-                await connection.execute(select(t.risk_number).where(r.tenant_id == tenant, r.row_id == row))
-            ).one_or_none()
-        return None if found is None else _entry(found)
 
     async def why(self, tenant: TenantId, number: str) -> Why:
         """What the table says about a number in canonical text, prefixes that cover it included.

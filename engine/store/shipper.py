@@ -12,6 +12,9 @@ from engine.store.store import Store
 
 _ROWS_MAX: Final = 200
 """Journal rows in one transaction."""
+_KEEP_ROWS: Final = 20_000
+_PRUNE_ROWS: Final = 500
+"""So many are pruned together."""
 
 
 class JournalSource(Protocol):
@@ -25,21 +28,24 @@ class JournalSource(Protocol):
         ...
 
     def after(self, cursor: int, limit: int) -> Sequence[tuple[int, Sequence[Record]]]: ...
+    def prune(self, cursor: int) -> int: ...
 
 
 class Shipper:
-    """Tails one journal. The tenant is the one that operates the node; records may be of others."""
+    """Tails one journal. The tenant is the one that operates the node; records may be of others.
 
-    def __init__(self, source: JournalSource, store: Store, tenant: TenantId) -> None:
+    Of what is shipped the journal keeps the last `keep_rows` rows, for people who look into a fault.
+    """
+
+    def __init__(
+        self, source: JournalSource, store: Store, tenant: TenantId, *, keep_rows: int = _KEEP_ROWS
+    ) -> None:
         self._source = source
         self._store = store
         self._tenant = tenant
+        self._keep_rows = keep_rows
         self._cursor: int | None = None
-
-    @property
-    def cursor(self) -> int | None:
-        """The last journal row shipped; None before the first `ship_next`. Rows up to it may be pruned."""
-        return self._cursor
+        self._pruned = 0
 
     async def ship_next(self) -> list[Record] | None:
         """Ship the next rows of the journal in one transaction; the records that were new to the store.
@@ -57,4 +63,8 @@ class Shipper:
         records = [record for _, batch in rows for record in batch]
         new = await store.ship_from(self._tenant, source.node, source.journal_id, last, records)
         self._cursor = last
+        old = last - self._keep_rows
+        if old - self._pruned >= _PRUNE_ROWS:
+            await asyncio.to_thread(source.prune, old)
+            self._pruned = old
         return new

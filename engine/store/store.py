@@ -21,7 +21,11 @@ from engine.store.risk import FileNumber, RiskRepository
 
 
 class Store:
-    """An open database, its schema up to date. With SQLite one process alone opens it."""
+    """An open database, its schema up to date.
+
+    An SQLite file is the centre's; a command that opens it too must be brief, since writers wait for each
+    other for ten seconds at most. PostgreSQL is for any number of processes.
+    """
 
     def __init__(self, database: Database, file_number: FileNumber, lead_rule: LeadRule) -> None:
         self._database = database

@@ -21,6 +21,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
+    text,
 )
 
 from engine.store.types import PlainText, UtcDateTime
@@ -56,6 +57,8 @@ def _flag(name: str) -> Column[Any]:
 def _time(name: str, nullable: bool = False) -> Column[Any]:
     return Column(name, UtcDateTime, nullable=nullable)
 
+
+_OPEN: Final = text("ended_at IS NULL")
 
 number: Final = Table(
     "number",
@@ -103,6 +106,7 @@ call: Final = Table(
     _id("tenant_id"),
     _id("call_id"),
     _id("node"),
+    Column("boot", BigInteger, nullable=False),
     _text("direction"),
     _text("trunk"),
     _id("calling_id", nullable=True),
@@ -133,6 +137,7 @@ call: Final = Table(
     Index(None, "tenant_id", "calling_id"),
     Index(None, "tenant_id", "called_id"),
     Index(None, "tenant_id", "case_id"),
+    Index("ix_call_open", "node", sqlite_where=_OPEN, postgresql_where=_OPEN),
 )
 
 popup: Final = Table(

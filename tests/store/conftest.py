@@ -30,16 +30,15 @@ from engine.model.events import (
     Party,
     Record,
 )
-from engine.model.ids import CallId, CaseId, EventId, TenantId
+from engine.model.ids import CallId, CaseId, EventId, NumberId, TenantId
 from engine.model.outcome import Blame, Outcome
 from engine.store.database import Database
 from engine.store.entries import LeadRule
-from engine.store.risk import filing_under
 from engine.store.store import Store
 from engine.store.tables import metadata
+from scoring.numbers import canonical_id
 
 EPOCH = 1_700_000_000.0
-FILE_NUMBER = filing_under(b"k" * 32)
 _names = count()
 
 
@@ -160,7 +159,7 @@ def _migrate(url: str) -> None:
 async def store(url: str) -> AsyncIterator[Store]:
     """A store where warned victims are called back 5 s later."""
     async with await Store.open(
-        url, file_number=FILE_NUMBER, lead_rule=LeadRule(enabled=True, delay_s=5.0)
+        url, file_number=file_number, lead_rule=LeadRule(enabled=True, delay_s=5.0)
     ) as store:
         yield store
 
@@ -201,8 +200,12 @@ async def contents(url: str, store: Store) -> AsyncIterator[Contents]:
     await found.close()
 
 
-def party(number: str, tenant: str = "lab") -> Party:
-    return Party(number, FILE_NUMBER(TenantId(tenant), number))
+def file_number(tenant: TenantId, number: str) -> NumberId:
+    return NumberId(canonical_id(b"k" * 32, tenant, number))
+
+
+def party(number: str, tenant: TenantId) -> Party:
+    return Party(number, file_number(tenant, number))
 
 
 class Node:

@@ -45,6 +45,33 @@ async def test_down_and_up_again(empty_url: str) -> None:
     await database.close()
 
 
+async def test_an_older_database_keeps_its_rows(empty_url: str) -> None:
+    database = Database(empty_url)
+    async with database.write() as connection:
+        await connection.run_sync(lambda c: command.upgrade(alembic_config(c), "0001"))
+        names = [
+            row["name"]
+            for row in await connection.run_sync(lambda c: inspect(c).get_columns("call"))
+            if not row["nullable"]
+        ]
+        values = {
+            name: "'2026-01-01 00:00:00'"
+            if name == "started_at"
+            else "FALSE"
+            if name == "answered"
+            else "'1'"
+            for name in names
+        }
+        await connection.exec_driver_sql(
+            f"INSERT INTO call ({', '.join(values)}) VALUES ({', '.join(values.values())})"
+        )
+    await database.migrate()
+    async with database.read() as connection:
+        rows = await connection.exec_driver_sql("SELECT call_id, boot FROM call")
+        assert rows.all() == [("1", 0)]
+    await database.close()
+
+
 async def test_processes_that_start_at_once(empty_url: str) -> None:
     databases = [Database(empty_url) for _ in range(3)]
     await asyncio.gather(*(database.migrate() for database in databases))
@@ -97,8 +124,8 @@ def test_every_key_begins_with_the_tenant(table: object) -> None:
     keys = [list(table.primary_key.columns)]  # type: ignore[attr-defined]
     keys += [list(index.columns) for index in table.indexes]  # type: ignore[attr-defined]
     for key in keys:
-        # Row ids are the hot table's, which all tenants share; work queues are served for all of them.
-        if key[0].name not in ("row_id", "state"):
+        # Row ids are the hot table's, which all tenants share; work queues and nodes serve all of them.
+        if key[0].name not in ("row_id", "state", "node"):
             assert key[0].name == "tenant_id"
 
 

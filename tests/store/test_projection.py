@@ -15,6 +15,7 @@ from engine.model.events import (
     DissuasionEnded,
     KillSwitchChanged,
     Party,
+    PolicyLoaded,
     PopupSent,
     Record,
     RecordingClosed,
@@ -241,13 +242,14 @@ async def test_one_lead_per_case_for_who_talked_on(store: Store, contents: Conte
 async def test_no_lead_unless_dissuasion_is_on(url: str, make_node: type[Node]) -> None:
     async with await Store.open(url, file_number=lambda tenant, text: NumberId(text)) as store:
         await store.ship(make_node().call("c1", action="warn"))
-        assert await store.leads.list_leads(LAB) == []
+        assert len(await store.calls.list_calls(LAB)) == 1
+        assert await store.leads.leads_to_call(utc(2e9)) == []
 
 
 @pytest.mark.parametrize("outcome", ["dissuaded", None])
 @pytest.mark.parametrize("ended_first", [True, False])
 async def test_a_dissuasion_call_ends_its_lead(
-    store: Store, node: Node, outcome: str | None, ended_first: bool
+    store: Store, contents: Contents, node: Node, outcome: str | None, ended_first: bool
 ) -> None:
     await store.ship(node.call("c1", action="warn"))
     case = CaseId("case-c1")
@@ -264,12 +266,41 @@ async def test_a_dissuasion_call_ends_its_lead(
         records.insert(len(records) if ended_first else -1, node.record(129.0, ended))
     for record in records:
         await store.ship([record])
-    (lead,) = await store.leads.list_leads(LAB)
-    assert (lead.state, lead.last_outcome) == ("done", outcome or "not_reached")
+    (lead,) = (await contents.rows("lab"))["lead"]
+    assert (lead["state"], lead["last_outcome"]) == ("done", outcome or "not_reached")
     detail = await store.calls.get_call(LAB, CallId("d1"))
     assert detail is not None
     assert detail.call.case_id == case
     assert (detail.dissuasion.outcome if detail.dissuasion else None) == outcome
+
+
+async def test_calls_end_with_the_process_they_lived_in(
+    store: Store, contents: Contents, make_node: type[Node]
+) -> None:
+    first = make_node(boot=1)
+    await store.ship(first.call("c1", action="warn"))
+    assert await store.leads.lead_started(LAB, CaseId("case-c1"), utc(0.0))
+    living = first.call("c2")[:-1] + first.call("d1", 70.0, direction="dissuasion", case_id="case-c1")[:-1]
+    elsewhere = make_node(name="node-2").call("c3")[:-1]
+    await store.ship(living + elsewhere)
+    await store.ship(first.call("c4"))  # the same boot: it lives
+    assert [call.call_id for call in await store.calls.list_calls(LAB) if call.ended_at is None] == [
+        "d1",
+        "c3",
+        "c2",
+    ]
+    second = make_node(boot=2)
+    loaded = second.record(500.0, PolicyLoaded(version="1"))
+    dying = first.call("c5")[:-1]
+    await store.ship([*dying, loaded])
+    calls = {call.call_id: call for call in await store.calls.list_calls(LAB)}
+    for call_id in ("c2", "c5", "d1"):
+        assert calls[CallId(call_id)].ended_at == utc(loaded.at)
+        assert calls[CallId(call_id)].outcome == Outcome(Blame.ENGINE, "internal")
+    assert calls[CallId("c1")].outcome == Outcome(Blame.CALLEE, "hung_up")
+    assert calls[CallId("c3")].ended_at is None
+    (lead,) = (await contents.rows("lab"))["lead"]
+    assert (lead["state"], lead["last_outcome"]) == ("done", "not_reached")
 
 
 async def test_an_alarm_is_filed_but_makes_no_call(store: Store, contents: Contents, node: Node) -> None:
