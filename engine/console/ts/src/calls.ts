@@ -54,6 +54,7 @@ class CallList {
   private readonly form = find("#filter", HTMLFormElement);
   private readonly search = find("#filter [name=text]", HTMLInputElement);
   private readonly none = find("#no-calls", HTMLElement);
+  private readonly noMatch = find("#no-match", HTMLElement);
   private readonly newRows = find("#new-rows", HTMLButtonElement);
   private readonly waiting = new Map<string, Call>();
   private verdict: string;
@@ -86,7 +87,7 @@ class CallList {
         this.add(call);
       }
     }
-    this.none.hidden = this.body.rows.length > 0;
+    this.showWhetherEmpty();
   }
 
   /** Load the list anew, with the filter as it stands. */
@@ -104,7 +105,14 @@ class CallList {
     this.waiting.clear();
     this.countWaiting();
     this.body.replaceChildren(...calls.map((call) => this.show(this.newRow(), call)));
-    this.none.hidden = calls.length > 0;
+    this.showWhetherEmpty();
+  }
+
+  private showWhetherEmpty(): void {
+    const narrowed = this.frozen || this.verdict !== "" || this.search.value.trim() !== "";
+    const empty = this.body.rows.length === 0;
+    this.none.hidden = !empty || narrowed;
+    this.noMatch.hidden = !empty || !narrowed;
   }
 
   private followFilter(): void {
