@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -9,12 +10,16 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from engine.app.processes import configure_logging, run
 from engine.app.supervisor import ChildFailed
 from engine.cli.options import Overrides, fail, read_config
+from lab.bench import hot_table
+from lab.bench.cli import bench as bench_signalling
 from lab.demo.runner import run_demo
 
+BENCH_FOLDER = Path(__file__).parents[1] / "var" / "bench"
 MARK = ".demo"
 DEMO_CONFIG = Path(__file__).parent / "demo.toml"
 
@@ -41,6 +46,28 @@ def demo(
         fail(str(error))
         raise AssertionError from error
     raise typer.Exit(code)
+
+
+def bench() -> None:
+    """Measure: the hot table against a dict, then signalling against Asterisk 22, side by side.
+
+    Prints tables with ratios and writes hot_table.json and signalling.json into var/bench. Takes about seven
+    minutes; Asterisk and the delays need root.
+    """
+    BENCH_FOLDER.mkdir(parents=True, exist_ok=True)
+    found = hot_table.measure(1_000_000)
+    (BENCH_FOLDER / "hot_table.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    shown = Table(title="Hot table, 1,000,000 numbers and 8 prefixes")
+    for heading in ("", "mapped file", "dict"):
+        shown.add_column(heading, justify="left" if not heading else "right")
+    for name, ours, theirs in (
+        ("look-up that hits, ns", "hit_ns", "dict_hit_ns"),
+        ("look-up that misses, ns", "miss_ns", "dict_miss_ns"),
+        ("memory, MB", "file_mb", "dict_mb"),
+    ):
+        shown.add_row(name, f"{found[ours]}", f"{found[theirs]}")
+    Console().print(shown)
+    bench_signalling(BENCH_FOLDER / "signalling.json")
 
 
 def _empty(folder: Path) -> None:
