@@ -73,6 +73,13 @@ def test_every_condition_has_a_case() -> None:
     assert {condition.split(" = ")[0] for condition, _, _ in CASES} == set(CONDITIONS)
 
 
+def test_an_exception_needs_all_its_conditions() -> None:
+    policy = load_policy(RULE + 'unless = { calling = "+86139*", trunk = "a" }\n')
+    assert decide(facts(trunk="a"), policy).rule == "no_rule"
+    assert decide(facts(trunk="b"), policy).rule == "one"
+    assert decide(facts(trunk="a", calling="95588"), policy).rule == "one"
+
+
 def test_the_first_rule_that_matches_decides() -> None:
     policy = load_policy(
         HEAD
