@@ -44,7 +44,7 @@ class PublishResult(StrEnum):
     """The broker has it (PUBACK)."""
     OFF = "off"
     DROPPED = "dropped"
-    """The queue was full and newer messages came, or the bus was closed."""
+    """The queue was full and newer messages came, the bus was closed, or it is no MQTT message."""
 
 
 @dataclass(slots=True, eq=False)
@@ -195,9 +195,14 @@ class Bus:
             tasks.create_task(self._deliver(client, message, slots))
 
     async def _deliver(self, client: aiomqtt.Client, message: _Message, slots: asyncio.Semaphore) -> None:
-        await client.publish(message.topic, message.payload, message.qos)
+        result = PublishResult.ACKNOWLEDGED
+        try:
+            await client.publish(message.topic, message.payload, message.qos)
+        except ValueError as error:  # a wildcard in the topic, or a payload beyond 256 MB
+            _log.error("no message can be published on %s: %s", message.topic, error)
+            result = PublishResult.DROPPED
         del self._in_flight[message]
-        _settle(message, PublishResult.ACKNOWLEDGED)
+        _settle(message, result)
         slots.release()
 
     async def _receive(self, client: aiomqtt.Client) -> None:

@@ -82,6 +82,12 @@ async def test_comes_back_after_the_broker_was_killed(broker: BrokerProcess) -> 
         ]
 
 
+async def test_what_is_no_mqtt_message_is_dropped_alone(broker: BrokerProcess) -> None:
+    async with Bus(broker.url, "n") as bus:
+        results = [bus.publish(topic, b"1") for topic in (TOPIC, "ringward/+/x", TOPIC)]
+        assert await asyncio.gather(*results) == ["acknowledged", "dropped", "acknowledged"]
+
+
 async def test_a_failing_handler_stops_nothing(broker: BrokerProcess) -> None:
     inbox = Inbox()
 
