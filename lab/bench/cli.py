@@ -1,10 +1,9 @@
-"""`ringward bench`: the signalling comparison as a table and as `var/bench/signalling.json`."""
+"""The signalling part of `ringward bench`: a table and `signalling.json`."""
 
 import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -18,15 +17,11 @@ _CHECKOUT = Path(__file__).parents[2]
 _OURS = "ringward"
 
 
-def bench(
-    output: Annotated[Path, typer.Option(help="Where the figures go, as JSON.")] = (
-        _CHECKOUT / "var" / "bench" / "signalling.json"
-    ),
-) -> None:
-    """Compare ringward with Asterisk 22: CPU ms per call, set-up delay, highest clean rate.
+def bench(output: Path) -> None:
+    """Measure, print the table and write the figures to `output`.
 
-    Runs SIPp on loopback for about six minutes: calls refused because of their caller, and calls put through
-    without media. Needs two processors; Asterisk and the delays need root.
+    Runs SIPp on loopback for about six minutes. Needs two processors; Asterisk and the delays need root.
+    Raises typer.Exit with status 1, after a line that says why, where it cannot be measured.
     """
     console = Console()
     packages.ensure()
