@@ -84,7 +84,7 @@ class Subscription:
 class LiveFeed:
     """Fed by the process that hears the bus; read by the pages' event streams."""
 
-    def __init__(self, boot: str, *, history: int = 1024, queue: int = 512, alarms: int = 20) -> None:
+    def __init__(self, boot: str, *, history: int = 1024, queue: int = 2048, alarms: int = 20) -> None:
         if re.fullmatch(r"[0-9A-Za-z]{1,40}", boot) is None:
             raise ValueError(f"boot must be letters and digits, not {boot!r}")
         self._boot = boot

@@ -104,3 +104,17 @@ async def test_the_answer_is_an_event_stream(world: World, client: httpx.AsyncCl
     assert response.headers["content-type"].startswith("text/event-stream")
     assert response.headers["cache-control"] == "no-store"
     assert (await client.get("/events")).status_code == 422
+
+
+async def test_a_flood_of_calls_is_told_as_one_reload(world: World) -> None:
+    stream = frames(
+        world.services, viewer("en"), frozenset({Topic.CALL, Topic.SWITCH}), world.feed.cursor, ""
+    )
+    await anext(stream)
+    for n in range(200):
+        world.feed.call_changed(f"c-{n}")
+    world.feed.switch_changed()
+    events = await read(stream, 3)
+    assert [name for name, _, _ in events] == ["reset", "switch", "today"]
+    assert events[0][1] == events[1][1] == world.feed.cursor
+    await stream.aclose()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -18,6 +20,10 @@ from engine.model.ids import CallId, NumberId
 
 HEARTBEAT_S = 15.0
 RETRY_MS = 2000
+COUNT_EVERY_S = 1.0
+"""How often the day's figures are counted anew, and a list that changes too fast is loaded anew."""
+CALLS_AT_ONCE = 40
+"""So many changed calls are told one by one; of more the page is told to load its list."""
 
 
 def routes(services: Services) -> APIRouter:
@@ -44,22 +50,29 @@ async def frames(
 ) -> AsyncIterator[bytes]:
     """The stream's frames until the client is cut off or the feed closes; `number` narrows popups."""
     number_id = services.number_id(number) if number else None
+    clock = asyncio.get_running_loop().time
+    counts_due, counted_at = False, -math.inf
     with services.feed.subscribe(after) as subscription:
         yield f"retry: {RETRY_MS}\n\n".encode()
         while not subscription.closed:
-            notices = await subscription.next(HEARTBEAT_S)
-            if not notices and not subscription.closed:
+            notices = await subscription.next(COUNT_EVERY_S if counts_due else HEARTBEAT_S)
+            if not notices and not counts_due and not subscription.closed:
                 yield b": still here\n\n"
-            counted = False
+            notices = [notice for notice in notices if notice.topic in wanted or notice.topic is Topic.RESET]
+            calls = sum(notice.topic is Topic.CALL for notice in notices)
+            if calls > CALLS_AT_ONCE:
+                yield _frame("reset", services.feed.id_of(notices[-1]), {"key": ""})
+                notices = [notice for notice in notices if notice.topic is not Topic.CALL]
             for notice in notices:
-                if notice.topic not in wanted and notice.topic is not Topic.RESET:
-                    continue
-                counted = counted or notice.topic is Topic.CALL
                 for name, data in await _told(services, viewer, notice, number_id):
                     yield _frame(name, services.feed.id_of(notice), data)
-            if counted:
+            counts_due = counts_due or calls > 0
+            if counts_due and clock() - counted_at >= COUNT_EVERY_S:
                 today = await services.calls.today(services.tenant, viewer.midnight(services.now()))
                 yield _frame("today", "", {figure.name: figure.value for figure in figures(today, viewer)})
+                counts_due, counted_at = False, clock()
+            if calls > CALLS_AT_ONCE:
+                await asyncio.sleep(COUNT_EVERY_S)
 
 
 async def _told(
