@@ -132,6 +132,7 @@ class Anchor:
                 port=target.port,
                 codec=codec,
                 telephone_event=target.telephone_event,
+                rtcp_port=target.rtcp_port,
                 send=target.wants_audio,
                 receive=target.sends_audio,
             )
