@@ -1,0 +1,430 @@
+"""One engine's core between raw peers, a scripted screener and a scripted media worker, in virtual time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from engine.call.core import CoreEffect, SipCore
+from engine.call.values import (
+    CallCommand,
+    CallSettings,
+    CommandAnswered,
+    Decision,
+    EventRaised,
+    MediaReported,
+    MediaRequested,
+    PlaceCall,
+    Popup,
+    PopupPublished,
+    PopupRequested,
+    ScreeningDecided,
+    ScreeningRequest,
+    ScreeningRequested,
+)
+from engine.model.commands import Acknowledgement
+from engine.model.config import Address, TrunkSection
+from engine.model.events import AnyEvent, CallEnded, CallStage, CallStarted, Party
+from engine.model.ids import CaseId, CommandId, NumberId
+from engine.model.media import (
+    AnyMediaCommand,
+    AnyMediaEvent,
+    CaptureClosed,
+    CaptureStarted,
+    CloseSession,
+    DtmfReceived,
+    MediaFailed,
+    OpenSession,
+    Play,
+    PlaybackFinished,
+    PlayTone,
+    SessionClosed,
+    SessionOpened,
+    SetRemote,
+    SetRoutes,
+    StartCapture,
+    StopCapture,
+    StopPlayback,
+    WorkerLost,
+)
+from engine.model.outcome import REASONS
+from engine.model.screening import Action
+from engine.sip.effects import Discarded, Send
+from engine.sip.flow import Flow
+from engine.sip.ids import SeededIds
+from engine.sip.message import Request, parse
+from tests.call.peer import Peer
+
+ENGINE, CARRIER, ACCESS, AGENT = (
+    ("127.0.20.1", 5060),
+    ("127.0.10.1", 5060),
+    ("127.0.30.1", 5060),
+    ("127.0.20.2", 5060),
+)
+MEDIA_HOST = "127.0.20.9"
+CALLER = Party("+8613800000001", NumberId("n-caller"))
+SUBSCRIBER = Party("+8613900000002", NumberId("n-subscriber"))
+NUMBER = "13900000002"
+T1 = 0.5
+LONG = 128 * T1 + 6
+"""All timers have run out: an ACK that never comes, then a BYE that is never answered."""
+
+E = TypeVar("E")
+M = TypeVar("M", bound=AnyMediaCommand)
+
+SETTINGS = CallSettings(
+    tenant="lab",
+    contact=Address(*ENGINE),
+    no_answer_s=60.0,
+    key_timeout_s=10.0,
+    warning_repeat=1,
+    dial_pause_s=3.0,
+    popup_deadline_s=0.3,
+    popup_sender="96110",
+    popup_by_sip=True,
+    dissuasion_agent=Address(*AGENT),
+)
+TRUNKS = {
+    "carrier": TrunkSection(side="carrier", match=(CARRIER[0],), next_hop=Address(*CARRIER)),
+    "access": TrunkSection(
+        side="access", match=(ACCESS[0],), next_hop=Address(*ACCESS), trusted_identity=True
+    ),
+}
+POPUP = Popup("risk_label", "en", {"en": "Suspected fraud.", "zh-CN": "疑似诈骗。"})
+
+
+def allow(request: ScreeningRequest) -> Decision:
+    """A clean call, routed to the other side."""
+    hop = ACCESS if request.trunk == "carrier" else CARRIER
+    return Decision(Action.ALLOW, CALLER, SUBSCRIBER, next_hop=Address(*hop))
+
+
+class Media:
+    """The media worker: does what it is told, and finishes what the test lets it finish."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self.commands: list[AnyMediaCommand] = []
+        self.sessions: dict[str, dict[str, tuple[str, int]]] = {}
+        self.captures: dict[str, StartCapture] = {}
+        self.opens = True
+        """Whether sessions are opened at once."""
+        self._port = 20000
+        self._playing: dict[str, Play | PlayTone] = {}
+
+    def take(self, command: AnyMediaCommand) -> None:
+        self.commands.append(command)
+        if isinstance(command, OpenSession):
+            if self.opens:
+                self.open()
+            return
+        if command.session not in self.sessions:
+            self.fail(command, "unknown_session")
+            return
+        match command:
+            case Play() | PlayTone():
+                self._playing[command.playback] = command
+            case StopPlayback(playback=playback):
+                if self._playing.pop(playback, None) is None:
+                    self.fail(command, "unknown_playback")
+                else:
+                    self.tell(PlaybackFinished(session=command.session, playback=playback, stopped=True))
+            case StartCapture(recording=recording):
+                self.captures[recording] = command
+                self.tell(
+                    CaptureStarted(session=command.session, recording=recording, path=f"{recording}.rwc")
+                )
+            case StopCapture(recording=recording):
+                self._close(recording)
+            case CloseSession():
+                for recording, capture in list(self.captures.items()):
+                    if capture.session == command.session:
+                        self._close(recording)
+                for playback, playing in list(self._playing.items()):
+                    if playing.session == command.session:
+                        del self._playing[playback]
+                del self.sessions[command.session]
+                self.tell(SessionClosed(session=command.session))
+            case _:
+                pass
+
+    def open(self) -> None:
+        """Open every session that waits."""
+        for command in self.commands:
+            if isinstance(command, OpenSession) and command.session not in self.sessions:
+                ports = {}
+                for name in command.endpoints:
+                    ports[name] = (MEDIA_HOST, self._port)
+                    self._port += 2
+                self.sessions[command.session] = ports
+                self.tell(SessionOpened(session=command.session, ports=ports))
+
+    def _close(self, recording: str) -> None:
+        capture = self.captures.pop(recording, None)
+        if capture is None:
+            return
+        self.tell(
+            CaptureClosed(
+                session=capture.session,
+                recording=capture.recording,
+                path=f"{recording}.rwc",
+                duration_ms=1000,
+                size_bytes=16000,
+                digest="00",
+            )
+        )
+
+    # --- what a test lets it tell ---
+
+    def tell(self, event: AnyMediaEvent) -> None:
+        self._lab.later(lambda: self._lab.command(MediaReported(event)))
+
+    def fail(self, command: AnyMediaCommand, reason: str) -> None:
+        self.tell(
+            MediaFailed(
+                session=command.session,
+                command=type(command).__name__,
+                reason=reason,
+                playback=getattr(command, "playback", None),
+                recording=getattr(command, "recording", None),
+            )
+        )
+
+    def playing(self) -> list[str]:
+        """`callee warn_callee`, `caller ringback`, …"""
+        return [
+            f"{playing.endpoint} {playing.tone if isinstance(playing, PlayTone) else ' '.join(playing.prompts)}"
+            for playing in self._playing.values()
+        ]
+
+    def finish(self) -> None:
+        """Every prompt has been spoken to its end (tones never end)."""
+        for playback, playing in list(self._playing.items()):
+            if isinstance(playing, Play):
+                del self._playing[playback]
+                self._lab.do(PlaybackFinished(session=playing.session, playback=playing.playback))
+
+    def miss(self) -> None:
+        """The prompts being played cannot be."""
+        for playback, playing in list(self._playing.items()):
+            if isinstance(playing, Play):
+                del self._playing[playback]
+                self.fail(playing, "missing_prompt")
+        self._lab.pump()
+
+    def press(self, digit: str, endpoint: str = "callee") -> None:
+        self._lab.do(
+            DtmfReceived(session=self.session, endpoint=endpoint, digit=digit, duration_ms=100)  # type: ignore[arg-type]
+        )
+
+    def lose(self) -> None:
+        """The worker dies."""
+        sessions, self.sessions = self.sessions, {}
+        self._playing.clear()
+        for session in sessions:
+            self._lab.do(WorkerLost(session=session))  # type: ignore[arg-type]
+
+    # --- what a test asks ---
+
+    @property
+    def session(self) -> str:
+        return next(reversed(self.sessions))
+
+    def last(self, kind: type[M], **fields: Any) -> M:
+        """The last command of that kind whose fields are these."""
+        found = [
+            command
+            for command in self.commands
+            if isinstance(command, kind) and all(getattr(command, k) == v for k, v in fields.items())
+        ]
+        assert found, f"no {kind.__name__} {fields}"
+        return found[-1]
+
+    def count(self, kind: type[AnyMediaCommand]) -> int:
+        return sum(isinstance(command, kind) for command in self.commands)
+
+    def routes(self) -> set[tuple[str, str]]:
+        """Who hears whom, as (source, destination); the matrix is empty at first."""
+        matrices = [command for command in self.commands if isinstance(command, SetRoutes)]
+        return {(cell.source, cell.destination) for cell in matrices[-1].routes} if matrices else set()
+
+    def remotes(self) -> dict[str, SetRemote]:
+        return {command.endpoint: command for command in self.commands if isinstance(command, SetRemote)}
+
+
+class Lab:
+    """The network, the clock and everybody on it. What is sent arrives at once, in order."""
+
+    def __init__(self, *, trunks: dict[str, TrunkSection] | None = None, **settings: Any) -> None:
+        self.now = 100.0
+        self.settings = replace(SETTINGS, **settings)
+        self.core = SipCore(self.settings, trunks or TRUNKS, SeededIds("e"))
+        self.carrier = Peer("C", CARRIER, ENGINE, self.post)
+        self.phone = Peer("S", ACCESS, ENGINE, self.post)
+        self.agent = Peer("A", AGENT, ENGINE, self.post)
+        self.media = Media(self)
+        self.decide: Callable[[ScreeningRequest], Decision] = allow
+        self.asked: list[ScreeningRequest] = []
+        self.events: list[AnyEvent] = []
+        self.popups: list[PopupRequested] = []
+        self.bus = "acknowledged"
+        """What the broker says to a popup; empty: nothing."""
+        self.answers: list[Acknowledgement] = []
+        self.discarded: list[str] = []
+        self.lose: Callable[[str], bool] = lambda line: False
+        self.double: Callable[[str], bool] = lambda line: False
+        self.unreachable: set[tuple[str, int]] = set()
+        self._names = {ENGINE: "E", CARRIER: "C", ACCESS: "S", AGENT: "A"}
+        self._peers = {CARRIER: self.carrier, ACCESS: self.phone, AGENT: self.agent}
+        self._lines: list[str] = []
+        self._work: deque[Callable[[], None]] = deque()
+        self._pumping = False
+
+    # --- moving ---
+
+    def later(self, work: Callable[[], None]) -> None:
+        self._work.append(work)
+
+    def pump(self) -> None:
+        """Deliver until nothing is under way."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._work:
+                self._work.popleft()()
+        finally:
+            self._pumping = False
+
+    def post(self, source: tuple[str, int], target: tuple[str, int], data: bytes) -> None:
+        line = f"{self._names.get(source, source[0])}→{self._names.get(target, target[0])} {summary(data)}"
+        self._lines.append(line)
+        for _ in range(0 if self.lose(line) else 2 if self.double(line) else 1):
+            self.later(lambda: self._deliver(source, target, data))
+        self.pump()
+
+    def _deliver(self, source: tuple[str, int], target: tuple[str, int], data: bytes) -> None:
+        if target == ENGINE:
+            self.carry_out(self.core.receive(data, Flow("udp", ENGINE, source), self.now))
+        elif (peer := self._peers.get(target)) is not None:
+            peer.receive(data)
+
+    def carry_out(self, effects: list[CoreEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(flow, data, branch):
+                    if flow.remote in self.unreachable:
+                        self.later(lambda f=flow, b=branch: self._unsent(f, b))  # type: ignore[misc]
+                    else:
+                        self.post(ENGINE, flow.remote, data)
+                case ScreeningRequested(call_id, request):
+                    self.asked.append(request)
+                    decided = ScreeningDecided(call_id, self.decide(request))
+                    self.later(lambda d=decided: self.command(d))  # type: ignore[misc]
+                case EventRaised(event):
+                    self.events.append(event)
+                case MediaRequested(command):
+                    self.media.take(command)
+                case PopupRequested(popup_id=popup_id):
+                    self.popups.append(effect)
+                    if self.bus:
+                        published = PopupPublished(popup_id, self.bus)
+                        self.later(lambda p=published: self.command(p))  # type: ignore[misc]
+                case CommandAnswered(acknowledgement):
+                    self.answers.append(acknowledgement)
+                case Discarded(reason):
+                    self.discarded.append(reason)
+                case _:
+                    raise AssertionError(f"no hand for {effect!r}")
+        self.pump()
+
+    def _unsent(self, flow: Flow, branch: str) -> None:
+        self.carry_out(self.core.send_failed(flow, branch, "Connection refused", self.now))
+
+    def command(self, command: CallCommand) -> None:
+        self.carry_out(self.core.command(command, self.now))
+
+    def do(self, event: AnyMediaEvent) -> None:
+        self.command(MediaReported(event))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; timers fire when they are due."""
+        end = self.now + seconds
+        while (at := self.core.next_timer()) is not None and at <= end:
+            self.now = max(self.now, at)
+            self.carry_out(self.core.timer(self.now))
+        self.now = end
+
+    # --- asking ---
+
+    def ladder(self) -> list[str]:
+        """What was sent since it was last asked."""
+        lines, self._lines = self._lines, []
+        return lines
+
+    def verdict(self, **fields: Any) -> None:
+        """The decision on calls to come, otherwise as for a clean one."""
+        self.decide = lambda request: replace(allow(request), **fields)
+
+    def of(self, kind: type[E]) -> list[E]:
+        """Events of that kind, in order."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def ended(self) -> str:
+        """How the only call ended: `callee/busy 486`."""
+        (event,) = self.of(CallEnded)
+        return f"{event.outcome} {event.status}"
+
+    @property
+    def stages(self) -> list[str]:
+        return [event.stage for event in self.of(CallStage)]
+
+    def place(self, **fields: Any) -> None:
+        """Ask for a dissuasion call."""
+        place = PlaceCall(
+            command_id=CommandId("command-1"),
+            case_id=CaseId("case-1"),
+            calling=Party("96110", NumberId("n-96110")),
+            called=SUBSCRIBER,
+            calling_user="96110",
+            called_user=SUBSCRIBER.number,
+            next_hop=Address(*ACCESS),
+            language="en",
+            script="general",
+            record=True,
+        )
+        self.command(replace(place, **fields))
+
+    def connect(self, body: bytes | None = None) -> tuple[Any, Any]:
+        """A call from the carrier, answered and acknowledged: the caller's side and the callee's."""
+        from tests.call.peer import sdp
+
+        ask = self.carrier.invite(NUMBER, body)
+        called = self.phone.calls[-1]
+        called.invite.reply(180)
+        called.invite.reply(200, sdp(ACCESS[0], 50000))
+        ask.ack()
+        self.ladder()
+        return ask.side, called
+
+    def settle(self) -> None:
+        """After the end: nothing is held any more, and every call ended once with a known reason."""
+        self.advance(LONG)
+        leaks = {name: count for name, count in self.core.counts().items() if count}
+        assert not leaks, leaks
+        started = sorted(event.call_id for event in self.of(CallStarted))
+        ended = sorted(event.call_id for event in self.of(CallEnded))
+        assert started == ended
+        assert {event.outcome.reason for event in self.of(CallEnded)} <= REASONS.keys()
+
+
+def summary(data: bytes) -> str:
+    """`INVITE` or `180`, with the method for answers to anything but an INVITE."""
+    message = parse(data)
+    if isinstance(message, Request):
+        return message.method
+    method = message.cseq.method
+    return str(message.status) + ("" if method == "INVITE" else f" ({method})")
