@@ -47,7 +47,9 @@ class CallView:
 
 
 def verdict_of(call: CallEntry) -> str:
-    """The action, or "protected" for a call beyond every limit."""
+    """The action; "protected" for a call beyond every limit, "dissuasion" for one that we placed."""
+    if call.direction == "dissuasion":
+        return "dissuasion"
     return "protected" if call.rule in words.PROTECTED_RULES else call.action
 
 

@@ -22,6 +22,7 @@ VERDICTS: Final[Mapping[str, str]] = {
     "divert": N_("Diverted"),
     "reject": N_("Blocked"),
     "protected": N_("Protected"),
+    "dissuasion": N_("Advice call"),
     "": N_("Screening"),
 }
 ACTIONS: Final[Mapping[str, str]] = {

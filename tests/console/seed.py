@@ -189,7 +189,8 @@ class World:
             appeal_code="K7QM-2XPD" if action == "reject" else "",
         )
         await self.tell(at, started)
-        await self.tell(at + timedelta(milliseconds=2), screened)
+        if direction != "dissuasion":
+            await self.tell(at + timedelta(milliseconds=2), screened)
         for position, stage in enumerate(stages):
             await self.tell(
                 at + timedelta(milliseconds=40 + 2300 * position), CallStage(call_id=known, stage=stage)

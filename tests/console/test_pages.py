@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
-from engine.model.events import CallStarted
-from engine.model.ids import CallId
+from engine.model.events import CallStarted, DissuasionEnded
+from engine.model.ids import CallId, CaseId
 from tests.console.seed import ALICE, RED, World
 
 PAGES = (
@@ -78,6 +78,26 @@ async def test_the_page_of_a_call_explains_its_verdict(full: httpx.AsyncClient) 
         assert text in page
     emergency = (await full.get("/calls/c-110", headers={"accept-language": "en"})).text
     assert "Emergency and police numbers always pass" in emergency
+
+
+async def test_an_advice_call_shows_its_outcome_and_no_verdict(
+    world: World, client: httpx.AsyncClient
+) -> None:
+    call_id = await world.call(
+        "c-advice", "96110", ALICE, "", direction="dissuasion", stages=("connected",), outcome="hung_up"
+    )
+    ended = DissuasionEnded(
+        call_id=call_id,
+        case_id=CaseId("case-1"),
+        outcome="dissuaded",
+        script="general",
+        called=world.party(ALICE),
+    )
+    await world.tell(world.clock(), ended)
+    page = (await client.get("/calls/c-advice", headers={"accept-language": "en"})).text
+    assert "Call placed" in page and "Dissuaded" in page
+    assert "<dt>Verdict</dt>" not in page
+    assert "Advice call" in (await client.get("/", headers={"accept-language": "en"})).text
 
 
 @pytest.mark.asyncio(loop_scope="session")

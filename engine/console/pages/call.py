@@ -91,6 +91,8 @@ def _text(event: TimelineEvent, field: str) -> str:
 
 
 def _started(event: TimelineEvent, t: Translator) -> _Told:
+    if _text(event, "direction") == "dissuasion":
+        return t("Call placed"), "", "grey"
     return t("Call arrived"), t("trunk %(trunk)s", trunk=_text(event, "trunk")), "grey"
 
 
