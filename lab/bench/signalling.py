@@ -121,21 +121,28 @@ class _Bench:
         return figures
 
     async def _highest(self, program: Running, path: PathName) -> float:
-        """Double the rate until a run is not clean or the ceiling is passed, then halve the gap."""
+        """Double the rate until it is not clean or the ceiling is passed, then halve the gap."""
         good, bad = 0.0, 0.0
         rate = RATES[path]
         while not bad and rate <= _CEILINGS[path]:
-            if (await self._run(program, path, rate, _PROBE_S)).clean:
+            if await self._clean(program, path, rate):
                 good, rate = rate, rate * 2
             else:
                 bad = rate
         for _ in range(_BISECTIONS if bad else 0):
-            middle = round((good + bad) / 2)
-            if (await self._run(program, path, middle, _PROBE_S)).clean:
+            middle = float(round((good + bad) / 2))
+            if await self._clean(program, path, middle):
                 good = middle
             else:
                 bad = middle
         return good
+
+    async def _clean(self, program: Running, path: PathName, rate: float) -> bool:
+        """Whether a rate is clean; tried again where it was not, for the machine may have been busy."""
+        for _ in range(2):
+            if (await self._run(program, path, rate, _PROBE_S)).clean:
+                return True
+        return False
 
     async def _run(self, program: Running, path: PathName, rate: float, seconds: float) -> _Run:
         calls = round(rate * seconds)

@@ -29,6 +29,10 @@ def unavailable() -> str | None:
         return "the Asterisk peer needs root (a chroot and a private mount): run the tests as root"
     if not packages.have("debootstrap"):
         return packages.reason("debootstrap")
+    try:
+        subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "the Asterisk peer needs a mount namespace, which this machine does not grant"
     return None
 
 
