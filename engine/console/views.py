@@ -149,10 +149,12 @@ class AlarmView:
     at: float
     text: str
     detail: str
+    tone: Tone
 
 
 def alarm_view(alarm: AlarmNotice, viewer: Viewer) -> AlarmView:
-    return AlarmView(alarm.at, word(words.ALARMS, alarm.slug, viewer.t), alarm.detail)
+    tone = words.ALARM_TONES.get(alarm.slug, "red")
+    return AlarmView(alarm.at, word(words.ALARMS, alarm.slug, viewer.t), alarm.detail, tone)
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,7 @@ ALARMS: Final[Mapping[str, str]] = {
     "switches_unreadable": N_("The kill switch's file cannot be read: it stays as it was."),
     "policy_refused": N_("The changed policy was not taken; the old one stays in force."),
 }
+ALARM_TONES: Final[Mapping[str, Tone]] = {"journal_recovered": "grey"}
 
 
 def word(words: Mapping[str, str], slug: str, t: Translator) -> str:

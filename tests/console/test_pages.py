@@ -151,6 +151,8 @@ async def test_what_is_not_there_is_a_page_that_says_so(full: httpx.AsyncClient)
         ("/nowhere", 404, "There is no such page"),
         ("/risk?page=0", 422, "This request cannot be read"),
         ("/risk/number/hello", 422, "This is not a number"),
+        ("/handset?number=hello", 422, "This is not a number"),
+        ("/handset/<b>", 422, "This is not a number"),
         ("/recordings?before=yesterday", 422, "This request cannot be read"),
     ):
         response = await full.get(path, headers={"accept-language": "en"})
@@ -165,6 +167,20 @@ async def test_the_appeal_page_shows_a_code_and_nothing_of_the_decision(full: ht
     assert 'href="/risk"' not in page and "policy" not in page.lower()
     odd = (await full.get("/appeal", params={"code": "<b>x</b>"})).text
     assert "<b>x" not in odd and "&lt;b&gt;" not in odd
+
+
+async def test_older_calls_are_a_page_further(world: World, client: httpx.AsyncClient) -> None:
+    for n in range(103):
+        await world.call(f"c-{n:03}", RED, ALICE, "reject" if n % 2 else "allow", ago_s=n)
+    first = (await client.get("/")).text
+    older = re.search(r'id="older" rel="next" href="([^"]+)">', first)
+    assert older is not None and older[1] == "/?before=c-099"
+    assert len(re.findall(r"<tr data-call=\"c-", first)) == 100
+    second = (await client.get(older[1])).text
+    assert re.findall(r"<tr data-call=\"(c-\d+)", second) == ["c-100", "c-101", "c-102"]
+    assert re.search(r'id="older"[^>]* hidden', second)
+    blocked = (await client.get("/calls.json?verdict=reject")).json()
+    assert (len(blocked["calls"]), blocked["more"]) == (51, False)
 
 
 async def test_empty_pages_say_what_to_do(client: httpx.AsyncClient) -> None:

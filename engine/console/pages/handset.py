@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from engine.console.numbers import show_number
@@ -13,6 +13,7 @@ from engine.console.services import Services
 from engine.console.viewer import Viewer
 from engine.console.views import BLANK_POPUP, popup_view
 from engine.model.ids import NumberId
+from scoring.numbers import Number, NumberKind
 
 FEED = 60
 SHOWN = 12
@@ -24,8 +25,7 @@ def routes(services: Services, pages: Pages) -> APIRouter:
     @router.get("/handset")
     async def feed(request: Request, number: Annotated[str, Query(max_length=40)] = "") -> Response:
         if number.strip():
-            canonical = services.numbering.normalise(number.strip()).display
-            return RedirectResponse(f"/handset/{canonical}", 303)
+            return RedirectResponse(f"/handset/{_known(services, number).display}", 303)
         viewer = Viewer.of(request)
         cursor = services.feed.cursor
         popups = await services.calls.list_popups(services.tenant, limit=FEED)
@@ -43,7 +43,7 @@ def routes(services: Services, pages: Pages) -> APIRouter:
     @router.get("/handset/{number}")
     async def handset(request: Request, number: str) -> Response:
         viewer = Viewer.of(request)
-        found = services.numbering.normalise(number[:40])
+        found = _known(services, number)
         cursor = services.feed.cursor
         popups = await services.calls.list_popups(
             services.tenant, NumberId(services.number_id(found.display)), limit=SHOWN
@@ -60,3 +60,10 @@ def routes(services: Services, pages: Pages) -> APIRouter:
         )
 
     return router
+
+
+def _known(services: Services, text: str) -> Number:
+    number = services.numbering.normalise(text.strip()[:40])
+    if number.kind not in (NumberKind.E164, NumberKind.SHORT_CODE):
+        raise HTTPException(422, "number")
+    return number

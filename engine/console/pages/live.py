@@ -74,9 +74,8 @@ def routes(services: Services, pages: Pages) -> APIRouter:
     @router.get("/calls.json")
     async def calls_json(request: Request, verdict: Verdict = "", text: Text = "") -> Response:
         """The list as the script loads it: after a change of the filter, or when it missed too much."""
-        cursor = services.feed.cursor
         calls, older = await load(Viewer.of(request), verdict, text, "")
-        return _json({"calls": calls, "older": older, "cursor": cursor})
+        return _json({"calls": calls, "more": bool(older)})
 
     @router.post("/kill-switch")
     async def kill_switch(

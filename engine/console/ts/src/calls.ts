@@ -25,6 +25,7 @@ interface Alarm {
   at: number;
   text: string;
   detail: string;
+  tone: string;
 }
 
 const ROWS_MAX = 200;
@@ -55,6 +56,7 @@ class CallList {
   private readonly search = find("#filter [name=text]", HTMLInputElement);
   private readonly none = find("#no-calls", HTMLElement);
   private readonly noMatch = find("#no-match", HTMLElement);
+  private readonly older = find("#older", HTMLAnchorElement);
   private readonly newRows = find("#new-rows", HTMLButtonElement);
   private readonly waiting = new Map<string, Call>();
   private verdict: string;
@@ -96,15 +98,16 @@ class CallList {
       return;
     }
     const load = ++this.loads;
-    const query = new URLSearchParams({ verdict: this.verdict, text: this.search.value });
-    const response = await fetch(`/calls.json?${query}`);
+    const response = await fetch(`/calls.json?${this.query()}`);
     if (!response.ok || load !== this.loads) {
       return;
     }
-    const { calls } = (await response.json()) as { calls: Call[] };
+    const { calls, more } = (await response.json()) as { calls: Call[]; more: boolean };
     this.waiting.clear();
     this.countWaiting();
     this.body.replaceChildren(...calls.map((call) => this.show(this.newRow(), call)));
+    this.older.hidden = !more;
+    this.pointToOlder();
     this.showWhetherEmpty();
   }
 
@@ -136,7 +139,14 @@ class CallList {
     });
   }
 
-  private filtered(): void {
+  /** The next page begins after the last row that is shown. */
+  private pointToOlder(): void {
+    const query = this.query();
+    query.set("before", [...this.body.rows].at(-1)?.dataset["call"] ?? "");
+    this.older.setAttribute("href", `/?${query}`);
+  }
+
+  private query(): URLSearchParams {
     const query = new URLSearchParams();
     if (this.verdict !== "") {
       query.set("verdict", this.verdict);
@@ -144,6 +154,11 @@ class CallList {
     if (this.search.value.trim() !== "") {
       query.set("text", this.search.value.trim());
     }
+    return query;
+  }
+
+  private filtered(): void {
+    const query = this.query();
     if (!this.frozen) {
       window.history.replaceState(null, "", query.size > 0 ? `/?${query}` : "/");
       void this.reload();
@@ -185,7 +200,9 @@ class CallList {
     this.body.insertBefore(row, next ?? null);
     while (this.body.rows.length > ROWS_MAX) {
       this.body.deleteRow(-1);
+      this.older.hidden = false;
     }
+    this.pointToOlder();
   }
 
   private newRow(): HTMLTableRowElement {
@@ -234,6 +251,7 @@ function showAlarm(alarm: Alarm): void {
   at.dataset["style"] = "clock";
   setTime(at, new Date(alarm.at * 1000));
   find("[data-slot=at]", HTMLElement, banner).replaceChildren(at);
+  banner.dataset["tone"] = alarm.tone;
   banner.hidden = false;
 }
 

@@ -23,6 +23,7 @@ export function listen(topics: string, cursor: string, handlers: Record<string, 
     source.addEventListener(name, (event) => handle(JSON.parse((event as MessageEvent<string>).data)));
   }
   window.addEventListener("pagehide", () => source.close());
+  window.addEventListener("pageshow", (event) => event.persisted && window.location.reload());
   return source;
 }
 
