@@ -40,9 +40,10 @@ def publish(
             for number, change in enumerate(later, start=version + 1)
         ]
         data = build(cols, version, at, origin_of(path) if origin is None else origin)
-        # First the changes: over the old table they say nothing new, and the new table lacks none of them.
-        write_atomically(delta_path(path), b"".join(map(encode_change, kept)))
+        # Whatever step a crash leaves it at, table and changes together say all they should.
+        write_atomically(delta_path(path), b"".join(map(encode_change, [*changes, *kept])))
         write_atomically(path, data)
+        write_atomically(delta_path(path), b"".join(map(encode_change, kept)))
     return version
 
 

@@ -15,6 +15,7 @@ from scoring.numbers.table_view import TableView
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FIRST = Number(NumberKind.E164, "8613900000001")
 SECOND = Number(NumberKind.E164, "8613900000002")
+THIRD = Number(NumberKind.E164, "8613900000003")
 
 
 def row(number: Number | str, row_id: int, level: Level = Level.RED, reason: str = "fraud") -> RiskRow:
@@ -119,6 +120,32 @@ def test_changes_later_than_the_snapshot_survive_the_build(table: Path) -> None:
     for reader in (view, TableView.open(table)):
         settle(reader)
         assert (reader.version, found(reader, FIRST), found(reader, SECOND)) == (5, None, 2)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_a_crash_while_publishing_loses_nothing(
+    table: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    publish([row(FIRST, 1)], table, AT)
+    append(table, [row(SECOND, 2)])
+    seen = current_version(table)
+    append(table, [row(THIRD, 3)])
+    written: list[Path] = []
+
+    def write(path: Path, data: bytes) -> None:
+        written.append(path)
+        if len(written) == step:
+            raise OSError("killed")
+        write_atomically(path, data)
+
+    monkeypatch.setattr("scoring.numbers.hot_publish.write_atomically", write)
+    with pytest.raises(OSError, match="killed"):
+        publish([row(FIRST, 1), row(SECOND, 2, reason="as built")], table, AT, seen)
+    view = TableView.open(table)
+    assert [found(view, number) for number in (FIRST, SECOND, THIRD)] == [1, 2, 3]
+    second = view.lookup("lab", SECOND, AT)
+    assert second is not None
+    assert second.reason == ("as built" if step == 3 else "fraud")
 
 
 def test_a_table_keeps_its_origin_and_can_be_kept_for_it(table: Path) -> None:
