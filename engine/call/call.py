@@ -409,9 +409,9 @@ class Call:
 
     def _outgoing(self, role: str, hop: Address) -> OutgoingLeg:
         assert self.local is not None
-        return OutgoingLeg(
-            self.wire, role, Flow("udp", self.local.local, (hop.host, hop.port)), self.listener
-        )
+        flow = Flow("udp", self.local.local, (hop.host, hop.port))
+        credentials = self.decision.credentials if role == "callee" else None
+        return OutgoingLeg(self.wire, role, flow, self.listener, credentials)
 
     def _incoming(self) -> IncomingLeg:
         assert isinstance(self.caller, IncomingLeg)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from engine.call.credentials import Credentials, authorised, challenged
 from engine.call.leg_events import (
     LegAckMissing,
     LegAcknowledged,
@@ -349,10 +350,18 @@ class IncomingLeg(Leg):
 class OutgoingLeg(Leg):
     """An INVITE of ours and what becomes of it."""
 
-    __slots__ = ("_cancelling", "_key", "_request")
+    __slots__ = ("_cancelling", "_credentials", "_key", "_request")
 
-    def __init__(self, wire: Wire, role: str, flow: Flow, listener: Listener) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        role: str,
+        flow: Flow,
+        listener: Listener,
+        credentials: Credentials | None = None,
+    ) -> None:
         super().__init__(wire, role, flow, listener)
+        self._credentials = credentials
         self._key: ClientKey | None = None
         self._request: Request | None = None
         self._cancelling = False
@@ -371,8 +380,18 @@ class OutgoingLeg(Leg):
                 self.raise_event(LegRinging(response.body))
         elif response.status < 300:
             self._answered(response)
-        else:
+        elif not self._authorised(response):
             self._refused(LegRefused(response.status, response.reason, response.get("Call-Info") or ""))
+
+    def _authorised(self, response: Response) -> bool:
+        """Answer a challenge, once; the leg goes on with the new INVITE."""
+        credentials, self._credentials = self._credentials, None
+        if credentials is None or self._request is None or self._cancelling or not challenged(response):
+            return False
+        again = authorised(self._request, response, credentials, self.wire.ids.token())
+        if again is not None:
+            self.invite(again)
+        return again is not None
 
     def _answered(self, response: Response) -> None:
         assert self._request is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from engine.call.credentials import Credentials
 from engine.model.commands import Acknowledgement
 from engine.model.config import Address
 from engine.model.events import AnyEvent, Party
@@ -61,6 +62,8 @@ class Decision:
     protected: bool = False
     """To or from an emergency or police number: never refused, announced to, recorded."""
     next_hop: Address | None = None
+    credentials: Credentials | None = None
+    """For the next hop, where it asks for them."""
     pass_identity: bool = False
     """P-Asserted-Identity goes on: both trunks are trusted (RFC 3325)."""
     language: str = "en"

@@ -126,6 +126,9 @@ class TrunkSection(Section, frozen=True):
     """Play an announcement in early media to callers that do not support sip.608 (RFC 8688 §3.4)."""
     trusted_identity: bool = False
     """Believe P-Asserted-Identity from here (RFC 3325)."""
+    username: str = ""
+    password: str = ""
+    """Answer a digest challenge of the next hop with these; better given by the environment than here."""
     public_service: bool = False
     """May carry calls from emergency and police numbers."""
 

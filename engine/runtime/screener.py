@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
+from engine.call.credentials import Credentials
 from engine.call.values import Decision, Popup, ScreeningRequest
 from engine.model.config import Config, TrunkSection
 from engine.model.events import Party
@@ -134,6 +135,7 @@ class Screener:
             status=verdict.status or 608,
             protected=verdict.protected,
             next_hop=hop.next_hop if hop is not None else None,
+            credentials=_credentials(hop),
             pass_identity=bool(
                 hop is not None and hop.trusted_identity and config.trunk[request.trunk].trusted_identity
             ),
@@ -190,3 +192,9 @@ class Screener:
     def _failed(self, error: Exception) -> None:
         _log.error("screening failed, the policy's default applies: %s", error)
         self._on_failure(str(error))
+
+
+def _credentials(trunk: TrunkSection | None) -> Credentials | None:
+    if trunk is None or not trunk.username:
+        return None
+    return Credentials(trunk.username, trunk.password)
