@@ -197,7 +197,7 @@ class World:
             )
         if outcome:
             await self.tell(
-                at + timedelta(seconds=2.3 * len(stages) + lasted_s),
+                at + timedelta(milliseconds=5, seconds=2.3 * len(stages) + lasted_s),
                 CallEnded(
                     call_id=known,
                     outcome=Outcome(blame, outcome),
