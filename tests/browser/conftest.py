@@ -15,7 +15,8 @@ import uvicorn
 from playwright.async_api import Browser, Page, async_playwright
 
 from engine.console.app import create_app
-from tests.console.seed import World, fill, make_world
+from tests.console.scenes import fill
+from tests.console.seed import World, make_world
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (

@@ -8,7 +8,8 @@ import pytest
 import pytest_asyncio
 
 from engine.console.app import create_app
-from tests.console.seed import World, fill, make_world
+from tests.console.scenes import fill
+from tests.console.seed import World, make_world
 
 HOST = "http://127.0.0.1:8080"
 
