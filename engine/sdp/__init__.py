@@ -17,6 +17,7 @@ from engine.sdp.negotiation import (
     audio_target,
     build_answer,
     build_offer,
+    build_refusal,
     choose_codec,
     rewrite_origin,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "audio_target",
     "build_answer",
     "build_offer",
+    "build_refusal",
     "choose_codec",
     "parse",
     "rewrite_origin",

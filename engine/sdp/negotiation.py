@@ -143,6 +143,13 @@ def build_answer(
     return answer.to_bytes()
 
 
+def build_refusal(offer: bytes, origin: Origin) -> bytes:
+    """An answer that refuses every line of the offer (RFC 3264 §6). Raises `SdpError` where `parse` would."""
+    offered = parse(offer)
+    media = tuple(Media(line.kind, 0, line.proto, line.formats) for line in offered.media)
+    return SessionDescription(origin, connection=_connection(origin.address), media=media).to_bytes()
+
+
 def rewrite_origin(body: bytes, origin: Origin) -> bytes:
     """`body` with our o= line and otherwise byte for byte as it came: direct media, several m= lines.
 
