@@ -217,6 +217,7 @@ ALARMS: Final[Mapping[str, str]] = {
     "events_lost": N_("Events were lost: the journal could not keep up or could not write."),
     "screening_failed": N_("Screening could not finish: the policy's default was applied."),
     "switches_unreadable": N_("The kill switch's file cannot be read: it stays as it was."),
+    "internal": N_("An error in the engine: please report it."),
     "policy_refused": N_("The changed policy was not taken; the old one stays in force."),
 }
 ALARM_TONES: Final[Mapping[str, Tone]] = {"journal_recovered": "grey"}
