@@ -4,40 +4,30 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.call.legs import ALLOW, SDP_TYPE, Headers
+from engine.call.leg import Refusal, invite_refusal, method_refusal
 from engine.call.values import ScreeningRequest
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request
 from engine.sip.uri import NameAddr
 
-_KNOWN: Final = frozenset(
-    (
-        *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS"),
-        *("PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE"),
-    )
-)
 _SERVED: Final = frozenset(("INVITE", "OPTIONS"))
 
 
-def refusal_of(request: Request, trunk: str | None) -> tuple[int, Headers] | None:
+def refusal_of(request: Request, trunk: str | None) -> Refusal | None:
     """Status and headers to refuse the request with, or None when it may go on."""
     if trunk is None:
         return 403, ()
     if request.method not in _SERVED:
         if request.method in ("BYE", "INFO"):  # only inside a dialog
             return 481, ()
-        return (405 if request.method in _KNOWN else 501), [("Allow", ALLOW)]
+        return method_refusal(request.method)
     if request.method == "OPTIONS":
         return None
     if request.max_forwards == 0:
         return 483, ()
     if request.contact is None:  # RFC 3261 §8.1.1.8: without it no dialog can be made
         return 400, ()
-    if request.requires:  # RFC 3261 §8.2.2.3: no extension is supported yet
-        return 420, [("Unsupported", ", ".join(request.requires))]
-    if request.body and _content_type(request) != SDP_TYPE:
-        return 415, [("Accept", SDP_TYPE)]
-    return None
+    return invite_refusal(request)
 
 
 def screening_request(request: Request, trunk: str, *, trusted: bool) -> ScreeningRequest:
@@ -53,10 +43,6 @@ def screening_request(request: Request, trunk: str, *, trusted: bool) -> Screeni
         asserted=_first_user(request, "P-Asserted-Identity") if trusted else None,
         diversion=tuple(user for user in (_user(value) for value in request.get_all("Diversion")) if user),
     )
-
-
-def _content_type(request: Request) -> str:
-    return (request.get("Content-Type") or "").partition(";")[0].strip().lower()
 
 
 def _first_user(request: Request, name: str) -> str | None:

@@ -9,7 +9,6 @@ from engine.call.legs import Leg
 from engine.call.wire import Wire
 from engine.model.ids import PlaybackId, RecordingId, SessionId
 from engine.model.media import (
-    AddEndpoint,
     CloseSession,
     Codec,
     OpenSession,
@@ -25,6 +24,7 @@ from engine.model.media import (
 from engine.sdp import (
     AudioTarget,
     Direction,
+    Origin,
     SdpError,
     answer_direction,
     audio_target,
@@ -35,38 +35,36 @@ from engine.sdp import (
 )
 
 OUR_CODECS: tuple[Codec, ...] = (Codec("PCMA", 8), Codec("PCMU", 0))
+_ANY_ORIGIN = Origin("-", 0, 0, "0.0.0.0")  # noqa: S104 (the leg puts its own in its place)
 
 
 class Anchor:
     """Media of one call, anchored at a media worker. Endpoints are named by the legs' roles."""
 
-    __slots__ = ("_codecs", "_ports", "_sent", "_targets", "_wire", "open", "session")
+    __slots__ = ("_codecs", "_ports", "_sent", "_wire", "session")
 
     def __init__(self, wire: Wire, roles: tuple[str, ...]) -> None:
         self._wire = wire
         self.session = SessionId(wire.ids.token())
-        self.open = False
         self._ports: dict[str, tuple[str, int]] = {}
         self._codecs: dict[str, Codec] = {}
-        self._targets: dict[str, AudioTarget] = {}
         self._sent: dict[str, bytes] = {}
         wire.media(OpenSession(session=self.session, endpoints=roles))
 
     def opened(self, ports: dict[str, tuple[str, int]]) -> None:
-        self.open = True
         self._ports.update(ports)
-
-    def add(self, role: str) -> None:
-        """A leg joins; its port comes with the next `opened`."""
-        self._wire.media(AddEndpoint(session=self.session, endpoint=role))
 
     # --- offers and answers ---
 
     def offer(self, leg: Leg, *, like: bytes = b"", direction: Direction = Direction.SENDRECV) -> bytes:
-        """Our offer on `leg`, codecs in the order of the description `like`. Raises `SdpError`."""
+        """Our offer on `leg`, codecs in the order of the description `like`. Raises `SdpError`.
+
+        Also where `like` has no codec of ours: better now than when the other side has answered.
+        """
         codecs = OUR_CODECS
         if like:
             target = _usable(like)
+            _codec_of(target)
             names = [codec.name for codec in target.codecs]
             codecs = tuple(
                 sorted(
@@ -75,17 +73,14 @@ class Anchor:
                 )
             )
         host, port = self._ports[leg.role]
-        body = build_offer(host, port, codecs, leg.next_origin(), direction=direction)
+        body = leg.own(build_offer(host, port, codecs, _ANY_ORIGIN, direction=direction))
         self._sent[leg.role] = body
         return body
 
     def accept_answer(self, leg: Leg, body: bytes) -> Direction:
         """The peer's answer to our offer: media can go there now. Raises `SdpError`."""
         target = _usable(body)
-        codec = choose_codec(target)
-        if codec is None:
-            raise SdpError("no_codec")
-        self._point(leg.role, target, codec)
+        self._point(leg.role, target, _codec_of(target))
         return target.direction
 
     def answer(self, leg: Leg, offer: bytes, *, direction: Direction = Direction.SENDRECV) -> bytes:
@@ -93,9 +88,7 @@ class Anchor:
         description = parse(offer)
         target = _usable(offer)
         used = [codec.name for role, codec in self._codecs.items() if role != leg.role]
-        codec = choose_codec(target, used) or choose_codec(target)
-        if codec is None:
-            raise SdpError("no_codec")
+        codec = choose_codec(target, used) or _codec_of(target)
         self._point(leg.role, target, codec)
         host, port = self._ports[leg.role]
         body = build_answer(
@@ -103,11 +96,11 @@ class Anchor:
             host,
             port,
             codec,
-            leg.next_origin(),
+            _ANY_ORIGIN,
             telephone_event=target.telephone_event,
             direction=direction,
         )
-        self._sent[leg.role] = body
+        body = self._sent[leg.role] = leg.own(body)
         return body
 
     def sent(self, role: str) -> bytes:
@@ -123,7 +116,6 @@ class Anchor:
 
     def _point(self, role: str, target: AudioTarget, codec: Codec) -> None:
         self._codecs[role] = codec
-        self._targets[role] = target
         self._wire.media(
             SetRemote(
                 session=self.session,
@@ -183,3 +175,10 @@ def _usable(body: bytes) -> AudioTarget:
     if target is None:
         raise SdpError("no_audio")
     return target
+
+
+def _codec_of(target: AudioTarget) -> Codec:
+    codec = choose_codec(target)
+    if codec is None:
+        raise SdpError("no_codec")
+    return codec

@@ -14,12 +14,12 @@ from engine.call.invites import onward_invite, own_invite, redress_headers
 from engine.call.leg_events import LegRefused
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
 from engine.call.refusals import outcome_of, status_for_caller
-from engine.call.table import TABLE, End, Input, State
+from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
 from engine.call.timers import CallTimers
 from engine.call.values import CallSettings, Decision, PlaceCall
 from engine.call.wire import Wire
 from engine.model.config import Address
-from engine.model.events import CallEnded, CallStage
+from engine.model.events import Alarm, CallEnded, CallStage
 from engine.model.ids import CallId, PlaybackId, RecordingId, TenantId
 from engine.model.media import StartCapture
 from engine.model.outcome import Blame, Outcome
@@ -28,7 +28,11 @@ from engine.sdp import SdpError
 from engine.sip.flow import Flow
 from engine.sip.message import Request
 
-TIMERS = ("no_answer", "key", "progress", "dial_pause")
+TIMERS = ("no_answer", "key", "progress", "dial_pause", "media")
+MEDIA_S = 5.0
+"""A media worker that has not opened a session by then is as good as none."""
+AGENT_ANSWER_S = 5.0
+"""The victim is on the line, and hears nothing meanwhile."""
 PROGRESS_S = 60.0
 """A provisional response is repeated so often while there is no answer (RFC 3261 §13.3.1.1)."""
 REAP_S = 34.0
@@ -118,21 +122,27 @@ class Call:
         if self.plan.anchored:
             self._waiting.add("media")
             self.anchor = Anchor(self.wire, (self.calling_role, "callee"))
+            self.timers.set(self.call_id, "media", self.wire.now + MEDIA_S)
         if not self._waiting:
             self.prepared("")
 
     def prepared(self, what: str) -> None:
         """`what` ("popup", "media") is no longer waited for."""
+        if what == "media":
+            self.timers.cancel(self.call_id, "media")
         self._waiting.discard(what)
-        if not self._waiting and self.state is State.PREPARING:
+        if not self._waiting:
             self.feed(Input.READY_ANNOUNCE if self.plan.announce else Input.READY_ROUTE)
 
     # --- the table ---
 
     def feed(self, given: Input) -> None:
-        """One arrow of the table; pairs that are not in it are ignored, see `table.IGNORED`."""
+        """One arrow of the table. What is not in it is ignored, or is our error and told."""
         row = TABLE.get((self.state, given))
         if row is None:
+            if (self.state, given) in IMPOSSIBLE:
+                detail = f"{given.name} in state {self.state.name}"
+                self.wire.emit(Alarm(slug="internal", detail=detail, call_id=self.call_id))
             return
         changed = row.state is not self.state
         self.state = row.state
@@ -143,12 +153,17 @@ class Call:
                 getattr(self, f"do_{action}")()
         except SdpError as error:
             self.wire.emit(CallStage(call_id=self.call_id, stage="unacceptable", detail=error.reason))
-            self.feed(Input.UNACCEPTABLE)
+            self.feed(Input.UNACCEPTABLE_REJECT if self.plan.reject else Input.UNACCEPTABLE)
             return
         if row.end is not None:
             self._end(row.end)
 
     # --- actions: before the callee ---
+
+    def do_go_direct(self) -> None:
+        """The call goes on without the media worker: unwarned, unrecorded."""
+        self.plan, self.anchor = Plan(), None
+        self.prepared("media")
 
     def do_announce(self) -> None:
         """183 with our answer, then the announcement (RFC 3960 §2)."""
@@ -157,6 +172,9 @@ class Call:
         body = self.anchor.answer(caller, self.invite.body)
         caller.progress(183, body)
         self._play("caller", self.plan.announce, "announcement")
+
+    def do_await_hang_up(self) -> None:
+        self.timers.set(self.call_id, "dial_pause", self.wire.now + self.settings.dial_pause_s)
 
     def do_invite_callee(self) -> None:
         decision, contact = self.decision, self.settings.contact
@@ -177,17 +195,10 @@ class Call:
             leg.invite(onward_invite(invite, decision, hop, contact, ids, body))
         self.timers.set(self.call_id, "no_answer", self.wire.now + self.settings.no_answer_s)
 
-    def do_end_without_media(self) -> None:
-        """No media: a reject needs none, everything else cannot be done."""
-        if self.plan.reject:
-            self._end(End(Blame.POLICY, "rejected", 608))
-        else:
-            self._end(End(Blame.ENGINE, "media_failed", 503))
-
     def do_end_announced(self) -> None:
         """The caller hung up during the announcement."""
         if self.plan.reject:
-            self._end(End(Blame.POLICY, "rejected", 608))
+            self._end(End(Blame.POLICY, "rejected", 487))
         else:
             self._end(End(Blame.CALLER, "dial_warning_heeded", 487))
 
@@ -203,9 +214,12 @@ class Call:
             self.playing[self.anchor.ringback("caller")] = "ringback"
 
     def do_early_media_to_caller(self) -> None:
-        """The callee's network speaks before the answer; a warned call's caller hears ringback instead."""
+        """The callee's network speaks before the answer; a warned call's caller hears ringback instead.
+
+        So does one who made no offer: our offer could only go into the 2xx (RFC 3261 §13.2.1).
+        """
         caller = self._caller_waiting()
-        if caller is None or self.plan.warn:
+        if caller is None or self.plan.warn or not caller.request.body:
             self.do_ring_caller()
         elif self.anchor is None:
             caller.progress(183, caller.own(self.body))
@@ -242,13 +256,18 @@ class Call:
     def do_warn_callee(self) -> None:
         self._play("callee", self.decision.announcement, "warning", self.settings.warning_repeat)
 
+    def do_await_key(self) -> None:
+        self.timers.set(self.call_id, "key", self.wire.now + self.settings.key_timeout_s)
+
     def do_stop_warning(self) -> None:
         self.timers.cancel(self.call_id, "key")
         self._stop("warning")
 
     def do_play_notice(self) -> None:
-        for role in ("caller", "callee"):
-            self._play(role, "recording_notice", "notice")
+        """To both; a caller whose address is not known before its ACK could not hear it yet."""
+        if self.late_answer is None:
+            for role in ("caller", "callee"):
+                self._play(role, "recording_notice", "notice")
 
     def do_capture(self) -> None:
         if self.anchor is None or not self.plan.record or self.recording is not None:
@@ -288,9 +307,11 @@ class Call:
         ]
         contact, ids = self.settings.contact, self.wire.ids
         leg.invite(own_invite(self.place, "agent", hop, contact, ids, body, headers))
+        self.timers.set(self.call_id, "no_answer", self.wire.now + AGENT_ANSWER_S)
 
     def do_take_agent(self) -> None:
         assert self.anchor is not None and isinstance(self.caller, OutgoingLeg)
+        self.timers.cancel(self.call_id, "no_answer")
         self.caller.acknowledge()
         self.anchor.accept_answer(self.caller, self.body)
 
@@ -315,6 +336,7 @@ class Call:
                 other.offer(self.anchor.offer(other, like=body, direction=direction))
             else:  # asked for an offer: ours, as it stands; the ACK brings the answer
                 leg.accept_offer(self.anchor.offer(leg))
+                self.offer_from = None
                 self.late_answer, self.late_answer_to = leg, None
         except SdpError:
             leg.refuse_offer(488)
@@ -400,6 +422,7 @@ class Call:
         caller = self._caller_waiting()
         if caller is not None:
             caller.progress(180)
+            self.timers.set(self.call_id, "progress", self.wire.now + PROGRESS_S)
 
     # --- helpers of the actions ---
 

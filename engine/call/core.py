@@ -143,7 +143,8 @@ class SipCore:
             case Drain(end_calls):
                 self._draining = True
                 for call in list(self._calls.values()) if end_calls else []:
-                    call.end_now()
+                    if not call.decision.protected:  # an emergency call is not ours to end
+                        call.end_now()
         return self._drain_effects()
 
     @property
@@ -226,11 +227,8 @@ class SipCore:
 
     def _cancelled(self, key: ServerKey) -> None:
         leg = self._wire.incoming.get(key)
-        if isinstance(leg, IncomingLeg):
-            leg.cancelled()
-            return
         if leg is not None:
-            leg.refuse_offer(487)  # a re-INVITE was cancelled; the call goes on
+            leg.cancelled(key)
             return
         call_id = self._pending_keys.pop(key, None)
         if call_id is not None:
@@ -272,7 +270,7 @@ class SipCore:
         elif decision.action is Action.REJECT and not self._announces(pending, decision):
             self._refuse(call_id, pending, decision, decision.status, Outcome(Blame.POLICY, "rejected"))
             self._popup(call_id, pending, decision, lambda: None)
-        elif decision.next_hop is None:
+        elif decision.next_hop is None and decision.action is not Action.REJECT:
             self._refuse(call_id, pending, decision, 404, Outcome(Blame.ENGINE, "not_routed"))
         else:
             self._connect(call_id, pending, decision, outbound=outbound)
@@ -280,7 +278,9 @@ class SipCore:
     def _announces(self, pending: _Pending, decision: Decision) -> bool:
         """Whether the caller hears why before 608 (RFC 8688 §3.4)."""
         trunk = self._trunks[pending.trunk]
-        if not (trunk.announce_608 and decision.announcement and pending.request.body):
+        if not (trunk.announce_608 and decision.status == 608 and decision.announcement):
+            return False
+        if not pending.request.body:  # early media needs an offer
             return False
         return not any(FEATURE_608 in value for value in pending.request.get_all("Feature-Caps"))
 

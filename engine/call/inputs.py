@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.call.call import PROGRESS_S, Call
+from engine.call.call import Call
 from engine.call.leg_events import (
     LegAckMissing,
     LegAcknowledged,
@@ -13,13 +13,15 @@ from engine.call.leg_events import (
     LegHungUp,
     LegInfo,
     LegOfferAnswered,
+    LegOfferCancelled,
     LegOffered,
     LegOfferRefused,
     LegRefused,
     LegRinging,
 )
 from engine.call.legs import Leg
-from engine.call.table import Input, State
+from engine.call.refusals import status_for_caller
+from engine.call.table import TABLE, Input, State
 from engine.model.events import Alarm, CallStage, RecordingStarted
 from engine.model.media import (
     AnyMediaEvent,
@@ -33,6 +35,8 @@ from engine.model.media import (
 )
 from engine.sdp import SdpError
 
+UNKNOWN_PLAYBACK = "unknown_playback"
+"""A media worker's answer to stopping what has just ended."""
 ACCEPT_KEY = "1"
 REFUSE_KEY = "2"
 
@@ -71,13 +75,18 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
             call.feed(Input.OFFERED)
         case LegOfferAnswered(body):
             _offer_answered(call, leg, body)
+        case LegOfferCancelled():
+            call.offer_from = None
+            other = call.other(leg)
+            if other is not None:
+                other.withdraw_offer()
         case LegOfferRefused(status):
             if call.offer_from is not None:
-                call.offer_from.refuse_offer(status)
+                call.offer_from.refuse_offer(status_for_caller(status))
                 call.offer_from = None
         case LegInfo(report):
-            if call.plan.agent and calling and report == "notice-given" and call.state is State.CONNECTED:
-                call.do_capture()
+            if call.plan.agent and calling and report == "notice-given":
+                call.feed(Input.NOTICE_GIVEN)
 
 
 def _answered(call: Call) -> Input:
@@ -103,6 +112,8 @@ def _acknowledged(call: Call, leg: Leg, body: bytes) -> None:
             target.acknowledge()
         call.wire.emit(CallStage(call_id=call.call_id, stage="unacceptable", detail=error.reason))
         call.feed(Input.UNACCEPTABLE)
+    else:
+        call.feed(Input.ANSWER_TAKEN)
 
 
 def _offer_answered(call: Call, leg: Leg, body: bytes) -> None:
@@ -113,35 +124,35 @@ def _offer_answered(call: Call, leg: Leg, body: bytes) -> None:
         leg.acknowledge()
     if asking is None or asking.ended:
         if late:
-            leg.acknowledge()
+            leg.decline()
         return
     try:
         if call.anchor is not None:
             direction = call.anchor.accept_answer(leg, body)
             asking.accept_offer(call.anchor.answer(asking, call.offer_body, direction=direction))
             return
+        owned = asking.own(body)
         if late:
             call.late_answer, call.late_answer_to = asking, leg
-        asking.accept_offer(asking.own(body))
+        asking.accept_offer(owned)
     except SdpError:
+        if late:
+            leg.decline()
         asking.refuse_offer(488)
 
 
 def on_media(call: Call, event: AnyMediaEvent) -> None:
     """The media worker tells something of the call's session."""
+    if call.anchor is None:  # the call went on without it
+        return
     match event:
         case SessionOpened(ports=ports):
-            if call.anchor is not None:
-                call.anchor.opened(ports)
-                call.prepared("media")
+            call.anchor.opened(ports)
+            call.prepared("media")
         case PlaybackFinished(playback=playback):
             _played(call, call.playing.pop(playback, ""))
-        case DtmfReceived(endpoint="callee", digit=digit) if call.state is State.WARNING:
-            if digit == ACCEPT_KEY:
-                call.wire.emit(CallStage(call_id=call.call_id, stage="accepted", detail=f"key {digit}"))
-                call.feed(Input.KEY_ACCEPT_NOTICE if call.plan.record else Input.KEY_ACCEPT_CONNECT)
-            elif digit == REFUSE_KEY:
-                call.feed(Input.KEY_REFUSE)
+        case DtmfReceived(endpoint="callee", digit=digit) if call.plan.warn:
+            _key(call, digit)
         case RtpTimeout():
             call.feed(Input.RTP_TIMEOUT)
         case CaptureStarted(recording=recording, path=path):
@@ -158,24 +169,40 @@ def on_media(call: Call, event: AnyMediaEvent) -> None:
         case MediaFailed():
             _media_failed(call, event)
         case WorkerLost():
-            call.feed(Input.MEDIA_FAILED)
+            call.feed(_media_lost(call))
         case _:
             pass
 
 
+def _key(call: Call, digit: str) -> None:
+    if digit == REFUSE_KEY:
+        call.feed(Input.KEY_REFUSE)
+    elif digit == ACCEPT_KEY:
+        given = Input.KEY_ACCEPT_NOTICE if call.plan.record else Input.KEY_ACCEPT_CONNECT
+        if (call.state, given) in TABLE:
+            call.wire.emit(CallStage(call_id=call.call_id, stage="accepted", detail=f"key {digit}"))
+        call.feed(given)
+
+
+def _media_lost(call: Call) -> Input:
+    if call.plan.reject:
+        return Input.MEDIA_FAILED_REJECT
+    return Input.MEDIA_FAILED_AGENT if call.plan.agent else Input.MEDIA_FAILED
+
+
 def _played(call: Call, name: str) -> None:
-    if name == "announcement" and call.plan.reject:
-        call.feed(Input.ANNOUNCED_REJECT)
-    elif name == "announcement":
-        call.timers.set(call.call_id, "dial_pause", call.wire.now + call.settings.dial_pause_s)
-    elif name == "warning" and call.state is State.WARNING:
-        call.timers.set(call.call_id, "key", call.wire.now + call.settings.key_timeout_s)
+    if name == "announcement":
+        call.feed(Input.ANNOUNCED_REJECT if call.plan.reject else Input.ANNOUNCED_PAUSE)
+    elif name == "warning":
+        call.feed(Input.WARNED)
     elif name == "notice" and not call.is_playing("notice"):
         call.feed(Input.NOTICE_PLAYED)
 
 
 def _media_failed(call: Call, event: MediaFailed) -> None:
     if call.state in (State.ENDING, State.ENDED):
+        return
+    if event.reason == UNKNOWN_PLAYBACK:  # our stop crossed its end
         return
     detail = f"{event.command}: {event.reason} {event.detail}".rstrip()
     call.wire.emit(Alarm(slug="media_failed", detail=detail, call_id=call.call_id))
@@ -188,7 +215,7 @@ def _media_failed(call: Call, event: MediaFailed) -> None:
         elif name in ("warning", "notice"):
             call.feed(Input.PROMPT_FAILED)
     else:
-        call.feed(Input.MEDIA_FAILED)
+        call.feed(_media_lost(call))
 
 
 def on_timer(call: Call, name: str) -> None:
@@ -199,8 +226,9 @@ def on_timer(call: Call, name: str) -> None:
         call.feed(Input.KEY_TIMEOUT)
     elif name == "dial_pause":
         call.feed(Input.ANNOUNCED_ROUTE)
+    elif name == "media":
+        call.feed(_media_lost(call))
     elif name == "reap":
         call.reap()
     elif name == "progress":
         call.repeat_progress()
-        call.timers.set(call.call_id, "progress", call.wire.now + PROGRESS_S)

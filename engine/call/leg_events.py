@@ -61,6 +61,11 @@ class LegOffered:
 
 
 @dataclass(frozen=True, slots=True)
+class LegOfferCancelled:
+    """The peer took its re-INVITE back; 487 has been sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class LegOfferAnswered:
     """2xx to our re-INVITE; acknowledge it with `acknowledge`."""
 
@@ -93,6 +98,7 @@ LegEvent = (
     | LegAcknowledged
     | LegAckMissing
     | LegOffered
+    | LegOfferCancelled
     | LegOfferAnswered
     | LegOfferRefused
     | LegInfo

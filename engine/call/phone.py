@@ -117,8 +117,8 @@ class PhoneCore:
                         leg.acknowledged(request)
                 case CancelReceived(key, _):
                     found = self._wire.incoming.get(key)
-                    if isinstance(found, IncomingLeg):
-                        found.cancelled()
+                    if found is not None:
+                        found.cancelled(key)
                 case TransactionFailed(key, reason):
                     self._wire.failed(key, reason)
                 case AckTimeout(key, "2xx"):

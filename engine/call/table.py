@@ -4,17 +4,19 @@ A call prepares (popups, media ports), may play an announcement to the caller, r
 the callee alone, gives the recording notice, and connects. The same table moves a dissuasion call, whose
 calling leg is the agent and joins when the victim has answered.
 
-Every pair of state and input is either in `TABLE` or in `IGNORED`; a test demands it.
+Every pair of state and input is in exactly one of `TABLE`, `IGNORED` (it may happen, and changes nothing)
+and `IMPOSSIBLE` (it is an error of ours, told as an alarm); a test demands it.
 """
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, unique
 from typing import Final, NamedTuple
 
 from engine.model.outcome import Blame
 
 
+@unique
 class State(Enum):
     PREPARING = "preparing"
     """The verdict is known; popups are under way, media ports being opened."""
@@ -35,10 +37,12 @@ class State(Enum):
     ENDED = "ended"
 
 
+@unique
 class Input(Enum):
     READY_ROUTE = "popups delivered or given up, media ports open; next: call the callee"
     READY_ANNOUNCE = "the same; next: an announcement to the caller"
-    ANNOUNCED_ROUTE = "the announcement is over; next: call the callee"
+    ANNOUNCED_PAUSE = "the announcement is over; the subscriber may hang up"
+    ANNOUNCED_ROUTE = "the pause after the announcement is over; next: call the callee"
     ANNOUNCED_REJECT = "the announcement is over; next: reject"
     CALLEE_RINGING = "180 from the callee"
     CALLEE_EARLY_MEDIA = "18x with a session description"
@@ -52,18 +56,24 @@ class Input(Enum):
     CALLER_GONE = "BYE from the caller (or the agent)"
     CALLER_REFUSED = "the agent did not answer"
     CALLER_ANSWERED = "the agent answered"
+    ANSWER_TAKEN = "the ACK brought the answer to the offer in our 2xx"
+    WARNED = "the callee has heard the warning"
     KEY_ACCEPT_NOTICE = "the callee pressed 1; the call is recorded"
     KEY_ACCEPT_CONNECT = "the callee pressed 1; the call is not recorded"
     KEY_REFUSE = "the callee pressed 2"
     KEY_TIMEOUT = "no key in time"
     NOTICE_PLAYED = "both have heard the notice"
+    NOTICE_GIVEN = "the agent has said that the call is recorded"
     OFFERED = "re-INVITE from either side"
-    NO_ANSWER = "the callee rang too long"
+    NO_ANSWER = "the callee rang too long, or the agent"
     ACK_MISSING = "no ACK for our 2xx in 64*T1 (RFC 3261 §13.3.1.4)"
     RTP_TIMEOUT = "an anchored leg sends nothing any more"
     MEDIA_FAILED = "no port, or the media worker is gone"
+    MEDIA_FAILED_REJECT = "no port, or no worker, for the announcement of a reject"
+    MEDIA_FAILED_AGENT = "no port, or no worker, for a dissuasion call"
     PROMPT_FAILED = "a prompt cannot be played"
     UNACCEPTABLE = "a session description that cannot be used"
+    UNACCEPTABLE_REJECT = "no description to announce a reject to"
     END_REQUESTED = "told to end: command or shutdown"
     LEGS_ENDED = "no leg has anything open"
 
@@ -96,15 +106,20 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.PREPARING, I.READY_ROUTE): Row(S.ROUTING, ("invite_callee",)),
     (S.PREPARING, I.READY_ANNOUNCE): Row(S.ANNOUNCING, ("announce",)),
     (S.PREPARING, I.CALLER_CANCELLED): Row(S.ENDING, (), _CANCELLED),
-    (S.PREPARING, I.MEDIA_FAILED): Row(S.ENDING, ("end_without_media",)),
-    (S.PREPARING, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
+    # without media there is no warning and no recording, but there is a call
+    (S.PREPARING, I.MEDIA_FAILED): Row(S.PREPARING, ("go_direct",)),
+    (S.PREPARING, I.MEDIA_FAILED_REJECT): Row(S.ENDING, (), _REJECTED),
+    (S.PREPARING, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
     (S.PREPARING, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
     # RFC 8688 §3.4 for rejects; the warning on dial for subscribers who call a risky number
+    (S.ANNOUNCING, I.ANNOUNCED_PAUSE): Row(S.ANNOUNCING, ("await_hang_up",)),
     (S.ANNOUNCING, I.ANNOUNCED_ROUTE): Row(S.ROUTING, ("invite_callee",)),
     (S.ANNOUNCING, I.ANNOUNCED_REJECT): Row(S.ENDING, (), _REJECTED),
     (S.ANNOUNCING, I.CALLER_CANCELLED): Row(S.ENDING, ("end_announced",)),
-    (S.ANNOUNCING, I.MEDIA_FAILED): Row(S.ENDING, ("end_without_media",)),
+    (S.ANNOUNCING, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
+    (S.ANNOUNCING, I.MEDIA_FAILED_REJECT): Row(S.ENDING, (), _REJECTED),
     (S.ANNOUNCING, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
+    (S.ANNOUNCING, I.UNACCEPTABLE_REJECT): Row(S.ENDING, (), _REJECTED),
     (S.ANNOUNCING, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
     # calling the callee
     (S.ROUTING, I.CALLEE_RINGING): Row(S.RINGING, ("ring_caller",)),
@@ -127,11 +142,14 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.RINGING, I.NO_ANSWER): Row(S.ENDING, (), End(Blame.CALLEE, "no_answer", 480)),
     (S.ROUTING, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
     (S.RINGING, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
+    (S.ROUTING, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
+    (S.RINGING, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
     (S.ROUTING, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
     (S.RINGING, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
     (S.ROUTING, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
     (S.RINGING, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
     # the spoken warning: 607 is the callee's own refusal (RFC 8197)
+    (S.WARNING, I.WARNED): Row(S.WARNING, ("await_key",)),
     (S.WARNING, I.KEY_ACCEPT_NOTICE): Row(S.NOTICE, ("stop_warning", "answer_caller", "play_notice")),
     (S.WARNING, I.KEY_ACCEPT_CONNECT): Row(S.CONNECTED, ("stop_warning", "answer_caller", "connect")),
     (S.WARNING, I.KEY_REFUSE): Row(S.ENDING, (), End(Blame.CALLEE, "warning_refused", 607)),
@@ -148,13 +166,15 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     # the agent of a dissuasion call
     (S.ATTACHING, I.CALLER_ANSWERED): Row(S.CONNECTED, ("take_agent", "connect")),
     (S.ATTACHING, I.CALLER_REFUSED): Row(S.ENDING, (), End(Blame.ENGINE, "failed", 0)),
+    (S.ATTACHING, I.NO_ANSWER): Row(S.ENDING, (), End(Blame.ENGINE, "failed", 0)),
     (S.ATTACHING, I.CALLEE_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLEE),
     (S.ATTACHING, I.OFFERED): Row(S.ATTACHING, ("refuse_offer",)),
     (S.ATTACHING, I.RTP_TIMEOUT): Row(S.ENDING, (), End(Blame.CALLEE, "rtp_timeout", 0)),
-    (S.ATTACHING, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
+    (S.ATTACHING, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
     (S.ATTACHING, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
     (S.ATTACHING, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
     # the notice, then capture
+    (S.NOTICE, I.ANSWER_TAKEN): Row(S.NOTICE, ("play_notice",)),
     (S.NOTICE, I.NOTICE_PLAYED): Row(S.CONNECTED, ("capture", "connect")),
     (S.NOTICE, I.CALLER_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLER),
     (S.NOTICE, I.CALLEE_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLEE),
@@ -166,20 +186,85 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.NOTICE, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
     (S.NOTICE, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
     (S.NOTICE, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
+    (S.CONNECTED, I.NOTICE_GIVEN): Row(S.CONNECTED, ("capture",)),
     (S.CONNECTED, I.CALLER_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLER),
     (S.CONNECTED, I.CALLEE_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLEE),
     (S.CONNECTED, I.OFFERED): Row(S.CONNECTED, ("pass_offer",)),
     (S.CONNECTED, I.ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLER, "ack_missing", 0)),
     (S.CONNECTED, I.RTP_TIMEOUT): Row(S.ENDING, (), End(Blame.UPSTREAM, "rtp_timeout", 0)),
     (S.CONNECTED, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
+    (S.CONNECTED, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
     (S.CONNECTED, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
     (S.CONNECTED, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
     (S.ENDING, I.OFFERED): Row(S.ENDING, ("refuse_offer",)),
     (S.ENDING, I.LEGS_ENDED): Row(S.ENDED, ("dispose",)),
 }
 
-IGNORED: Final[dict[Input, frozenset[State]]] = {
-    # what comes late, or crosses an end that is already under way
-    given: frozenset(state for state in State if (state, given) not in TABLE)
-    for given in Input
-}
+
+def _pairs(states: tuple[State, ...], *inputs: Input) -> frozenset[tuple[State, Input]]:
+    return frozenset((state, given) for state in states for given in inputs)
+
+
+_BEFORE_ANSWER = (S.PREPARING, S.ANNOUNCING, S.ROUTING, S.RINGING)
+_ANSWERED = (S.WARNING, S.ATTACHING, S.NOTICE, S.CONNECTED)
+
+IGNORED: Final[frozenset[tuple[State, Input]]] = frozenset().union(
+    # A popup's deadline, a prompt's end, a key or a failure of the media worker crosses the end.
+    _pairs((S.ENDING,), I.READY_ROUTE, I.READY_ANNOUNCE, I.ANNOUNCED_PAUSE, I.ANNOUNCED_REJECT),
+    _pairs((S.ENDING,), I.WARNED, I.NOTICE_PLAYED, I.KEY_ACCEPT_NOTICE, I.KEY_ACCEPT_CONNECT, I.KEY_REFUSE),
+    _pairs((S.ENDING,), I.RTP_TIMEOUT, I.MEDIA_FAILED, I.MEDIA_FAILED_REJECT, I.MEDIA_FAILED_AGENT),
+    # So may what the legs tell: the final response to our CANCEL, the other side's BYE, a late ACK or none.
+    _pairs((S.ENDING,), I.CALLEE_REFUSED, I.CALLER_REFUSED, I.CALLEE_GONE, I.CALLER_GONE, I.NOTICE_GIVEN),
+    _pairs((S.ENDING,), I.ANSWER_TAKEN, I.ACK_MISSING, I.UNACCEPTABLE, I.END_REQUESTED),
+    # The popup of a call that has ended already.
+    _pairs((S.ENDED,), I.READY_ROUTE, I.READY_ANNOUNCE),
+    # Keys mean something in the warning only; afterwards they are the other side's to hear.
+    _pairs((S.NOTICE, S.CONNECTED), I.KEY_ACCEPT_NOTICE, I.KEY_ACCEPT_CONNECT, I.KEY_REFUSE),
+    # One of the two notices could not be played: the call went on unrecorded, whatever becomes of the other.
+    _pairs((S.CONNECTED,), I.NOTICE_PLAYED, I.PROMPT_FAILED),
+    # Only the notice waits for it.
+    _pairs((S.CONNECTED,), I.ANSWER_TAKEN),
+    # Nobody has to send before the answer: a caller in early media may be silent.
+    _pairs((S.ANNOUNCING, S.ROUTING, S.RINGING), I.RTP_TIMEOUT),
+)
+
+IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
+    # Preparing comes once and first, the announcement second, and its timer runs in that state alone.
+    _pairs((S.ANNOUNCING, S.ROUTING, S.RINGING, *_ANSWERED), I.READY_ROUTE, I.READY_ANNOUNCE),
+    _pairs((S.PREPARING, S.ROUTING, S.RINGING, *_ANSWERED, S.ENDED), I.ANNOUNCED_PAUSE, I.ANNOUNCED_REJECT),
+    _pairs((S.PREPARING, S.ROUTING, S.RINGING, *_ANSWERED, S.ENDING, S.ENDED), I.ANNOUNCED_ROUTE),
+    # The callee is called in ROUTING, gives one final response, and is not listened to after our CANCEL.
+    _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDING, S.ENDED), I.CALLEE_RINGING),
+    _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDING, S.ENDED), I.CALLEE_EARLY_MEDIA),
+    _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDING, S.ENDED), I.ANSWERED_CONNECT, I.ANSWERED_NOTICE),
+    _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDING, S.ENDED), I.ANSWERED_WARN, I.ANSWERED_AGENT),
+    _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDED), I.CALLEE_REFUSED),
+    _pairs((S.PREPARING, S.ANNOUNCING, S.WARNING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.NO_ANSWER),
+    # The agent is called in ATTACHING, likewise.
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.NOTICE, S.CONNECTED, S.ENDED), I.CALLER_REFUSED),
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.CALLER_ANSWERED),
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.NOTICE, S.ENDED), I.NOTICE_GIVEN),
+    # Without a dialog there is no BYE, no re-INVITE, no ACK to wait for; with one there is no CANCEL.
+    _pairs((*_BEFORE_ANSWER, S.ENDED), I.CALLEE_GONE),
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.CALLER_GONE),
+    _pairs((*_BEFORE_ANSWER, S.ENDED), I.OFFERED),
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.ANSWER_TAKEN, I.ACK_MISSING),
+    _pairs((S.ATTACHING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.CALLER_CANCELLED),
+    # Before WARNING the callee has nowhere to send keys to; prompts and timers are stopped on leaving it.
+    _pairs((*_BEFORE_ANSWER, S.ATTACHING, S.ENDED), I.KEY_ACCEPT_NOTICE, I.KEY_ACCEPT_CONNECT, I.KEY_REFUSE),
+    _pairs((*_BEFORE_ANSWER, S.ATTACHING, S.NOTICE, S.CONNECTED, S.ENDED), I.WARNED),
+    _pairs((*_BEFORE_ANSWER, S.ATTACHING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.KEY_TIMEOUT),
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.NOTICE_PLAYED),
+    _pairs((*_BEFORE_ANSWER, S.ATTACHING, S.ENDING, S.ENDED), I.PROMPT_FAILED),
+    # The plan decides which of the three it is, and the session is closed with the call.
+    _pairs((S.ROUTING, S.RINGING, *_ANSWERED, S.ENDED), I.MEDIA_FAILED_REJECT),
+    _pairs((S.ANNOUNCING, S.WARNING, S.NOTICE, S.ENDED), I.MEDIA_FAILED_AGENT),
+    _pairs((S.ATTACHING, S.ENDED), I.MEDIA_FAILED),
+    _pairs((S.PREPARING, S.ENDED), I.RTP_TIMEOUT),
+    # Descriptions are looked at from the announcement on.
+    _pairs((S.PREPARING, S.ENDED), I.UNACCEPTABLE),
+    _pairs(tuple(state for state in State if state is not S.ANNOUNCING), I.UNACCEPTABLE_REJECT),
+    # Asked only where it may hold; a call that has ended is not found.
+    _pairs(tuple(state for state in State if state is not S.ENDING), I.LEGS_ENDED),
+    _pairs((S.ENDED,), I.END_REQUESTED),
+)

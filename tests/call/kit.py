@@ -195,8 +195,8 @@ class Media:
     def playing(self) -> list[str]:
         """`callee warn_callee`, `caller ringback`, …"""
         return [
-            f"{playing.endpoint} {playing.tone if isinstance(playing, PlayTone) else ' '.join(playing.prompts)}"
-            for playing in self._playing.values()
+            f"{each.endpoint} {each.tone if isinstance(each, PlayTone) else ' '.join(each.prompts)}"
+            for each in self._playing.values()
         ]
 
     def finish(self) -> None:

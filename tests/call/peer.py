@@ -192,7 +192,7 @@ class Side:
 
 
 class Peer:
-    """A host that speaks SIP. Unless told otherwise it acknowledges failures, takes BYE, CANCEL and MESSAGE."""
+    """A host that speaks SIP: unless told otherwise it acknowledges failures, takes BYE, CANCEL, MESSAGE."""
 
     def __init__(self, name: str, address: Address, engine: Address, post: Post) -> None:
         self.name = name
