@@ -6,7 +6,5 @@ from pathlib import Path
 
 
 def dialplans_folder() -> Path:
-    """`dialplans/` of a checkout, or its copy inside an installed wheel."""
-    package = Path(__file__).resolve().parents[1]
-    beside = package.parent / "dialplans"
-    return beside if beside.is_dir() else package / "_dialplans"
+    """`dialplans/`, which lies beside the packages both in a checkout and in an installed wheel."""
+    return Path(__file__).resolve().parents[2] / "dialplans"
