@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.call.identity import identities
 from engine.call.leg import Refusal, invite_refusal, method_refusal
 from engine.call.values import ScreeningRequest
-from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request
-from engine.sip.uri import NameAddr
 
 _SERVED: Final = frozenset(("INVITE", "OPTIONS"))
 
 
 def refusal_of(request: Request, trunk: str | None) -> Refusal | None:
-    """Status and headers to refuse the request with, or None when it may go on."""
+    """Status and headers to refuse the request with, or None when it may go on.
+
+    Raises RemoteProtocolError for a header that cannot be read.
+    """
     if trunk is None:
         return 403, ()
     if request.method not in _SERVED:
@@ -33,6 +35,7 @@ def refusal_of(request: Request, trunk: str | None) -> Refusal | None:
 def screening_request(request: Request, trunk: str, *, trusted: bool) -> ScreeningRequest:
     """What screening is told: text from the wire as it came."""
     uri = request.uri
+    asserted = identities(request, "P-Asserted-Identity") if trusted else []
     caller = request.from_
     return ScreeningRequest(
         trunk=trunk,
@@ -40,19 +43,6 @@ def screening_request(request: Request, trunk: str, *, trusted: bool) -> Screeni
         called=uri.user or str(uri),
         request_uri=str(uri),
         display=caller.display or "",
-        asserted=_first_user(request, "P-Asserted-Identity") if trusted else None,
-        diversion=tuple(user for user in (_user(value) for value in request.get_all("Diversion")) if user),
+        asserted=asserted[0].uri.user if asserted else None,
+        diversion=tuple(each.uri.user for each in identities(request, "Diversion") if each.uri.user),
     )
-
-
-def _first_user(request: Request, name: str) -> str | None:
-    values = request.get_all(name)
-    return _user(values[0]) if values else None
-
-
-def _user(value: str) -> str | None:
-    """User part of a name-addr; None when it cannot be read: a wrong identity is no identity."""
-    try:
-        return NameAddr.parse(value).uri.user
-    except RemoteProtocolError:
-        return None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.call.anchor import Anchor
+from engine.call.captures import Captures
 from engine.call.invites import onward_invite, own_invite, redress_headers
 from engine.call.leg_events import LegRefused
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
@@ -77,6 +78,7 @@ class Call:
         plan: Plan,
         wire: Wire,
         timers: CallTimers,
+        captures: Captures,
         settings: CallSettings,
         listener: Listener,
         on_end: Callable[[Call], None],
@@ -86,6 +88,7 @@ class Call:
         self.plan = plan
         self.wire = wire
         self.timers = timers
+        self.captures = captures
         self.settings = settings
         self.state = State.PREPARING
         self.caller: Leg | None = None
@@ -274,6 +277,7 @@ class Call:
             return
         calling, called = self.decision.calling, self.decision.called
         self.recording = RecordingId(self.wire.ids.token())
+        self.captures.begin(self.recording, self.call_id, self.decision)
         self.anchor.capture(
             StartCapture(
                 session=self.anchor.session,
@@ -378,7 +382,7 @@ class Call:
         for leg in (self.caller, self.callee):
             self._release(leg, end.status)
         if self.anchor is not None:
-            if self.recording is not None:
+            if self.recording is not None and self.recording in self.captures:
                 self.anchor.stop_capture(self.recording)
             self.anchor.close()
         self.check_ended()

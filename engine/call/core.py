@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine.call.admission import refusal_of, screening_request
 from engine.call.call import Call, Plan, plan_for
+from engine.call.captures import Captures
 from engine.call.inputs import on_leg, on_media, on_timer
 from engine.call.invites import redress_headers
 from engine.call.leg_events import LegEvent
@@ -31,9 +32,9 @@ from engine.call.values import (
 from engine.call.wire import Wire
 from engine.model.commands import Acknowledgement
 from engine.model.config import TrunkSection
-from engine.model.events import CallEnded, CallScreened, CallStarted, DissuasionEnded, RecordingClosed
-from engine.model.ids import CallId, RecordingId, SessionId
-from engine.model.media import AnyMediaEvent, CaptureClosed
+from engine.model.events import CallEnded, CallScreened, CallStarted, DissuasionEnded
+from engine.model.ids import CallId, SessionId
+from engine.model.media import AnyMediaEvent, CaptureClosed, CaptureStarted, MediaFailed
 from engine.model.outcome import Blame, Outcome
 from engine.model.screening import Action, Direction
 from engine.sip.effects import (
@@ -46,6 +47,7 @@ from engine.sip.effects import (
     ServerKey,
     TransactionFailed,
 )
+from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
@@ -63,12 +65,6 @@ class _Pending:
     request: Request
     flow: Flow
     trunk: str
-
-
-@dataclass(slots=True)
-class _Captured:
-    call_id: CallId
-    language: str
 
 
 class SipCore:
@@ -91,7 +87,7 @@ class SipCore:
         self._popups = Popups(self._wire, self._timers, settings)
         self._calls: dict[CallId, Call] = {}
         self._sessions: dict[SessionId, Call] = {}
-        self._captures: dict[RecordingId, _Captured] = {}
+        self._captures = Captures(self._wire)
         self._pending: dict[CallId, _Pending] = {}
         self._pending_keys: dict[ServerKey, CallId] = {}
         self._draining = False
@@ -207,7 +203,10 @@ class SipCore:
                 self._wire.respond(key, response_to(request, 481))
             return
         trunk = self._trunk_of.get(flow.remote[0])
-        refusal = refusal_of(request, trunk)
+        try:
+            refusal = refusal_of(request, trunk)
+        except RemoteProtocolError as error:
+            refusal = error.status_hint, ()
         if refusal is not None:
             status, headers = refusal
             self._wire.respond(
@@ -282,7 +281,7 @@ class SipCore:
             return False
         if not pending.request.body:  # early media needs an offer
             return False
-        return not any(FEATURE_608 in value for value in pending.request.get_all("Feature-Caps"))
+        return not any(FEATURE_608 in value for value in pending.request.rows("Feature-Caps"))
 
     def _refuse(
         self, call_id: CallId, pending: _Pending, decision: Decision, status: int, outcome: Outcome
@@ -350,7 +349,17 @@ class SipCore:
         def listener(leg: Leg, event: LegEvent) -> None:
             on_leg(call, leg, event)
 
-        call = Call(call_id, decision, plan, self._wire, self._timers, self._settings, listener, self._ended)
+        call = Call(
+            call_id,
+            decision,
+            plan,
+            self._wire,
+            self._timers,
+            self._captures,
+            self._settings,
+            listener,
+            self._ended,
+        )
         self._calls[call_id] = call
         return call
 
@@ -362,8 +371,6 @@ class SipCore:
         self._calls.pop(call.call_id, None)
         if call.anchor is not None:
             self._sessions.pop(call.anchor.session, None)
-        if call.recording is not None:
-            self._captures[call.recording] = _Captured(call.call_id, call.decision.language)
         if call.place is not None:
             self._wire.emit(
                 DissuasionEnded(
@@ -377,27 +384,9 @@ class SipCore:
 
     def _media(self, event: AnyMediaEvent) -> None:
         call = self._sessions.get(event.session)
-        if isinstance(event, CaptureClosed):
-            self._capture_closed(event, call)
+        if isinstance(event, CaptureStarted | CaptureClosed) or (
+            isinstance(event, MediaFailed) and event.recording is not None
+        ):
+            self._captures.report(event)
         elif call is not None:
             on_media(call, event)
-
-    def _capture_closed(self, event: CaptureClosed, call: Call | None) -> None:
-        captured = self._captures.pop(event.recording, None)
-        if call is not None:
-            captured = _Captured(call.call_id, call.decision.language)
-            call.recording = None
-        if captured is None:
-            return
-        self._wire.emit(
-            RecordingClosed(
-                call_id=captured.call_id,
-                recording_id=event.recording,
-                path=event.path,
-                duration_ms=event.duration_ms,
-                size_bytes=event.size_bytes,
-                digest=event.digest,
-                interrupted=event.interrupted,
-                languages=(captured.language, captured.language),
-            )
-        )

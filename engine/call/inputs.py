@@ -22,10 +22,9 @@ from engine.call.leg_events import (
 from engine.call.legs import Leg
 from engine.call.refusals import status_for_caller
 from engine.call.table import TABLE, Input, State
-from engine.model.events import Alarm, CallStage, RecordingStarted
+from engine.model.events import Alarm, CallStage
 from engine.model.media import (
     AnyMediaEvent,
-    CaptureStarted,
     DtmfReceived,
     MediaFailed,
     PlaybackFinished,
@@ -35,8 +34,6 @@ from engine.model.media import (
 )
 from engine.sdp import SdpError
 
-UNKNOWN_PLAYBACK = "unknown_playback"
-"""A media worker's answer to stopping what has just ended."""
 ACCEPT_KEY = "1"
 REFUSE_KEY = "2"
 
@@ -155,21 +152,10 @@ def on_media(call: Call, event: AnyMediaEvent) -> None:
             _key(call, digit)
         case RtpTimeout():
             call.feed(Input.RTP_TIMEOUT)
-        case CaptureStarted(recording=recording, path=path):
-            decision = call.decision
-            call.wire.emit(
-                RecordingStarted(
-                    call_id=call.call_id,
-                    recording_id=recording,
-                    path=path,
-                    left=decision.calling,
-                    right=decision.called,
-                )
-            )
         case MediaFailed():
             _media_failed(call, event)
         case WorkerLost():
-            call.feed(_media_lost(call))
+            media_lost(call, "the media worker is gone")
         case _:
             pass
 
@@ -184,10 +170,15 @@ def _key(call: Call, digit: str) -> None:
         call.feed(given)
 
 
-def _media_lost(call: Call) -> Input:
+def media_lost(call: Call, detail: str) -> None:
+    """There is no sound for this call any more."""
+    if call.state in (State.ENDING, State.ENDED):
+        return
+    call.wire.emit(Alarm(slug="media_failed", detail=detail, call_id=call.call_id))
     if call.plan.reject:
-        return Input.MEDIA_FAILED_REJECT
-    return Input.MEDIA_FAILED_AGENT if call.plan.agent else Input.MEDIA_FAILED
+        call.feed(Input.MEDIA_FAILED_REJECT)
+    else:
+        call.feed(Input.MEDIA_FAILED_AGENT if call.plan.agent else Input.MEDIA_FAILED)
 
 
 def _played(call: Call, name: str) -> None:
@@ -200,22 +191,16 @@ def _played(call: Call, name: str) -> None:
 
 
 def _media_failed(call: Call, event: MediaFailed) -> None:
-    if call.state in (State.ENDING, State.ENDED):
+    if event.playback is None:
+        media_lost(call, event.text)
         return
-    if event.reason == UNKNOWN_PLAYBACK:  # our stop crossed its end
-        return
-    detail = f"{event.command}: {event.reason} {event.detail}".rstrip()
-    call.wire.emit(Alarm(slug="media_failed", detail=detail, call_id=call.call_id))
-    if event.recording is not None:
-        call.recording = None
-    elif event.playback is not None:
-        name = call.playing.pop(event.playback, "")
-        if name == "announcement":
-            _played(call, name)
-        elif name in ("warning", "notice"):
-            call.feed(Input.PROMPT_FAILED)
-    else:
-        call.feed(_media_lost(call))
+    name = call.playing.pop(event.playback, "")
+    if name:
+        call.wire.emit(Alarm(slug="media_failed", detail=event.text, call_id=call.call_id))
+    if name == "announcement":
+        _played(call, name)
+    elif name in ("warning", "notice"):
+        call.feed(Input.PROMPT_FAILED)
 
 
 def on_timer(call: Call, name: str) -> None:
@@ -227,7 +212,7 @@ def on_timer(call: Call, name: str) -> None:
     elif name == "dial_pause":
         call.feed(Input.ANNOUNCED_ROUTE)
     elif name == "media":
-        call.feed(_media_lost(call))
+        media_lost(call, "the media worker opens no session")
     elif name == "reap":
         call.reap()
     elif name == "progress":

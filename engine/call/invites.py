@@ -5,6 +5,7 @@ Supported, Require, Allow, Session-Expires and Feature-Caps of the other leg are
 
 from __future__ import annotations
 
+from engine.call.identity import identities
 from engine.call.legs import ALLOW, SDP_TYPE, Headers
 from engine.call.values import Decision, PlaceCall
 from engine.model.config import Address
@@ -26,8 +27,7 @@ def onward_invite(
     target = _target(invite.uri, hop)
     headers: list[tuple[str, str]] = [("Allow", ALLOW)]
     if decision.pass_identity:
-        for value in invite.get_all("P-Asserted-Identity")[:2]:  # RFC 3325 §9.1: at most two
-            asserted = NameAddr.parse(value)
+        for asserted in identities(invite, "P-Asserted-Identity")[:2]:  # RFC 3325 §9.1: at most two
             if decision.label is not None:
                 asserted = asserted.replace(display=decision.label)
             headers.append(("P-Asserted-Identity", str(asserted)))

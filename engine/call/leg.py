@@ -55,7 +55,10 @@ def method_refusal(method: str) -> Refusal:
 
 
 def invite_refusal(request: Request) -> Refusal | None:
-    """Why an INVITE, inside a dialog or not, cannot be taken (RFC 3261 §8.2.2.3, §8.2.3)."""
+    """Why an INVITE, inside a dialog or not, cannot be taken (RFC 3261 §8.2.2.3, §8.2.3).
+
+    Raises RemoteProtocolError for a Require that cannot be read.
+    """
     if request.requires:  # no extension is supported yet
         return 420, [("Unsupported", ", ".join(request.requires))]
     kind = (request.get("Content-Type") or "").partition(";")[0].strip().lower()
@@ -174,6 +177,7 @@ class Leg:
             return
         try:
             self.dialog.receive(request)
+            refusal = invite_refusal(request) if request.method == "INVITE" else None
         except RemoteProtocolError as error:
             self.wire.respond(key, response_to(request, error.status_hint))
             return
@@ -182,7 +186,7 @@ class Leg:
             self.wire.respond(key, response_to(request, 200, headers=self.farewell))
             self._end(LegHungUp(report))
         elif request.method == "INVITE":
-            self._offered(key, request)
+            self._offered(key, request, refusal)
         elif request.method == "INFO" and report:
             self.wire.respond(key, response_to(request, 200))
             self.raise_event(LegInfo(report))
@@ -220,8 +224,7 @@ class Leg:
 
     # --- offers inside the dialog ---
 
-    def _offered(self, key: ServerKey, request: Request) -> None:
-        refusal = invite_refusal(request)
+    def _offered(self, key: ServerKey, request: Request, refusal: Refusal | None) -> None:
         if self._offer_key is not None:  # RFC 3261 §14.2: a second one before the answer to the first
             refusal = 500, [("Retry-After", str(RETRY_AFTER_S))]
         elif self.negotiating:

@@ -155,6 +155,11 @@ class MediaFailed(MediaEvent, frozen=True, tag=True, kw_only=True):
     playback: PlaybackId | None = None
     recording: RecordingId | None = None
 
+    @property
+    def text(self) -> str:
+        """For people who look into it."""
+        return f"{self.command}: {self.reason} {self.detail}".rstrip()
+
 
 class PlaybackFinished(MediaEvent, frozen=True, tag=True, kw_only=True):
     """The last sample has left, or the playback was stopped."""

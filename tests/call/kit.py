@@ -27,7 +27,7 @@ from engine.call.values import (
 from engine.model.commands import Acknowledgement
 from engine.model.config import Address, TrunkSection
 from engine.model.events import AnyEvent, CallEnded, CallStage, CallStarted, Party
-from engine.model.ids import CaseId, CommandId, NumberId
+from engine.model.ids import CaseId, CommandId, NumberId, PlaybackId, RecordingId, SessionId
 from engine.model.media import (
     AnyMediaCommand,
     AnyMediaEvent,
@@ -107,12 +107,17 @@ class Media:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self.commands: list[AnyMediaCommand] = []
-        self.sessions: dict[str, dict[str, tuple[str, int]]] = {}
-        self.captures: dict[str, StartCapture] = {}
+        self.sessions: dict[SessionId, dict[str, tuple[str, int]]] = {}
+        self.captures: dict[RecordingId, StartCapture] = {}
         self.opens = True
         """Whether sessions are opened at once."""
+        self.opens_files = self.closes_files = True
+        """Whether the disk is done with a recording at once."""
+        self.captures_fail = False
+        self._opened: set[RecordingId] = set()
+        self._ending: list[StartCapture] = []
         self._port = 20000
-        self._playing: dict[str, Play | PlayTone] = {}
+        self._playing: dict[PlaybackId, Play | PlayTone] = {}
 
     def take(self, command: AnyMediaCommand) -> None:
         self.commands.append(command)
@@ -132,12 +137,17 @@ class Media:
                 else:
                     self.tell(PlaybackFinished(session=command.session, playback=playback, stopped=True))
             case StartCapture(recording=recording):
+                if self.captures_fail:
+                    self.fail(command, "disk")
+                    return
                 self.captures[recording] = command
-                self.tell(
-                    CaptureStarted(session=command.session, recording=recording, path=f"{recording}.rwc")
-                )
+                if self.opens_files:
+                    self.open_files()
             case StopCapture(recording=recording):
-                self._close(recording)
+                if recording in self.captures:
+                    self._close(recording)
+                else:
+                    self.fail(command, "unknown_recording")
             case CloseSession():
                 for recording, capture in list(self.captures.items()):
                     if capture.session == command.session:
@@ -161,20 +171,10 @@ class Media:
                 self.sessions[command.session] = ports
                 self.tell(SessionOpened(session=command.session, ports=ports))
 
-    def _close(self, recording: str) -> None:
-        capture = self.captures.pop(recording, None)
-        if capture is None:
-            return
-        self.tell(
-            CaptureClosed(
-                session=capture.session,
-                recording=capture.recording,
-                path=f"{recording}.rwc",
-                duration_ms=1000,
-                size_bytes=16000,
-                digest="00",
-            )
-        )
+    def _close(self, recording: RecordingId) -> None:
+        self._ending.append(self.captures.pop(recording))
+        if self.closes_files:
+            self.close_files()
 
     # --- what a test lets it tell ---
 
@@ -192,6 +192,31 @@ class Media:
             )
         )
 
+    def open_files(self) -> None:
+        for capture in [*self.captures.values(), *self._ending]:
+            if capture.recording not in self._opened:
+                self._opened.add(capture.recording)
+                path = f"{capture.recording}.rwc"
+                self.tell(CaptureStarted(session=capture.session, recording=capture.recording, path=path))
+        self._lab.pump()
+
+    def close_files(self, *, interrupted: bool = False) -> None:
+        """The disk is done with recordings that have ended."""
+        ending, self._ending = self._ending, []
+        for capture in ending:
+            self.tell(
+                CaptureClosed(
+                    session=capture.session,
+                    recording=capture.recording,
+                    path=f"{capture.recording}.rwc",
+                    duration_ms=1000,
+                    size_bytes=16000,
+                    digest="00",
+                    interrupted=interrupted,
+                )
+            )
+        self._lab.pump()
+
     def playing(self) -> list[str]:
         """`callee warn_callee`, `caller ringback`, …"""
         return [
@@ -199,37 +224,41 @@ class Media:
             for each in self._playing.values()
         ]
 
-    def finish(self) -> None:
-        """Every prompt has been spoken to its end (tones never end)."""
-        for playback, playing in list(self._playing.items()):
-            if isinstance(playing, Play):
-                del self._playing[playback]
-                self._lab.do(PlaybackFinished(session=playing.session, playback=playing.playback))
+    def finish(self, most: int = 99) -> None:
+        """Prompts have been spoken to their end (tones never end)."""
+        for playing in self._prompts(most):
+            self._lab.do(PlaybackFinished(session=playing.session, playback=playing.playback))
 
-    def miss(self) -> None:
-        """The prompts being played cannot be."""
-        for playback, playing in list(self._playing.items()):
-            if isinstance(playing, Play):
-                del self._playing[playback]
-                self.fail(playing, "missing_prompt")
+    def miss(self, most: int = 99) -> None:
+        """Prompts cannot be played."""
+        for playing in self._prompts(most):
+            self.fail(playing, "missing_prompt")
         self._lab.pump()
+
+    def _prompts(self, most: int) -> list[Play]:
+        prompts = [playing for playing in self._playing.values() if isinstance(playing, Play)][:most]
+        for prompt in prompts:
+            del self._playing[prompt.playback]
+        return prompts
 
     def press(self, digit: str, endpoint: str = "callee") -> None:
         self._lab.do(
-            DtmfReceived(session=self.session, endpoint=endpoint, digit=digit, duration_ms=100)  # type: ignore[arg-type]
+            DtmfReceived(session=self.session, endpoint=endpoint, digit=digit, duration_ms=100)
         )
 
     def lose(self) -> None:
         """The worker dies."""
         sessions, self.sessions = self.sessions, {}
+        self._ending += self.captures.values()
+        self.captures.clear()
         self._playing.clear()
         for session in sessions:
-            self._lab.do(WorkerLost(session=session))  # type: ignore[arg-type]
+            self._lab.lost(session)
 
     # --- what a test asks ---
 
     @property
-    def session(self) -> str:
+    def session(self) -> SessionId:
         return next(reversed(self.sessions))
 
     def last(self, kind: type[M], **fields: Any) -> M:
@@ -348,6 +377,10 @@ class Lab:
 
     def do(self, event: AnyMediaEvent) -> None:
         self.command(MediaReported(event))
+
+    def lost(self, session: str) -> None:
+        """The media worker dies with that session."""
+        self.do(WorkerLost(session=SessionId(session)))
 
     def advance(self, seconds: float) -> None:
         """Let time pass; timers fire when they are due."""
