@@ -1,4 +1,4 @@
-"""What the lab adds to `ringward`."""
+"""What the lab adds to `ringward`. Each command imports its own parts only."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from rich.table import Table
 from engine.app.processes import configure_logging, run
 from engine.app.supervisor import ChildFailed
 from engine.cli.options import Overrides, fail, read_config
-from lab.bench import hot_table
-from lab.bench.cli import bench as bench_signalling
-from lab.demo.runner import run_demo
 
 BENCH_FOLDER = Path(__file__).parents[1] / "var" / "bench"
 MARK = ".demo"
@@ -35,6 +32,8 @@ def demo(
     Every call is real SIP and RTP on loopback addresses. Prints one line an event, writes report.json into
     the demo's data folder and, without --once, stays up until Ctrl-C with the console's address shown.
     """
+    from lab.demo.runner import run_demo
+
     config = read_config(DEMO_CONFIG, overrides)
     configure_logging(logging.WARNING)
     _empty(config.data.folder)
@@ -54,6 +53,9 @@ def bench() -> None:
     Prints tables with ratios and writes hot_table.json and signalling.json into var/bench. Takes about seven
     minutes; Asterisk and the delays need root.
     """
+    from lab.bench import hot_table
+    from lab.bench.cli import bench as bench_signalling
+
     BENCH_FOLDER.mkdir(parents=True, exist_ok=True)
     found = hot_table.measure(1_000_000)
     (BENCH_FOLDER / "hot_table.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

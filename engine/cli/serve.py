@@ -1,4 +1,7 @@
-"""The commands that run until told to stop: `up` and the processes that it keeps."""
+"""The commands that run until told to stop: `up` and the processes that it keeps.
+
+Each process imports its own parts only.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +12,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
 
-from engine.app.agent import run_agent
-from engine.app.centre import run_centre
 from engine.app.config import ConfigError
-from engine.app.engine import run_engine
 from engine.app.processes import configure_logging, die_with_parent, run, stop_event
 from engine.app.supervisor import Child, ChildFailed, Supervisor
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
-from engine.console.render import AssetsMissing
-from engine.media.port import MediaWorkerError
 from engine.model.config import Config
-
-EXPECTED = (ConfigError, OSError, ValueError, AssetsMissing, MediaWorkerError, SQLAlchemyError)
-"""What can be said in a line: wrong configuration, policy, table, prompt, port, database."""
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Given by `up`: end when it dies."""
@@ -41,7 +35,10 @@ def engine(
 
     Example: ringward engine --config lab/loopback.toml --set screening.table=numbers.csv
     """
-    _serve("engine", run_engine, config_file, overrides, supervised)
+    from engine.app.engine import run_engine
+    from engine.media.port import MediaWorkerError
+
+    _serve("engine", run_engine, (MediaWorkerError,), config_file, overrides, supervised)
 
 
 def console(
@@ -51,14 +48,21 @@ def console(
 
     Example: ringward console --config lab/loopback.toml --set console.port=8081
     """
-    _serve("console", run_centre, config_file, overrides, supervised)
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from engine.app.centre import run_centre
+    from engine.console.render import AssetsMissing
+
+    _serve("console", run_centre, (AssetsMissing, SQLAlchemyError), config_file, overrides, supervised)
 
 
 def agent(
     config_file: ConfigFile = None, overrides: Overrides = None, supervised: Supervised = False
 ) -> None:
     """Run the dissuasion agent, a SIP user agent that the engine connects to victims."""
-    _serve("agent", run_agent, config_file, overrides, supervised)
+    from engine.app.agent import run_agent
+
+    _serve("agent", run_agent, (), config_file, overrides, supervised)
 
 
 def up(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
@@ -105,8 +109,14 @@ async def _up(config: Config, config_file: Path | None, overrides: list[str]) ->
 
 
 def _serve(
-    name: str, serve: Serve, config_file: Path | None, overrides: list[str] | None, supervised: bool
+    name: str,
+    serve: Serve,
+    expected: tuple[type[Exception], ...],
+    config_file: Path | None,
+    overrides: list[str] | None,
+    supervised: bool,
 ) -> None:
+    """`expected` are the errors, beside those of configuration, files and ports, that are told in a line."""
     if supervised:
         die_with_parent()
     config = read_config(config_file, overrides)
@@ -115,9 +125,10 @@ def _serve(
     async def main() -> int:
         return await serve(config, stop_event(), lambda line: _print(f"ringward {name} {line}"))
 
+    told: tuple[type[Exception], ...] = (ConfigError, OSError, ValueError, *expected)
     try:
         code = run(main())
-    except EXPECTED as error:
+    except told as error:
         fail(str(error))
         raise AssertionError from error
     raise typer.Exit(code)

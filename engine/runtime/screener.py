@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from urllib.parse import quote
 
 from engine.call.credentials import Credentials
@@ -22,10 +23,12 @@ from engine.screening.decide import Table, decide, with_entry
 from engine.screening.policy import Policy
 from engine.screening.shadow import compare
 from engine.warning.announcements import Catalogue
-from scoring.numbers import Number, Numbering, number_id
+from scoring.numbers import Number, Numbering, canonical_id
 
 MAX_CALLBACKS = 100_000
 """Subscribers remembered for the call-back window; the oldest are forgotten first."""
+
+MAX_PARTIES = 20_000
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class Screener:
         self._key = key
         self._on_failure = on_failure
         self._clock = clock
+        self._parties = lru_cache(MAX_PARTIES)(self._make_party)
         self._emergencies: OrderedDict[str, datetime] = OrderedDict()
 
     def decide(self, request: ScreeningRequest) -> Decision:
@@ -97,8 +101,11 @@ class Screener:
         )
 
     def party(self, number: Number) -> Party:
-        tenant = self._config.tenant
-        return Party(number.display, NumberId(number_id(self._key, tenant, number)))
+        """What is shown of a number, and its keyed id."""
+        return self._parties(number.display)
+
+    def _make_party(self, display: str) -> Party:
+        return Party(display, NumberId(canonical_id(self._key, self._config.tenant, display)))
 
     # --- the call-back window after an emergency call (RFC 7090) ---
 
