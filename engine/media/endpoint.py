@@ -50,9 +50,7 @@ class Endpoint:
     it mixed; both are the session's plan. `feeds` are what this leg itself hears mixed.
     """
 
-    def __init__(
-        self, name: str, pair: PortPair, host: str, listener: EndpointListener, *, any_source: bool
-    ) -> None:
+    def __init__(self, name: str, pair: PortPair, host: str, listener: EndpointListener) -> None:
         self.name = name
         self.pair = pair
         self.out = Outgoing(pair.rtp)
@@ -69,7 +67,6 @@ class Endpoint:
         """Monotonic time of the last packet, or since when one is expected."""
         self.timeout_told = False
         self._listener = listener
-        self._any_source = any_source
         self._ip_version = ipaddress.ip_address(host).version
         self._lock: SourceLock | None = None
         self._rtcp_signalled: SocketAddress = ("", 0)
@@ -93,7 +90,7 @@ class Endpoint:
             raise CommandError(UNSUPPORTED_CODEC, command.codec.name) from None
         on_hold = ipaddress.ip_address(command.host).is_unspecified  # RFC 3264 §8.4: nowhere to send to
         if self._lock is None or (self._lock.signalled != signalled and not on_hold):
-            self._lock = SourceLock(signalled, any_source=self._any_source)
+            self._lock = SourceLock(signalled)
         if self._rtcp_signalled != rtcp and not on_hold:
             self._rtcp_signalled = self._rtcp_target = rtcp
         # A peer may use any format of its description, and the static types mean what they always mean.

@@ -221,14 +221,14 @@ class Session:
     def _add(self, name: str, now: float) -> tuple[str, int]:
         if name in self.endpoints:
             raise CommandError(ENDPOINT_EXISTS, name)
-        settings = self._worker.settings
+        host = self._worker.settings.host
         pair = self._worker.ports.open()
-        endpoint = Endpoint(name, pair, settings.host, self, any_source=settings.accept_any_source)
+        endpoint = Endpoint(name, pair, host, self)
         endpoint.heard_at = now
         self.endpoints[name] = endpoint
         self._attach_channels()
         self._worker.watch(endpoint)
-        return settings.host, pair.port
+        return host, pair.port
 
     def _drop(self, name: str) -> None:
         endpoint = self.endpoints.pop(name)

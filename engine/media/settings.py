@@ -22,5 +22,3 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Ed25519 key that signs them; made on first use."""
     rtp_timeout_s: float = 45.0
     """Silence of an endpoint that should send, before it is told; 0: never."""
-    accept_any_source: bool = False
-    """Lock to the first valid packet from any address (phones behind NAT), not only from the SDP's."""

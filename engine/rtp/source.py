@@ -9,25 +9,21 @@ SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 class SourceLock:
     """Locks to the first valid packet from the host of the SDP, from whatever port.
 
-    With `any_source` the first valid packet locks from whatever host (a phone behind NAT whose SDP names a
-    private address). The very address of the SDP takes the lock from any other: whoever came first cannot
-    keep the phone itself out.
+    The very address of the SDP takes the lock from any other port: whoever came first cannot keep the phone
+    itself out.
     """
 
-    __slots__ = ("any_source", "locked", "signalled")
+    __slots__ = ("locked", "signalled")
 
-    def __init__(self, signalled: SocketAddress, *, any_source: bool = False) -> None:
+    def __init__(self, signalled: SocketAddress) -> None:
         self.signalled = signalled
-        self.any_source = any_source
         self.locked: SocketAddress | None = None
 
     def admit(self, source: SocketAddress) -> bool:
         """Whether a valid packet from `source` belongs to the leg; may set or move the lock."""
         if source == self.locked:
             return True
-        if source == self.signalled or (
-            self.locked is None and (self.any_source or source[0] == self.signalled[0])
-        ):
+        if source == self.signalled or (self.locked is None and source[0] == self.signalled[0]):
             self.locked = source
             return True
         return False
