@@ -50,7 +50,10 @@ def wav_size(capture: Capture) -> int:
 
 
 def wav_range(capture: Capture, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-    """Bytes `start` to `stop` (exclusive) of the WAV, decoding no more than they need. KeyRequired."""
+    """Bytes `start` to `stop` (exclusive) of the WAV, decoding no more than they need. KeyRequired.
+
+    Caller left, callee right.
+    """
     end = wav_size(capture) if stop is None else min(stop, wav_size(capture))
     if start < WAV_HEADER_BYTES and start < end:
         yield wav_header(capture.length)[start : min(end, WAV_HEADER_BYTES)]
@@ -62,11 +65,6 @@ def wav_range(capture: Capture, start: int = 0, stop: int | None = None) -> Iter
         data = block.astype("<i2", copy=False).tobytes()
         yield data[max(low - at, 0) : min(high - at, len(data))]
         at += len(data)
-
-
-def wav_bytes(capture: Capture) -> bytes:
-    """The whole call as a WAV file in memory: caller left, callee right. KeyRequired."""
-    return b"".join(wav_range(capture))
 
 
 def write_wav(capture: Capture, path: Path, progress: Progress | None = None) -> None:

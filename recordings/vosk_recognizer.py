@@ -6,7 +6,6 @@ everything it needs is looked for before it is called.
 
 import hashlib
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -144,12 +143,3 @@ def parse_result(text: str, language: str) -> Segment | None:
         text=_BETWEEN_HAN.sub("", " ".join(word.text for word in words)),
         words=words,
     )
-
-
-def load_recognisers(models: Mapping[str, Path]) -> dict[str, VoskRecognizer]:
-    """One recogniser for each language; languages that name the same folder share it. ModelMissing."""
-    loaded: dict[Path, VoskRecognizer] = {}
-    for folder in models.values():
-        if folder not in loaded:
-            loaded[folder] = VoskRecognizer(folder)
-    return {language: loaded[folder] for language, folder in models.items()}

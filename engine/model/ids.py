@@ -7,7 +7,6 @@ from typing import NewType
 import msgspec
 
 TenantId = NewType("TenantId", str)
-NodeId = NewType("NodeId", str)
 CallId = NewType("CallId", str)
 """One B2BUA call. Not a SIP Call-ID: each leg of the call has its own of those."""
 CaseId = NewType("CaseId", str)

@@ -157,15 +157,6 @@ class Media(_Attributes):
         return maps
 
     @property
-    def fmtps(self) -> dict[str, str]:
-        """Format → its a=fmtp parameters."""
-        found: dict[str, str] = {}
-        for value in self.values("fmtp"):
-            name, _, parameters = value.strip().partition(" ")
-            found.setdefault(name, parameters.strip())
-        return found
-
-    @property
     def ptime_ms(self) -> int | None:
         value = (self.first("ptime") or "").strip()
         return int(value) if _is_number(value, 200) and int(value) else None

@@ -137,11 +137,6 @@ class Message:
         """The option tags of Require, in lower case."""
         return self._list("Require", str.lower)
 
-    def supports(self, option: str) -> bool:
-        """Whether the peer names the option tag in Supported or Require."""
-        option = option.lower()
-        return option in self._list("Supported", str.lower) or option in self.requires
-
     def validate(self) -> None:
         """Parse all that the layers above rely on; RemoteProtocolError(400) when anything is malformed."""
         _ = self.top_via, self.from_, self.to, self.call_id, self.cseq, self.contacts, self.record_routes

@@ -96,10 +96,6 @@ class Numbering:
         # Long texts stay out of the cache: its size is counted in entries, and peers choose the texts.
         return self._cached(raw) if len(raw) <= _RAW_MAX else self._normalise(raw)
 
-    def is_protected(self, number: Number) -> bool:
-        """Whether it is a short code of an emergency, police or other public service."""
-        return number.kind is not NumberKind.E164 and number.digits in self.protected
-
     def _normalise(self, raw: str) -> Number:
         if is_emergency_uri(raw):
             service = raw.strip("<> \t").lower().removeprefix("urn:service:sos").lstrip(".").split(".")[0]

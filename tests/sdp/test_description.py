@@ -38,7 +38,7 @@ def test_reads_every_part() -> None:
     assert sdp.origin == Origin("alice", 2890844526, 2890844527, "192.0.2.1")
     assert (audio.kind, audio.port, audio.port_count, audio.formats) == ("audio", 49170, 2, ("8", "0", "101"))
     assert audio.rtpmaps[8] == ("PCMA", 8000, 1)
-    assert audio.fmtps == {"101": "0-15"}
+    assert list(audio.values("fmtp")) == ["101 0-15"]
     assert audio.ptime_ms == 30
     assert audio.rtcp == (53020, "192.0.2.10")
     assert sdp.connection_of(audio) == Connection("192.0.2.9")

@@ -70,12 +70,7 @@ def test_typed_values() -> None:
     assert [route.uri.host for route in invite.record_routes] == ["r.example"]
     assert invite.max_forwards == 70
     assert invite.requires == ("foo",)
-    assert [invite.supports(option) for option in ("timer", "PATH", "foo", "gruu")] == [
-        True,
-        True,
-        True,
-        False,
-    ]
+    assert invite.get_all("Supported") == ["100rel", "Timer", "path"]
     assert invite.body == b"hello"
     assert invite.get("content-type") == invite.get("c") == "text/plain"
     assert invite.get("Subject") is None
