@@ -1,4 +1,8 @@
-"""What a driver tells a phone process, and what it hears back: one JSON object a line."""
+"""What a driver tells a phone process, and what it hears back: one JSON object a line.
+
+Steps of a call: `say:LINE` speaks a line of lab/speech/lines, `press:DIGIT` presses a key, `listen` lets one
+utterance of the other side pass, `hang_up` ends the call. A first step `now:…` does not wait for a pause.
+"""
 
 from __future__ import annotations
 
@@ -41,9 +45,6 @@ class Quit(Order, frozen=True):
 
 
 AnyOrder = Call | Expect | HangUp | Quit
-
-STEPS = """Steps of a call: `say:LINE` speaks a line of lab/speech/lines, `press:DIGIT` presses a key,
-`listen` lets one utterance of the other side pass, `hang_up` ends the call."""
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
