@@ -43,7 +43,6 @@ def demo(
         )
     except ChildFailed as error:
         fail(str(error))
-        raise AssertionError from error
     raise typer.Exit(code)
 
 

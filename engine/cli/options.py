@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -31,10 +31,9 @@ def read_config(path: Path | None, overrides: list[str] | None) -> Config:
         return load_config(path, overrides or ())
     except ConfigError as error:
         fail(str(error), code=2)
-        raise AssertionError from error
 
 
-def fail(message: str, code: int = 1) -> None:
+def fail(message: str, code: int = 1) -> NoReturn:
     """Say why on standard error and exit."""
     _errors.print(f"[bold red]ringward:[/] {_escape(message)}", soft_wrap=True)
     raise typer.Exit(code)

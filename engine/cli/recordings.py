@@ -52,7 +52,6 @@ def _folder(config: Path | None, overrides: list[str] | None, folder: Path | Non
 
 def _fail(message: str) -> NoReturn:
     fail(message, CANNOT)
-    raise AssertionError
 
 
 def _progress() -> Progress:

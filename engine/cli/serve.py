@@ -130,7 +130,6 @@ def _serve(
         code = run(main())
     except told as error:
         fail(str(error))
-        raise AssertionError from error
     raise typer.Exit(code)
 
 
