@@ -9,6 +9,6 @@ endpoint     one leg's sockets: source lock, relay, keys, mixing; outgoing is th
 sounds       prompts and tones; ticker is their 20 ms clock
 capture      two channels in RTP time; disk is the writer thread behind them
 
-A leg that hears one other leg at 0 dB gets its packets as they arrive, with another header and, by table, law.
+A leg that hears one other leg at 0 dB gets its packets as they arrive, with another header and law.
 Frames are made on the ticker only for legs that hear a prompt, a tone or several sources.
 """
