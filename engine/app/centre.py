@@ -29,7 +29,7 @@ from engine.console.app import create_app
 from engine.console.live import LiveFeed
 from engine.console.services import RiskRefused, Services, SwitchState
 from engine.model.config import Config
-from engine.model.events import Alarm, KillSwitchChanged, Record
+from engine.model.events import Alarm, AnyEvent, KillSwitchChanged, PolicyLoaded, Record
 from engine.model.ids import NumberId, TenantId
 from engine.store.entries import LeadRule
 from engine.store.store import Store
@@ -188,14 +188,15 @@ def _tell(feed: LiveFeed, records: Sequence[Record]) -> None:
     """Open pages hear of what is now in the store."""
     for record in records:
         event = record.event
-        if isinstance(event, Alarm):
+        alarm = _alarm(event)
+        if alarm is not None:
             feed.alarm(
                 AlarmNotice(
                     node=record.id.node,
                     at=record.at,
-                    slug=event.slug,
-                    detail=event.detail,
-                    call_id=event.call_id,
+                    slug=alarm.slug,
+                    detail=alarm.detail,
+                    call_id=alarm.call_id,
                 )
             )
         if isinstance(event, KillSwitchChanged):
@@ -206,3 +207,12 @@ def _tell(feed: LiveFeed, records: Sequence[Record]) -> None:
         recording_id = getattr(event, "recording_id", None)
         if recording_id is not None:
             feed.transcript_changed(recording_id)
+
+
+def _alarm(event: AnyEvent) -> Alarm | None:
+    """What of an event a person must look at."""
+    if isinstance(event, Alarm):
+        return event
+    if isinstance(event, PolicyLoaded) and event.error:
+        return Alarm(slug="policy_refused", detail=event.error)
+    return None
