@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from engine.app.config import ConfigError
 from engine.app.keys import load_keys
 from engine.app.paths import dialplans_folder
 from engine.app.policies import PolicyView
@@ -33,7 +35,7 @@ from engine.bus.topics import (
 )
 from engine.call.core import SipCore
 from engine.call.values import CallSettings, PopupRequested
-from engine.journal import Journal
+from engine.journal import Journal, JournalBusy
 from engine.media.port import WorkerPort
 from engine.media.settings import WorkerSettings
 from engine.model.commands import Acknowledgement
@@ -151,17 +153,7 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
         def committed(records: Sequence[Record]) -> None:
             loop.call_soon_threadsafe(publisher.committed, records)
 
-        journal = stack.enter_context(
-            _closing(
-                Journal(
-                    config.journal_folder,
-                    f"{config.node.id}-{config.node.worker}",
-                    time.time,
-                    on_committed=committed,
-                    on_alarm=alarm,
-                )
-            )
-        )
+        journal = stack.enter_context(_journal(config, committed, alarm))
         screener = Screener(
             config,
             numbering=numbering,
@@ -270,7 +262,17 @@ def _poll_switches(views: Views, worker: EngineWorker) -> None:
 
 
 @contextlib.contextmanager
-def _closing(journal: Journal) -> Iterator[Journal]:
+def _journal(
+    config: Config, on_committed: Callable[[Sequence[Record]], None], on_alarm: Callable[[str, str], None]
+) -> Iterator[Journal]:
+    """This worker's journal. Raises ConfigError where it cannot be opened."""
+    node = f"{config.node.id}-{config.node.worker}"
+    try:
+        journal = Journal(
+            config.journal_folder, node, time.time, on_committed=on_committed, on_alarm=on_alarm
+        )
+    except (JournalBusy, sqlite3.Error) as error:
+        raise ConfigError(f"{config.journal_folder}: journal {node} cannot be opened: {error}") from None
     try:
         yield journal
     finally:
