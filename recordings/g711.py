@@ -32,9 +32,10 @@ def _a_law() -> Pcm:
     return np.where(code & 0x80, magnitude, -magnitude).astype(np.int16)
 
 
-_LINEAR: Final = {Codec.PCMU: _mu_law(), Codec.PCMA: _a_law()}
+LINEAR: Final = {Codec.PCMU: _mu_law(), Codec.PCMA: _a_law()}
+"""The 16-bit sample of each of the 256 codes (G.711 tables 1 and 2)."""
 
 
 def decode(codec: Codec, payload: bytes) -> Pcm:
     """Linear 16-bit samples of a payload, one for each byte."""
-    return _LINEAR[codec][np.frombuffer(payload, dtype=np.uint8)]
+    return LINEAR[codec][np.frombuffer(payload, dtype=np.uint8)]

@@ -8,9 +8,11 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from recordings.g711 import LINEAR, Codec
+from recordings.g711 import RATE_HZ as RATE_HZ
+
 Samples = NDArray[np.int16]
 
-RATE_HZ = 8000
 FRAME_MS = 20
 FRAME_SAMPLES = RATE_HZ * FRAME_MS // 1000
 
@@ -25,23 +27,17 @@ class Law(IntEnum):
         return cls[name.upper()]
 
 
-def _tables(law: Law) -> tuple[Samples, NDArray[np.uint8]]:
-    """The sample of each code, and the code of each sample (indexed by the sample as uint16).
+def _codes(law: Law) -> NDArray[np.uint8]:
+    """The code of each sample, indexed by the sample as uint16.
 
-    Levels after G.711 tables 1 and 2, scaled to 16 bits. A sample takes the code whose interval holds it;
-    negative ones are measured by their one's complement, as the ITU's reference code does (G.191).
+    A sample takes the code whose interval holds it; negative ones are measured by their one's complement, as
+    the ITU's reference code does (G.191).
     """
     byte = np.arange(256)
-    code = byte ^ (0x55 if law is Law.PCMA else 0xFF)
-    exponent, mantissa = code >> 4 & 0x07, code & 0x0F
-    if law is Law.PCMA:
-        step = 16 << np.maximum(exponent - 1, 0)
-        magnitude = mantissa * step + step // 2 + np.where(exponent > 0, 16 * step, 0)
-    else:
-        step = 8 << exponent
-        magnitude = mantissa * step + (0x84 << exponent) - 0x84
+    exponent = (byte ^ (0x55 if law is Law.PCMA else 0xFF)) >> 4 & 0x07
+    step = 16 << np.maximum(exponent - 1, 0) if law is Law.PCMA else 8 << exponent
     positive = byte & 0x80 != 0
-    edges = magnitude - step // 2
+    edges = np.abs(_LEVELS[law].astype(np.int32)) - step // 2
 
     samples = np.arange(65_536).astype(np.uint16).view(np.int16)
     codes = np.empty(65_536, np.uint8)
@@ -49,11 +45,11 @@ def _tables(law: Law) -> tuple[Samples, NDArray[np.uint8]]:
         rising = codes_of_sign[np.argsort(edges[codes_of_sign])]
         distance = np.where(samples < 0, ~samples, samples)[mine]
         codes[mine] = rising[np.searchsorted(edges[rising], distance, side="right") - 1]
-    return np.where(positive, magnitude, -magnitude).astype(np.int16), codes
+    return codes
 
 
-_LEVELS = tuple(_tables(law)[0] for law in Law)
-_CODES = tuple(_tables(law)[1] for law in Law)
+_LEVELS = tuple(LINEAR[Codec[law.name]] for law in Law)
+_CODES = tuple(_codes(law) for law in Law)
 
 TRANSCODE: tuple[tuple[bytes | None, ...], ...] = tuple(
     tuple(
