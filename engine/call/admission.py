@@ -12,13 +12,11 @@ from engine.sip.message import Request
 _SERVED: Final = frozenset(("INVITE", "OPTIONS"))
 
 
-def refusal_of(request: Request, trunk: str | None) -> Refusal | None:
+def refusal_of(request: Request) -> Refusal | None:
     """Status and headers to refuse the request with, or None when it may go on.
 
     Raises RemoteProtocolError for a header that cannot be read.
     """
-    if trunk is None:
-        return 403, ()
     if request.method not in _SERVED:
         if request.method in ("BYE", "INFO"):  # only inside a dialog
             return 481, ()

@@ -177,9 +177,9 @@ class SipCore:
                     self._cancelled(key)
                 case TransactionFailed(key, reason):
                     self._wire.failed(key, reason)
-                case AckTimeout(key, "2xx"):
-                    leg = self._wire.incoming.get(key)
-                    if leg is not None:
+                case AckTimeout(key, final):
+                    leg = self._wire.incoming.get(key) if final == "2xx" else None
+                    if leg is not None:  # what was refused has ended, acknowledged or not
                         leg.ack_missing()
                 case _:
                     out.append(effect)
@@ -191,8 +191,11 @@ class SipCore:
 
     def _request(self, key: ServerKey, request: Request, flow: Flow) -> None:
         tag = request.to.tag
+        leg = self._wire.dialogs.get((request.call_id, tag)) if tag is not None else None
+        if not self._may(flow, leg):
+            self._wire.dismiss(key, request, 403, flow)
+            return
         if tag is not None:
-            leg = self._wire.dialogs.get((request.call_id, tag))
             if (
                 leg is not None
                 and leg.dialog is not None
@@ -202,9 +205,9 @@ class SipCore:
             else:
                 self._wire.respond(key, response_to(request, 481))
             return
-        trunk = self._trunk_of.get(flow.remote[0])
+        trunk = self._trunk_of[flow.remote[0]]
         try:
-            refusal = refusal_of(request, trunk)
+            refusal = refusal_of(request)
         except RemoteProtocolError as error:
             refusal = error.status_hint, ()
         if refusal is not None:
@@ -217,12 +220,16 @@ class SipCore:
             headers = [("Allow", ALLOW), ("Accept", "application/sdp")]
             self._wire.respond(key, response_to(request, 200, to_tag=self._wire.ids.tag(), headers=headers))
             return
-        assert trunk is not None
         call_id = CallId(self._wire.ids.token())
         self._pending[call_id] = _Pending(key, request, flow, trunk)
         self._pending_keys[key] = call_id
         asked = screening_request(request, trunk, trusted=self._trunks[trunk].trusted_identity)
         self._wire.effects.append(ScreeningRequested(call_id, asked))
+
+    def _may(self, flow: Flow, leg: Leg | None) -> bool:
+        """Whether a request that came by `flow` is listened to: a trunk's host, or one of the dialog's."""
+        host = flow.remote[0]
+        return host in self._trunk_of or (leg is not None and leg.is_from(host))
 
     def _cancelled(self, key: ServerKey) -> None:
         leg = self._wire.incoming.get(key)

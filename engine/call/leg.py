@@ -135,6 +135,15 @@ class Leg:
         if self._listener is not None:
             self._listener(self, event)
 
+    def is_from(self, host: str) -> bool:
+        """Whether the peer may speak from `host`: where it was, said it is, or is reached through."""
+        if host == self.flow.remote[0]:
+            return True
+        dialog = self.dialog
+        return dialog is not None and (
+            host == dialog.remote_target.host or any(host == route.uri.host for route in dialog.route_set)
+        )
+
     # --- session descriptions: `o=` is ours, per leg, from the first offer on (RFC 3264 §8) ---
 
     def next_origin(self) -> Origin:

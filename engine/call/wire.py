@@ -15,6 +15,7 @@ from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, Response
+from engine.sip.uri import is_address
 
 if TYPE_CHECKING:
     from engine.call.legs import Leg
@@ -66,13 +67,16 @@ class Wire:
     def respond(self, key: ServerKey, response: Response) -> None:
         self.effects.extend(self._layer.respond(key, response, self.now))
 
+    def dismiss(self, key: ServerKey, request: Request, status: int, flow: Flow) -> None:
+        self.effects.extend(self._layer.dismiss(key, request, status, flow))
+
     def send(self, request: Request, flow: Flow) -> None:
         self.effects.extend(self._layer.send(request, flow, self.now))
 
     def flow_for(self, dialog: Dialog, flow: Flow) -> Flow:
         """Where the dialog's next request goes: the address in its route or target, else its source."""
         hop = dialog.next_hop()
-        if hop.host and (":" in hop.host or hop.host.replace(".", "").isdigit()):
+        if is_address(hop.host):  # a name, or what only looks like an address, would have to be looked up
             return Flow(flow.transport, flow.local, (hop.host, hop.port or 5060))
         return flow
 

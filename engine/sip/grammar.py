@@ -14,7 +14,7 @@ _BARE_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]+")
 _LIST_ITEM = re.compile(r'(?:[^",<]++|"(?:[^"\\]|\\.)*+"|<[^>]*+>)*+', re.DOTALL)
 _PARAM = re.compile(
     r""";[ \t]*([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*
-        (?:=[ \t]*(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"]*+))[ \t]*)?""",
+        (?:=[ \t]*(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"\x00-\x1f\x7f]*+))[ \t]*)?""",
     re.VERBOSE | re.DOTALL,
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -153,6 +153,18 @@ class TransactionLayer:
                 self._accepted[server.ack_key] = server
         return effects
 
+    def dismiss(self, key: ServerKey, request: Request, status: int, flow: Flow) -> list[Effect]:
+        """Refuse a request that has no answer yet and keep nothing of it (RFC 3261 §8.2.7).
+
+        For strangers: what is kept and repeated for them can be used against us, and against whoever's
+        address they write into their datagrams.
+        """
+        server = self._servers.get(key)
+        if server is None:
+            raise LocalProtocolError(f"no server transaction {key}")
+        self._forget(server)
+        return [_stateless(request, status, None, request.top_via, flow)]
+
     def send(self, request: Request, flow: Flow, now: float) -> list[Effect]:
         """Send the ACK for a 2xx: no transaction, a Via of its own (RFC 3261 §13.2.2.4)."""
         branch = self._ids.branch()
@@ -210,7 +222,8 @@ class TransactionLayer:
         self, cancel: Request, key: ServerKey, via: Via, flow: Flow, now: float
     ) -> list[Effect]:
         invite = self._servers.get(ServerKey(key.branch, key.sent_by, "INVITE"))
-        if invite is None:
+        # Branches of some peers can be guessed: only the host that sent the INVITE may take it back.
+        if invite is None or invite.flow.remote[0] != flow.remote[0]:
             return [_stateless(cancel, 481, None, via, flow)]  # RFC 3261 §9.2
         server = ServerTransaction(key, NON_INVITE_SERVER, _reply_flow(via, flow), None)
         self._servers[key] = server

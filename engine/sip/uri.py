@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv6Address, ip_address
 from typing import Any
 
 import msgspec
@@ -58,6 +58,15 @@ def is_host(text: str) -> bool:
             return False
         return "%" not in text
     return not text.startswith("[") and HOST.fullmatch(text) is not None
+
+
+def is_address(text: str) -> bool:
+    """Whether text is an IPv4 or IPv6 address, without brackets."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def format_host(host: str, port: int | None) -> str:

@@ -13,6 +13,8 @@ from engine.call.values import (
     CallSettings,
     CommandAnswered,
     Decision,
+    Drain,
+    EndCallNow,
     EventRaised,
     MediaReported,
     MediaRequested,
@@ -311,6 +313,11 @@ class Lab:
         self._work: deque[Callable[[], None]] = deque()
         self._pumping = False
 
+    def join(self, peer: Peer) -> None:
+        """One more host on the network."""
+        self._names[peer.address] = peer.name
+        self._peers[peer.address] = peer
+
     # --- moving ---
 
     def later(self, work: Callable[[], None]) -> None:
@@ -377,6 +384,14 @@ class Lab:
 
     def do(self, event: AnyMediaEvent) -> None:
         self.command(MediaReported(event))
+
+    def end(self) -> None:
+        """Tell every call to end, as an operator does."""
+        for call_id in list(self.core.calls):
+            self.command(EndCallNow(CommandId(f"end-{call_id}"), call_id))
+
+    def drain(self) -> None:
+        self.command(Drain(end_calls=True))
 
     def lost(self, session: str) -> None:
         """The media worker dies with that session."""

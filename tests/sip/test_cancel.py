@@ -268,3 +268,14 @@ def test_answered_call_after_all(net: Net, alice: Host, bob: Host) -> None:
     net.advance(64)
     assert not any(alice.layer.counts().values())
     assert not any(bob.layer.counts().values())
+
+
+def test_only_the_host_that_invited_may_cancel(net: Net, bob: Host) -> None:
+    net.stranger("X", ("192.0.2.66", 5060))
+    net.inject(wire(), PEER, bob)
+    invite = bob.hear(RequestReceived)
+    bob.respond(invite.key, invite.request, 180)
+    net.inject(wire("CANCEL"), ("192.0.2.66", 5060), bob)
+    net.inject(wire("CANCEL"), (PEER[0], 40000), bob)  # another port of the same host
+    assert net.sent("B") == ["180 Ringing", "481 Call/Transaction Does Not Exist (CANCEL)", "200 OK (CANCEL)"]
+    assert bob.hear(CancelReceived).key == invite.key

@@ -123,3 +123,9 @@ def test_oversize_datagrams() -> None:
             feed(wire().replace(b"Via: ", b"Via: " + filler))
             feed(wire().replace(b"From: ", b"From: " + filler))
             feed(wire() + filler)
+
+
+def test_a_quoted_pair_outside_quotes() -> None:
+    feed(wire(via="SIP/2.0/UDP 192.0.2.9;branch=z9h\\\x01G4bK-1"))
+    feed(wire(from_tag=";tag=a\\\x7f"))
+    feed(wire(extra=["Record-Route: <sip:r;lr>;a=\\\x00"]))
