@@ -11,7 +11,6 @@ Loaded models are kept. A job that fails does not end the worker; the end of std
 """
 
 import base64
-import ctypes
 import os
 import signal
 import sys
@@ -29,10 +28,9 @@ from recordings.errors import (
     RecordingError,
     WrongKey,
 )
+from recordings.parent import die_with_parent
 from recordings.transcripts import Transcript, transcribe_capture
 from recordings.vosk_recognizer import VoskRecognizer
-
-_PR_SET_PDEATHSIG: Final = 1
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -140,11 +138,7 @@ def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
 
 def main() -> None:
     """Serve on the standard streams, and die with the parent even in the middle of a job."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            return
+    die_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the parent's to handle
     # Libraries that print must not spoil the answers: they get stderr as their stdout.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")

@@ -1,30 +1,15 @@
-"""What every process of ours does first: the loop, signals, logs, and dying with its parent."""
+"""What every process of ours does first: the loop, signals, logs."""
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
-import os
 import signal
 import sys
 from collections.abc import Coroutine
 from typing import Any
 
 import uvloop
-
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent dies (Linux); a no-op elsewhere."""
-    parent = os.getppid()
-    try:
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    except (OSError, AttributeError):
-        return
-    if os.getppid() != parent:  # it died before we asked
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def stop_event() -> asyncio.Event:

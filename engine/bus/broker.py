@@ -7,20 +7,16 @@ it keeps nothing. Prints one line when it is ready, ends on SIGTERM and with its
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import ipaddress
 import logging
-import os
 import signal
 import sys
-from typing import Final
 
 from amqtt.broker import Broker
 from amqtt.errors import BrokerError
 
 from engine.model.config import Address
-
-_PR_SET_PDEATHSIG: Final = 1
+from recordings.parent import die_with_parent
 
 
 async def serve(address: Address) -> None:
@@ -50,7 +46,7 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         sys.stderr.write(f"python -m engine.bus.broker HOST:PORT: {error}\n")
         return 2
-    _die_with_parent()
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the parent's to handle
     logging.basicConfig(level=logging.ERROR)
     # It reports clients that vanish, which is what killed processes do, as errors of its own.
@@ -61,14 +57,6 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"broker: {error}\n")
         return 1
     return 0
-
-
-def _die_with_parent() -> None:
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            sys.exit(0)
 
 
 if __name__ == "__main__":

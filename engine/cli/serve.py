@@ -14,10 +14,11 @@ from typing import Annotated
 import typer
 
 from engine.app.config import ConfigError
-from engine.app.processes import configure_logging, die_with_parent, run, stop_event
+from engine.app.processes import configure_logging, run, stop_event
 from engine.app.supervisor import Child, ChildFailed, Supervisor
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
 from engine.model.config import Config
+from recordings.parent import die_with_parent
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Given by `up`: end when it dies."""

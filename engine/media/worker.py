@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -52,6 +51,7 @@ from engine.model.media import (
     StopPlayback,
 )
 from recordings.chain import ChainWriter
+from recordings.parent import die_with_parent
 
 log = logging.getLogger("ringward.media")
 
@@ -63,7 +63,6 @@ UNREAD_EVENTS_BYTES = 16 << 20
 """An engine that leaves so much unread is as good as dead."""
 LAST_WRITES_S = 10.0
 LAST_WORDS_S = 1.0
-_PR_SET_PDEATHSIG = 1
 
 
 class MediaWorker(asyncio.Protocol):
@@ -278,8 +277,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's to hear: it ends calls in order
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    die_with_parent()
     settings = msgspec.json.decode(arguments.settings, type=WorkerSettings)
     try:
         ports = PortPool(settings.host, settings.first_port, settings.last_port)

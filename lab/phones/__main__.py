@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine.app.processes import configure_logging, die_with_parent, run, stop_event
+from engine.app.processes import configure_logging, run, stop_event
 from engine.model.config import Address
 from lab.phones.messages import AnyOrder, Call, Expect, HangUp, Observation, Quit
 from lab.phones.phone import LabPhone
+from recordings.parent import die_with_parent
 
 
 def tell(observation: Observation) -> None:
