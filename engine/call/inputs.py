@@ -57,11 +57,11 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
             call.feed(Input.CALLER_CANCELLED)
             call.check_ended()
         case LegHungUp(report):
-            call.agent_report = report or call.agent_report
+            _reported(call, leg, report)
             call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
             call.check_ended()
         case LegEnded(report):
-            call.agent_report = report or call.agent_report
+            _reported(call, leg, report)
             call.check_ended()
         case LegAcknowledged(body):
             _acknowledged(call, leg, body)
@@ -84,6 +84,12 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
         case LegInfo(report):
             if call.plan.agent and calling and report == "notice-given":
                 call.feed(Input.NOTICE_GIVEN)
+
+
+def _reported(call: Call, leg: Leg, report: str) -> None:
+    """The agent's word on how it went; nobody else's."""
+    if leg is call.caller and call.plan.agent:
+        call.agent_report = report or call.agent_report
 
 
 def _answered(call: Call) -> Input:

@@ -244,9 +244,7 @@ class Media:
         return prompts
 
     def press(self, digit: str, endpoint: str = "callee") -> None:
-        self._lab.do(
-            DtmfReceived(session=self.session, endpoint=endpoint, digit=digit, duration_ms=100)
-        )
+        self._lab.do(DtmfReceived(session=self.session, endpoint=endpoint, digit=digit, duration_ms=100))
 
     def lose(self) -> None:
         """The worker dies."""

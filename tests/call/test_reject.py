@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from engine.call.table import State
 from engine.model.events import CallEnded, CallScreened, CallStage, PopupSent
 from engine.model.media import CloseSession, OpenSession, Play
 from engine.model.screening import Action
@@ -144,11 +143,7 @@ def test_an_unusable_description_does_not_soften_a_reject(lab: Lab) -> None:
 def test_stopped_during_the_announcement(lab: Lab) -> None:
     announces(lab)
     ask = lab.carrier.invite(NUMBER)
-    (call,) = lab.core.calls.values()
-    assert call.state is State.ANNOUNCING
-    call.end_now()
-    lab.advance(0)
-    lab.carry_out(lab.core.timer(lab.now))
+    lab.end()
     assert ask.status == 503
     assert lab.ended == "engine/shutdown 503"
 

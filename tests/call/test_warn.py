@@ -208,9 +208,7 @@ def test_re_invites_wait_while_the_warning_is_spoken(lab: Lab) -> None:
 
 def test_told_to_end_during_the_warning(lab: Lab) -> None:
     ask, called = warned(lab)
-    (call,) = lab.core.calls.values()
-    call.end_now()
-    lab.carry_out(lab.core.timer(lab.now))
+    lab.end()
     assert (ask.status, called.has("BYE")) == (503, 1)
     assert lab.ended == "engine/shutdown 503"
 
