@@ -21,7 +21,7 @@ from engine.app.engine import numbering_of
 from engine.app.keys import load_keys
 from engine.app.risk_table import RiskTable
 from engine.app.shipping import Shipping
-from engine.app.switches import SwitchError, read_switch, turn_off, turn_on
+from engine.app.switches import SwitchError, SwitchView, turn_off, turn_on
 from engine.app.transcription import Transcription
 from engine.bus.client import Bus
 from engine.bus.topics import ALARMS, JOURNAL, POPUPS, AlarmNotice, PopupNotice
@@ -44,21 +44,24 @@ class FileSwitches:
     def __init__(self, path: Path, feed: LiveFeed) -> None:
         self._path = path
         self._feed = feed
+        self._view = SwitchView(path)
 
     def state(self) -> SwitchState:
+        """As every worker sees it: a file that cannot be read counts as it did before."""
+        now = _now()
         try:
-            switch = read_switch(self._path)
+            self._view.poll(now)
         except SwitchError as error:
             _log.error("%s", error)
-            return SwitchState(on=False)
-        return SwitchState(switch.active(datetime.now(UTC)), switch.by, switch.reason, switch.expires)
+        switch = self._view.switch
+        return SwitchState(switch.active(now), switch.by, switch.reason, switch.expires)
 
     def turn_on(self, by: str, reason: str, expires: datetime) -> None:
-        turn_on(self._path, by, reason, datetime.now(UTC), expires)
+        turn_on(self._path, by, reason, _now(), expires)
         self._feed.switch_changed()
 
     def turn_off(self, by: str, reason: str) -> None:
-        turn_off(self._path, by, reason, datetime.now(UTC))
+        turn_off(self._path, by, reason, _now())
         self._feed.switch_changed()
 
 
