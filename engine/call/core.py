@@ -33,7 +33,7 @@ from engine.call.wire import Wire
 from engine.model.commands import Acknowledgement
 from engine.model.config import TrunkSection
 from engine.model.events import CallEnded, CallScreened, CallStarted, DissuasionEnded
-from engine.model.ids import CallId, SessionId
+from engine.model.ids import CallId, CommandId, SessionId
 from engine.model.media import AnyMediaEvent, CaptureClosed, CaptureStarted, MediaFailed
 from engine.model.outcome import Blame, Outcome
 from engine.model.screening import Action, Direction
@@ -346,8 +346,8 @@ class SipCore:
         self._watch(call)
         self._acknowledge(place.command_id, "", call_id)
 
-    def _acknowledge(self, command_id: str, error: str, call_id: CallId | None = None) -> None:
-        answer = Acknowledgement(id=command_id, ok=not error, error=error, call_id=call_id)  # type: ignore[arg-type]
+    def _acknowledge(self, command_id: CommandId, error: str, call_id: CallId | None = None) -> None:
+        answer = Acknowledgement(id=command_id, ok=not error, error=error, call_id=call_id)
         self._wire.effects.append(CommandAnswered(answer))
 
     # --- the calls ---
