@@ -147,7 +147,7 @@ class MediaReported:
 class PopupPublished:
     popup_id: str
     result: str
-    """"acknowledged" or "off"."""
+    """"acknowledged", "dropped" or "off"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,7 @@ RISK_FIELDS: Final[Mapping[str, str]] = {
 }
 DELIVERIES: Final[Mapping[str, str]] = {
     "acknowledged": N_("acknowledged"),
+    "dropped": N_("not sent"),
     "timeout": N_("timed out"),
     "off": N_("off"),
 }

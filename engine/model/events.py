@@ -77,7 +77,7 @@ class PopupSent(Event, frozen=True):
     sip_result: str
     """Final status of the MESSAGE ("200"), "timeout", or "off"."""
     bus_result: str
-    """"acknowledged", "timeout", or "off"."""
+    """"acknowledged", "dropped", "timeout", or "off"."""
 
 
 class RecordingStarted(Event, frozen=True):

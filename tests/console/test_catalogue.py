@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from babel.messages.pofile import read_po
 
+from engine.bus.client import PublishResult
 from engine.call.table import State
 from engine.console import words
 from engine.console.client_words import NAMES
@@ -59,6 +60,7 @@ def test_every_slug_of_the_engine_has_words() -> None:
     assert missing(Action, words.VERDICT_TONES) == set()
     assert missing(Level, words.LEVELS) == set()
     assert missing(Source, words.SOURCES) == set()
+    assert missing(PublishResult, words.DELIVERIES) == set()
     assert missing((state.value for state in State), words.STAGES) == set()
     assert missing(words.STAGES, words.STAGE_STEPS) == set()
     assert missing((step.id for step in PRECEDENCE), words.RULES) == set()
