@@ -1,4 +1,4 @@
-"""One SSRC and continuous sequence and timestamps towards a leg, whatever its sources are (DESIGN)."""
+"""One SSRC and continuous sequence and timestamps towards a leg, whatever its sources are."""
 
 from __future__ import annotations
 

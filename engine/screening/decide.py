@@ -1,6 +1,6 @@
 """The verdict on a call: invariants and precedence first, then the policy's rules. Pure.
 
-The order is fixed (DESIGN, Screening) and no policy can change it: emergency, call-back after an emergency,
+The order is fixed and no policy can change it: emergency, call-back after an emergency,
 authenticated public service, court or police block, operator's allow, subscriber's block, subscriber's
 allow, and only then the rules, which see the one table entry that counts. Last comes what holds for every
 block: it ends some day or a person answers for it, and the kill switch turns it into a label.

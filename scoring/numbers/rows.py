@@ -56,7 +56,7 @@ class Source(StrEnum):
 
 
 class Precedence(IntEnum):
-    """Order in which table entries count, smallest first (DESIGN, Screening)."""
+    """Order in which table entries count, smallest first."""
 
     ORDER = 1  # a court's or the police's block
     OPERATOR_ALLOW = 2

@@ -137,7 +137,7 @@ def row(number: str, level: Level = Level.RED, **changes: object) -> RiskRow:
 CALLER = Number(NumberKind.E164, "8613900000001")
 LATER = AT + timedelta(days=1)
 
-LADDER = [  # each outranks all that follow (DESIGN, Screening)
+LADDER = [  # each outranks all that follow
     (row("+86139*", source=Source.POLICE, confirmed=False), Precedence.ORDER),
     (row("+8613900000001", Level.GREEN), Precedence.OPERATOR_ALLOW),
     (row("+8613900000001"), Precedence.PERMANENT),
