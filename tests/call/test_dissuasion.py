@@ -6,7 +6,8 @@ import pytest
 
 from engine.model.events import CallEnded, CallStarted, DissuasionEnded
 from engine.model.media import OpenSession, RtpTimeout, StartCapture
-from tests.call.kit import ACCESS, AGENT, CARRIER, LONG, MEDIA_HOST, NUMBER, Lab
+from tests.call.kit import ACCESS, AGENT, CARRIER, LONG, NUMBER, Lab
+from tests.call.media import MEDIA_HOST
 from tests.call.peer import Side, sdp
 
 NOTICE = [("Ringward-Agent", "notice-given")]

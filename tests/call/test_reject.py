@@ -7,7 +7,8 @@ import pytest
 from engine.model.events import CallEnded, CallScreened, CallStage, PopupSent
 from engine.model.media import CloseSession, OpenSession, Play
 from engine.model.screening import Action
-from tests.call.kit import MEDIA_HOST, NUMBER, POPUP, Lab
+from tests.call.kit import NUMBER, POPUP, Lab
+from tests.call.media import MEDIA_HOST
 from tests.call.peer import sdp
 
 REDRESS = "https://example.org/appeal?code=ABCD-EFGH"

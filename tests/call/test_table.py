@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 from engine.call.call import Call
-from engine.call.table import IGNORED, IMPOSSIBLE, TABLE, Input, State
+from engine.call.table import IGNORED, IMPOSSIBLE, TABLE, Input, Row, State
 from engine.model.outcome import REASONS
 
 
@@ -18,12 +18,11 @@ def test_each_pair_is_in_exactly_one_place() -> None:
 
 
 @pytest.mark.parametrize("row", set(TABLE.values()), ids=lambda row: f"{row.state.name}-{row.actions}")
-def test_actions_exist_and_ends_have_words(row: object) -> None:
-    state, actions, end = row  # type: ignore[misc]
-    assert all(callable(getattr(Call, f"do_{action}")) for action in actions)
-    if end is not None:
-        assert state is State.ENDING
-        assert end.reason in REASONS
+def test_actions_exist_and_ends_have_words(row: Row) -> None:
+    assert all(callable(getattr(Call, f"do_{action}")) for action in row.actions)
+    if row.end is not None:
+        assert row.state is State.ENDING
+        assert row.end.reason in REASONS
 
 
 def test_what_can_be_ended_can_be_told_to_end() -> None:

@@ -7,7 +7,8 @@ import pytest
 from engine.model.events import Alarm, CallEnded, RecordingClosed, RecordingStarted
 from engine.model.media import OpenSession, Play, RtpTimeout, StartCapture, StopCapture
 from engine.model.screening import Action
-from tests.call.kit import ACCESS, CALLER, CARRIER, MEDIA_HOST, NUMBER, SUBSCRIBER, Lab
+from tests.call.kit import ACCESS, CALLER, CARRIER, NUMBER, SUBSCRIBER, Lab
+from tests.call.media import MEDIA_HOST
 from tests.call.peer import Ask, Side, sdp
 
 BOTH = {("caller", "callee"), ("callee", "caller")}
@@ -361,3 +362,66 @@ def test_a_lost_worker_leaves_a_recording_that_the_next_one_closes(lab: Lab) -> 
     (closed,) = lab.of(RecordingClosed)
     assert closed.interrupted
     assert lab.ended == "engine/media_failed 200"
+
+
+# --- what may happen while the notice is played, and before the answer ---
+
+
+def noticed(lab: Lab) -> tuple[Ask, Side]:
+    ask, called = warned(lab, record=True)
+    lab.media.press("1")
+    lab.ladder()
+    return ask, called
+
+
+def test_re_invites_wait_for_the_notice(lab: Lab) -> None:
+    ask, called = noticed(lab)
+    ask.ack()
+    assert called.offer(sdp(ACCESS[0], 50002, version=2)).statuses == [100, 491]
+    assert ask.side.offer(sdp(CARRIER[0], 40002, version=2)).statuses == [100, 491]
+    ask.side.bye()
+
+
+def test_no_ack_while_the_notice_is_played(lab: Lab) -> None:
+    noticed(lab)
+    lab.advance(33)
+    assert lab.ended == "caller/ack_missing 200"
+
+
+@pytest.mark.parametrize("what", ["silence", "worker lost", "told to end"])
+def test_the_call_ends_while_the_notice_is_played(lab: Lab, what: str) -> None:
+    ask, called = noticed(lab)
+    ask.ack()
+    match what:
+        case "silence":
+            lab.do(RtpTimeout(session=lab.media.session, endpoint="caller", silent_s=45))
+        case "worker lost":
+            lab.media.lose()
+        case _:
+            lab.end()
+    assert (ask.side.has("BYE"), called.has("BYE")) == (1, 1)
+    expected = {"silence": "upstream/rtp_timeout", "worker lost": "engine/media_failed"}
+    assert lab.ended == f"{expected.get(what, 'engine/shutdown')} 200"
+    assert lab.media.count(StartCapture) == 0
+
+
+@pytest.mark.parametrize("rings", [False, True])
+def test_a_worker_lost_before_the_answer(lab: Lab, rings: bool) -> None:
+    lab.verdict(action=Action.WARN, announcement="warn_callee")
+    ask = lab.carrier.invite(NUMBER)
+    if rings:
+        lab.phone.calls[0].invite.reply(180)
+    else:
+        lab.phone.calls[0].invite.reply(100)
+    lab.media.lose()
+    assert ask.status == 503
+    assert lab.phone.calls[0].has("CANCEL") == 1
+    assert lab.ended == "engine/media_failed 503"
+
+
+def test_an_answer_without_ringing_still_rings_the_caller(lab: Lab) -> None:
+    lab.verdict(action=Action.WARN, announcement="warn_callee")
+    ask = lab.carrier.invite(NUMBER)
+    lab.phone.calls[0].invite.reply(200, sdp(ACCESS[0], 50000))
+    assert ask.statuses == [100, 180]
+    ask.cancel()

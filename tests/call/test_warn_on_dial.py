@@ -6,7 +6,8 @@ import pytest
 
 from engine.model.media import PlayTone, StartCapture
 from engine.model.screening import Action
-from tests.call.kit import ACCESS, CARRIER, MEDIA_HOST, Lab
+from tests.call.kit import ACCESS, CARRIER, Lab
+from tests.call.media import MEDIA_HOST
 from tests.call.peer import Ask, sdp
 
 RISKY = "17000000001"
