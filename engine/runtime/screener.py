@@ -23,7 +23,7 @@ from engine.screening.decide import Table, decide, with_entry
 from engine.screening.policy import Policy
 from engine.screening.shadow import compare
 from engine.warning.announcements import Catalogue
-from scoring.numbers import Number, Numbering, canonical_id
+from scoring.numbers import Number, Numbering, canonical_id, is_emergency_uri
 
 MAX_CALLBACKS = 100_000
 """Subscribers remembered for the call-back window; the oldest are forgotten first."""
@@ -67,20 +67,23 @@ class Screener:
         facts = self.facts(request)
         try:
             facts = with_entry(facts, self._table)
-        except Exception as error:  # a broken table must not stop calls
+            verdict = decide(facts, self._policy())
+        except Exception as error:  # a broken table or rule must not stop calls; now no rule is asked
             self._failed(error)
             facts = replace(facts, screening_failed=True)
-        verdict = decide(facts, self._policy())
+            verdict = decide(facts, self._policy())
         if verdict.protected and facts.direction is Direction.OUTBOUND:
-            self._remember_emergency(facts.calling)
+            self._remember_emergency(facts)
         return self._decision(request, facts, verdict)
 
     def facts(self, request: ScreeningRequest) -> Facts:
         """The facts but for the table's entry."""
         trunk = self._config.trunk[request.trunk]
         direction = Direction.OUTBOUND if trunk.side == "access" else Direction.INBOUND
-        calling = self._numbering.normalise(request.calling)
-        called = self._numbering.normalise(request.called)
+        number = self._numbering.of_user
+        calling = number(request.calling)
+        emergency = is_emergency_uri(request.request_uri)
+        called = self._numbering.normalise(request.request_uri) if emergency else number(request.called)
         subscriber = calling if direction is Direction.OUTBOUND else called
         at = self._clock()
         return Facts(
@@ -91,10 +94,10 @@ class Screener:
             at=at,
             trunk=request.trunk,
             trunk_authorised_public=trunk.public_service,
-            asserted=self._numbering.normalise(request.asserted) if request.asserted else None,
+            asserted=number(request.asserted) if request.asserted else None,
             display_name=request.display,
             request_uri=request.request_uri,
-            diversion=tuple(self._numbering.normalise(text) for text in request.diversion),
+            diversion=tuple(number(text) for text in request.diversion),
             emergency_callback=direction is Direction.INBOUND and self._called_emergency(subscriber, at),
             kill_switch=self._kill_switch(),
             language=self._config.language_of(subscriber.display),
@@ -109,7 +112,11 @@ class Screener:
 
     # --- the call-back window after an emergency call (RFC 7090) ---
 
-    def _remember_emergency(self, subscriber: Number) -> None:
+    def _remember_emergency(self, facts: Facts) -> None:
+        """The trunk's word counts more than the phone's, and who has no number cannot be called back."""
+        subscriber = facts.asserted if facts.asserted is not None else facts.calling
+        if not subscriber.digits:
+            return
         self._emergencies[subscriber.display] = self._clock()
         self._emergencies.move_to_end(subscriber.display)
         while len(self._emergencies) > MAX_CALLBACKS:
@@ -193,7 +200,11 @@ class Screener:
 
     def _shadow_action(self, facts: Facts, verdict: Verdict) -> str:
         shadow = self._shadow()
-        difference = compare(facts, verdict, shadow) if shadow is not None else None
+        try:
+            difference = compare(facts, verdict, shadow) if shadow is not None else None
+        except Exception:  # it decides nothing, so it stops nothing
+            _log.exception("the shadow policy failed")
+            return ""
         return difference.shadow.action.value if difference is not None else ""
 
     def _failed(self, error: Exception) -> None:

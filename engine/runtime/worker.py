@@ -152,30 +152,37 @@ class EngineWorker:
         while queue:
             following: list[CoreEffect] = []
             for effect in queue:
-                match effect:
-                    case Send(flow, data, branch):
-                        try:
-                            self._socket.send(data, flow.remote)
-                        except OSError as error:
-                            following += self._core.send_failed(flow, branch, str(error), now())
-                    case ScreeningRequested(call_id, request):
-                        decided = ScreeningDecided(call_id, self._screener.decide(request))
-                        following += self._core.command(decided, now())
-                    case EventRaised(event):
-                        self._journal.append(self._tenant, event)
-                    case MediaRequested(command):
-                        if self._media is not None:
-                            self._media.send(command)
-                    case PopupRequested():
-                        self._spawn(self._publish(effect))
-                    case CommandAnswered(acknowledgement):
-                        self._answer(acknowledgement)
-                    case Discarded():
-                        self.discarded += 1
-                    case _:
-                        raise AssertionError(f"no hand for {effect!r}")
+                try:
+                    following += self._carry_out(effect, now())
+                except Exception:  # those behind it are other calls' answers, timers and events
+                    _log.exception("a %s could not be carried out", type(effect).__name__)
             queue = following
         self._schedule()
+
+    def _carry_out(self, effect: CoreEffect, now: float) -> list[CoreEffect]:
+        """Returns what follows from it."""
+        match effect:
+            case Send(flow, data, branch):
+                try:
+                    self._socket.send(data, flow.remote)
+                except OSError as error:
+                    return self._core.send_failed(flow, branch, str(error), now)
+            case ScreeningRequested(call_id, request):
+                return self._core.command(ScreeningDecided(call_id, self._screener.decide(request)), now)
+            case EventRaised(event):
+                self._journal.append(self._tenant, event)
+            case MediaRequested(command):
+                if self._media is not None:
+                    self._media.send(command)
+            case PopupRequested():
+                self._spawn(self._publish(effect))
+            case CommandAnswered(acknowledgement):
+                self._answer(acknowledgement)
+            case Discarded():
+                self.discarded += 1
+            case _:
+                raise AssertionError(f"no hand for {effect!r}")
+        return []
 
     async def _publish(self, requested: PopupRequested) -> None:
         result = await self._publisher.popup(requested)

@@ -87,6 +87,7 @@ class Numbering:
         self._carrier = re.compile(f"({carriers})(?=[0-9])", re.ASCII) if carriers else None
         self._area = re.compile(f"0?({areas})(?=[0-9]{{3,6}}$)", re.ASCII) if areas else None
         self._cached = lru_cache(maxsize=cache_size)(self._normalise)
+        self._cached_user = lru_cache(maxsize=cache_size)(self._of_user)
 
     def normalise(self, raw: str) -> Number:
         """The number a text stands for; never raises.
@@ -96,17 +97,34 @@ class Numbering:
         # Long texts stay out of the cache: its size is counted in entries, and peers choose the texts.
         return self._cached(raw) if len(raw) <= _RAW_MAX else self._normalise(raw)
 
+    def of_user(self, user: str) -> Number:
+        """The number in the user part of a URI, unescaped already; never raises.
+
+        Nothing else is read into it: brackets, `@`, `:`, a scheme or another escape make it no number. What
+        is forwarded would not be what was screened otherwise.
+        """
+        return self._cached_user(user) if len(user) <= _RAW_MAX else self._of_user(user)
+
+    def _of_user(self, user: str) -> Number:
+        name, *parameters = user.split(";")
+        return self._number(name, _context(parameters), user)
+
     def _normalise(self, raw: str) -> Number:
         if is_emergency_uri(raw):
             service = raw.strip("<> \t").lower().removeprefix("urn:service:sos").lstrip(".").split(".")[0]
             code = _EMERGENCY_CODES.get(service, "112")
             return Number(NumberKind.SHORT_CODE, code, raw[:_RAW_MAX], protected=True)
-        user, context = _user_part(raw)
+        return self._number(*_user_part(raw), raw)
+
+    def _number(self, user: str, context: str, raw: str) -> Number:
+        """`context` is the global prefix of a local number, or empty."""
         if user.lower() in _ANONYMOUS:
             return Number(NumberKind.ANONYMOUS, "", raw[:_RAW_MAX])
         digits = user.translate(_SEPARATORS)
         if not _DIGITS.fullmatch(digits):
             return Number(NumberKind.UNKNOWN, "", raw[:_RAW_MAX])
+        if len(digits) > _DIGITS_MAX:
+            return Number(NumberKind.UNKNOWN, digits.removeprefix("+")[:_DIGITS_MAX], raw[:_RAW_MAX])
         code = self._short_code(digits)
         if code:
             return Number(NumberKind.SHORT_CODE, code, raw[:_RAW_MAX], protected=code in self.protected)
@@ -206,7 +224,6 @@ def _user_part(raw: str) -> tuple[str, str]:
     if "<" in text:
         text = text[text.index("<") + 1 :].split(">", 1)[0]
     scheme = _SCHEME.match(text)
-    context = ""
     if scheme is not None:
         text = text[scheme.end() :]
         if scheme[1].lower() != "tel":
@@ -214,8 +231,15 @@ def _user_part(raw: str) -> tuple[str, str]:
     elif "@" in text:
         text = text.rsplit("@", 1)[0]
     user, *parameters = text.split(";")
+    return unquote(user.split(":", 1)[0]), _context(parameters)
+
+
+def _context(parameters: Iterable[str]) -> str:
+    """The global prefix that a `phone-context` names, or nothing (RFC 3966 §5.1.5)."""
+    found = ""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
-        if name.lower() == "phone-context" and value.startswith("+"):
-            context = value.translate(_SEPARATORS)
-    return unquote(user.split(":", 1)[0]), context
+        prefix = value.translate(_SEPARATORS)
+        if name.lower() == "phone-context" and prefix[:1] == "+" and _DIGITS.fullmatch(prefix):
+            found = prefix
+    return found

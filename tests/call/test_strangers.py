@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from engine.sip.message import Response, parse
@@ -18,7 +20,7 @@ class Spoofer:
         self.lab = lab
         self.heard: list[bytes] = []
         self.peer = Peer("X", STRANGER, ENGINE, lab.post)
-        self.peer.receive = self.heard.append  # type: ignore[method-assign]
+        self.peer.receive = self.heard.append  # type: ignore[method-assign, assignment]
         lab.join(self.peer)
 
     def send(self, data: bytes) -> list[int]:
@@ -27,6 +29,15 @@ class Spoofer:
         self.peer.post(data)
         answers = [parse(data) for data in self.heard]
         return [answer.status for answer in answers if isinstance(answer, Response)]
+
+
+def written(peer: Peer, act: Callable[[], object]) -> bytes:
+    """What the peer would send, for somebody else to send it."""
+    sent: list[bytes] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(peer, "post", sent.append)
+        act()
+    return sent[0]
 
 
 @pytest.fixture
@@ -53,11 +64,7 @@ def test_only_who_invited_may_cancel(lab: Lab, spoofer: Spoofer) -> None:
     """Branches such as SIPp's can be guessed, and so can the address in the Via."""
     ask = lab.carrier.invite(NUMBER)
     lab.phone.calls[0].invite.reply(180)
-    sent: list[bytes] = []
-    post, ask.side.peer.post = ask.side.peer.post, sent.append  # type: ignore[method-assign]
-    ask.cancel()
-    ask.side.peer.post = post  # type: ignore[method-assign]
-    assert spoofer.send(sent[0]) == [481]
+    assert spoofer.send(written(lab.carrier, ask.cancel)) == [481]
     assert lab.core.calls
     assert lab.phone.calls[0].has("CANCEL") == 0
     ask.cancel()
@@ -67,11 +74,9 @@ def test_only_who_invited_may_cancel(lab: Lab, spoofer: Spoofer) -> None:
 @pytest.mark.parametrize("method", ["BYE", "INVITE", "OPTIONS"])
 def test_known_tags_are_not_enough(lab: Lab, spoofer: Spoofer, method: str) -> None:
     caller, called = lab.connect()
-    sent: list[bytes] = []
-    post, lab.carrier.post = lab.carrier.post, sent.append  # type: ignore[method-assign]
-    caller.ask(method, sdp(STRANGER[0]) if method == "INVITE" else b"", [("Contact", "<sip:x@127.0.66.6>")])
-    lab.carrier.post = post  # type: ignore[method-assign]
-    assert spoofer.send(sent[0]) == [403]
+    body = sdp(STRANGER[0]) if method == "INVITE" else b""
+    forged = written(lab.carrier, lambda: caller.ask(method, body, [("Contact", "<sip:x@127.0.66.6>")]))
+    assert spoofer.send(forged) == [403]
     assert len(called.told) == 1
     caller.bye()
     assert lab.ended == "caller/hung_up 200"
@@ -83,12 +88,7 @@ def test_a_dialogs_own_hosts_are_listened_to(lab: Lab, spoofer: Spoofer) -> None
     called = lab.phone.calls[0]
     called.invite.reply(200, sdp(ACCESS[0]), contact=f"<sip:phone@{STRANGER[0]}>")
     ask.ack()
-    sent: list[bytes] = []
-    post, lab.phone.post = lab.phone.post, sent.append  # type: ignore[method-assign]
-    called.target = f"sip:{ENGINE[0]}"
-    called.bye()
-    lab.phone.post = post  # type: ignore[method-assign]
-    assert spoofer.send(sent[0]) == [200]
+    assert spoofer.send(written(lab.phone, called.bye)) == [200]
     assert lab.ended == "callee/hung_up 200"
 
 

@@ -202,3 +202,37 @@ def test_number_id_depends_on_key_tenant_and_number_and_not_on_spelling() -> Non
         number_id(b"k", "lab", CN.normalise("110")),
     )
     assert len({found, *others}) == 4
+
+
+@pytest.mark.parametrize("text", ["17951" * 1500 + "110", "+86" + "0" * 9000 + "110", "1" * 20_000])
+def test_long_texts_are_no_numbers(text: str) -> None:
+    assert CN.normalise(text).kind is CN.of_user(text).kind is NumberKind.UNKNOWN
+
+
+@pytest.mark.parametrize("user", ["110", "+86110", "1-1-0", "110;phone-context=+86", "010110"])
+def test_a_user_part_is_read_as_it_is_dialled(user: str) -> None:
+    assert CN.of_user(user) == CN.normalise(user)
+    assert CN.of_user(user).protected
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        "13900000000<110>",
+        "110:13900000000",
+        "110@13900000000",
+        "%31%31%30",
+        "sip:110@x",
+        "tel:110",
+        "urn:service:sos",
+        '"110" <sip:13900000000>',
+    ],
+)
+def test_nothing_is_read_into_a_user_part(user: str) -> None:
+    """Whoever gets the forwarded request may read it otherwise, and be called unscreened."""
+    assert CN.of_user(user).kind is NumberKind.UNKNOWN
+    assert not CN.of_user(user).protected
+
+
+def test_a_context_is_digits_or_none() -> None:
+    assert CN.normalise("tel:8000;phone-context=+86x").display == CN.normalise("8000").display

@@ -1,0 +1,56 @@
+"""The worker around the core: one effect that fails takes no other with it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from engine.call.core import CoreEffect, SipCore
+from engine.call.values import CallCommand, Drain, EventRaised
+from engine.model.config import Address, Config, SipSection
+from engine.model.events import Alarm, AnyEvent
+from engine.model.ids import EventId, TenantId
+from engine.runtime.screener import Screener
+from engine.runtime.worker import EngineWorker, Publisher
+from scoring.numbers import Numbering
+
+
+class Core:
+    """Answers every command with the same effects."""
+
+    def __init__(self, effects: list[CoreEffect]) -> None:
+        self.effects = effects
+
+    def command(self, command: CallCommand, now: float) -> list[CoreEffect]:
+        return self.effects
+
+    def next_timer(self) -> float | None:
+        return None
+
+
+class FullJournal:
+    """Refuses the first event."""
+
+    def __init__(self) -> None:
+        self.asked: list[AnyEvent] = []
+
+    def append(self, tenant: TenantId, event: AnyEvent) -> EventId:
+        self.asked.append(event)
+        if len(self.asked) == 1:
+            raise OSError("no room")
+        return EventId("n", 1, len(self.asked))
+
+
+async def test_what_follows_a_failure_is_still_done() -> None:
+    journal = FullJournal()
+    events = [Alarm(slug="first", detail=""), Alarm(slug="second", detail="")]
+    worker = EngineWorker(
+        Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
+        cast(SipCore, Core([EventRaised(event) for event in events])),
+        cast(Screener, None),
+        Numbering(),
+        journal,
+        cast(Publisher, None),
+    )
+    worker.command(Drain(end_calls=False))
+    await worker.close()
+    assert journal.asked == events
