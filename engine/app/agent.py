@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 from engine.app.config import ConfigError
 from engine.app.paths import dialplans_folder
-from engine.dissuasion.script import ScriptError
+from engine.dissuasion.script import Script, ScriptError
 from engine.dissuasion.script import load as load_script
 from engine.model.config import Config
 from engine.runtime.agent import DissuasionAgent
 from engine.runtime.prompts import read_samples
+from engine.warning.announcements import Catalogue
 from engine.warning.announcements import load as load_catalogue
+
+
+def load_scripts(catalogue: Catalogue) -> dict[Path, Script]:
+    """The dissuasion scripts there are, by file. Raises ScriptError."""
+    paths = sorted((dialplans_folder() / "dissuasion").glob("*.toml"))
+    return {path: load_script(path, catalogue.announcements) for path in paths}
 
 
 async def run_agent(config: Config, stop: asyncio.Event, say: Callable[[str], None]) -> int:
     """Run until `stop`. Raises ConfigError, CatalogueError or OSError when it cannot start."""
     catalogue = load_catalogue(dialplans_folder() / "announcements.toml")
-    scripts = {}
-    for path in sorted((dialplans_folder() / "dissuasion").glob("*.toml")):
-        try:
-            script = load_script(path, catalogue.announcements)
-        except ScriptError as error:
-            raise ConfigError(str(error)) from None
-        scripts[script.name] = script
+    try:
+        scripts = {script.name: script for script in load_scripts(catalogue).values()}
+    except ScriptError as error:
+        raise ConfigError(str(error)) from None
     if config.dissuasion.script not in scripts:
         known = ", ".join(sorted(scripts))
         raise ConfigError(f"dissuasion.script: no script {config.dissuasion.script!r}; there are: {known}")

@@ -7,9 +7,12 @@ from pathlib import Path
 import msgspec
 import typer
 
+from engine.app.agent import load_scripts
 from engine.app.engine import numbering_of
 from engine.app.paths import dialplans_folder
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
+from engine.dissuasion.lint import lint
+from engine.dissuasion.script import ScriptError
 from engine.model.config import Address, PortRange, Section
 from engine.screening import PolicyError, load_policy
 from engine.warning.announcements import CatalogueError
@@ -21,18 +24,23 @@ app = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
 
 @app.command()
 def check(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
-    """Read everything the engine would read: file, policy with its examples, announcements, risk CSV.
+    """Read all that the system would read: file, policies, announcements, dissuasion scripts, risk CSV.
+
+    Policies and scripts are tried on their own examples; what victims hear is held against the wording rules.
 
     Exits 0 when all of it can be used, else says what is wrong, with file and line.
     """
     config = read_config(config_file, overrides)
     numbering = numbering_of(config)
     problems: list[str] = []
-    try:
-        policy = load_policy(config.screening.policy, numbering)
-        typer.echo(f"policy {policy.name}, version {policy.version}, {len(policy.rules)} rules")
-    except PolicyError as error:
-        problems.append(str(error))
+    policies = {"policy": config.screening.policy, "shadow policy": config.screening.shadow_policy}
+    for what, path in policies.items():
+        try:
+            if path is not None:
+                policy = load_policy(path, numbering)
+                typer.echo(f"{what} {policy.name}, version {policy.version}, {len(policy.rules)} rules")
+        except PolicyError as error:
+            problems.append(str(error))
     try:
         catalogue = load_catalogue(dialplans_folder() / "announcements.toml")
         typer.echo(f"{len(catalogue.announcements)} announcements in {', '.join(catalogue.languages)}")
@@ -42,7 +50,10 @@ def check(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
             for language in catalogue.languages
             if not catalogue.prompt(slug, language).is_file()
         ]
-    except CatalogueError as error:
+        scripts = load_scripts(catalogue)
+        typer.echo(f"dissuasion scripts: {', '.join(script.name for script in scripts.values())}")
+        problems += [str(finding) for finding in lint(catalogue, scripts)]
+    except (CatalogueError, ScriptError) as error:
         problems.append(str(error))
     if config.screening.table is not None:
         try:
@@ -58,7 +69,7 @@ def check(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
 
 @app.command()
 def show(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
-    """Print every key with the value in force, defaults included, as JSON."""
+    """Print every key with the value in force as JSON; of a password only that it is set."""
     config = read_config(config_file, overrides)
     typer.echo(msgspec.json.format(msgspec.json.encode(_plain(config)), indent=2).decode())
 
@@ -66,7 +77,10 @@ def show(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
 def _plain(value: object) -> object:
     """Sections as objects; addresses, ranges and paths as they are written in the file."""
     if isinstance(value, Section):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        fields = {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        if fields.get("password"):
+            fields["password"] = "(set)"  # noqa: S105 (says that there is one)
+        return fields
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, Address | PortRange | Path):
