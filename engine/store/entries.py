@@ -6,7 +6,7 @@ Times are aware datetimes in UTC. A number whose clear form has been erased has 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -134,7 +134,7 @@ class TranscriptionJob:
 
 @dataclass(frozen=True, slots=True)
 class LeadEntry:
-    """A likely victim to call back. `number` is None when it was erased: then nobody can be called."""
+    """A likely victim to call back. `victim.number` is None when it was erased: then nobody can be called."""
 
     tenant: TenantId
     case_id: CaseId
@@ -229,4 +229,4 @@ class LeadRule:
     """When a warned victim is called back. `delay_s` counts from the end of the warned call."""
 
     enabled: bool = False
-    delay_s: float = field(default=5.0)
+    delay_s: float = 5.0
