@@ -2,7 +2,7 @@
 
 Order of precedence: `--set key=value`, then environment (`RINGWARD_SIP__LISTEN` is `sip.listen`), then
 the file, then defaults. Paths in the file are relative to the file; paths from the environment or the
-command line to the working directory.
+command line to the working directory. Without one, data lies below the working directory.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from engine.app.paths import dialplans_folder
 from engine.model.config import Address, Config, PortRange, Section
 
 ENVIRONMENT_PREFIX = "RINGWARD_"
@@ -175,20 +176,12 @@ def _decode(kind: type, value: Any) -> Any:
 
 
 def _with_absolute_defaults(config: Config) -> Config:
+    """Data goes below the working directory, the policy is the one that ships; given paths are absolute."""
     replace = msgspec.structs.replace
-    project = Path(__file__).resolve().parents[2]
-
-    def absolute(path: Path) -> Path:
-        return (
-            path
-            if path.is_absolute()
-            else (project / path if (project / path).exists() else Path.cwd() / path)
-        )
-
     return replace(
         config,
-        data=replace(config.data, folder=absolute(config.data.folder)),
-        screening=replace(config.screening, policy=absolute(config.screening.policy)),
+        data=replace(config.data, folder=Path.cwd() / config.data.folder),
+        screening=replace(config.screening, policy=dialplans_folder().parent / config.screening.policy),
     )
 
 
