@@ -18,9 +18,10 @@ import msgspec
 
 from engine.app.config import ConfigError
 from engine.app.keys import load_keys
+from engine.app.looking import keep_looking
 from engine.app.paths import dialplans_folder
 from engine.app.policies import PolicyView
-from engine.app.switches import SwitchError, SwitchView
+from engine.app.switches import SwitchView
 from engine.app.table import publish_csv
 from engine.bus.client import Bus, BusStatus
 from engine.bus.topics import (
@@ -137,7 +138,6 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
     """
     async with AsyncExitStack() as stack:
         numbering = numbering_of(config)
-        views = _open_views(config, numbering)
         keys = load_keys(config.data.folder)
         bus = await stack.enter_async_context(Bus(config.bus.url, f"{config.node.id}-{config.node.worker}"))
         publisher = BusPublisher(config, bus)
@@ -154,6 +154,7 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
             loop.call_soon_threadsafe(publisher.committed, records)
 
         journal = stack.enter_context(_journal(config, committed, alarm))
+        views = _open_views(config, numbering)  # after the journal: it tells whose folder this is
         screener = Screener(
             config,
             numbering=numbering,
@@ -166,7 +167,11 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
             on_failure=lambda error: alarm("screening_failed", error),
         )
         core = SipCore(call_settings(config), config.trunk, HashedIds(secrets.token_bytes(32)))
-        worker = EngineWorker(config, core, screener, numbering, journal, publisher)
+        try:
+            worker = EngineWorker(config, core, screener, numbering, journal, publisher)
+        except OSError as error:
+            listen = config.sip.listen
+            raise ConfigError(f"sip.listen: {listen} cannot be listened on: {error.strerror}") from None
         stack.push_async_callback(worker.close)
         alarms.append(worker.alarm)
         media = await WorkerPort.start(media_settings(config), worker.media_event)
@@ -180,8 +185,12 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
 
         await bus.subscribe(topic, ask)
         tasks = [
-            asyncio.create_task(_poll_table(views, POLL_TABLE_S)),
-            asyncio.create_task(_poll_files(config, views, worker)),
+            asyncio.create_task(keep_looking(look, interval_s, worker.alarm))
+            for look, interval_s in (
+                (lambda: _look_at_table(views), POLL_TABLE_S),
+                (lambda: _look_at_switches(views, worker), POLL_FILES_S),
+                (lambda: _look_at_policies(views, worker), POLL_FILES_S),
+            )
         ]
         # what is there now stays: the collector need not look at it again while calls come and go
         gc.collect()
@@ -225,35 +234,26 @@ def _open_views(config: Config, numbering: Numbering) -> Views:
     )
 
 
-async def _poll_table(views: Views, interval_s: float) -> None:
-    while True:
-        for line in views.table.poll():
-            _log.info("%s", line)
-        await asyncio.sleep(interval_s)
+async def _look_at_table(views: Views) -> None:
+    for line in views.table.poll():
+        _log.info("%s", line)
 
 
-async def _poll_files(config: Config, views: Views, worker: EngineWorker) -> None:
-    while True:
-        _poll_switches(views, worker)
-        found = await asyncio.to_thread(views.policy.poll)
-        if isinstance(found, PolicyError):
-            kept = views.policy.policy.version
-            _log.error("the changed policy was not taken, version %s stays in force: %s", kept, found)
-            worker.event(PolicyLoaded(version=kept, error=str(found)))
-        elif found is not None:
-            _log.info("policy %s, version %s", found.name, found.version)
-            worker.event(PolicyLoaded(version=found.version))
-        if views.shadow is not None:
-            await asyncio.to_thread(views.shadow.poll)
-        await asyncio.sleep(POLL_FILES_S)
+async def _look_at_policies(views: Views, worker: EngineWorker) -> None:
+    found = await asyncio.to_thread(views.policy.poll)
+    if isinstance(found, PolicyError):
+        kept = views.policy.policy.version
+        _log.error("the changed policy was not taken, version %s stays in force: %s", kept, found)
+        worker.event(PolicyLoaded(version=kept, error=str(found)))
+    elif found is not None:
+        _log.info("policy %s, version %s", found.name, found.version)
+        worker.event(PolicyLoaded(version=found.version))
+    if views.shadow is not None:
+        await asyncio.to_thread(views.shadow.poll)
 
 
-def _poll_switches(views: Views, worker: EngineWorker) -> None:
-    try:
-        off = views.switches.poll(datetime.now(UTC))
-    except SwitchError as error:
-        worker.alarm("switches_unreadable", str(error))
-        return
+async def _look_at_switches(views: Views, worker: EngineWorker) -> None:
+    off = views.switches.poll(datetime.now(UTC))
     if off != views.blocking_off:
         views.blocking_off = off
         switch = views.switches.switch

@@ -79,7 +79,10 @@ class SwitchView:
         self.switch = KillSwitch()
 
     def poll(self, at: datetime) -> bool:
-        """Whether blocking is off at this moment (UTC). Raises SwitchError once for an unreadable file."""
+        """Whether blocking is off at this moment (UTC). Raises SwitchError where the file cannot be read.
+
+        Once for each change of what cannot be read, and each time where nothing can be told of it.
+        """
         mark = self._now_on_disk()
         if mark != self._mark:
             self._mark = mark
@@ -91,4 +94,6 @@ class SwitchView:
             found = self._path.stat()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise SwitchError(f"{self._path}: {error.strerror}") from None
         return (found.st_ino, found.st_size, found.st_mtime_ns)

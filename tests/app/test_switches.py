@@ -75,3 +75,18 @@ def test_a_damaged_file_changes_nothing_and_is_told_once(path: Path, content: by
     with pytest.raises(SwitchError, match=r"switches\.json"):
         view.poll(AT)
     assert view.poll(AT)
+
+
+def test_a_file_that_cannot_be_looked_at_changes_nothing(path: Path) -> None:
+    view = SwitchView(path)
+    turn_on(path, "li.na", "false positives", AT, AT + HOUR)
+    assert view.poll(AT)
+    path.unlink()
+    path.symlink_to(path)
+    for _ in range(2):
+        with pytest.raises(SwitchError, match=r"switches\.json"):
+            view.poll(AT)
+    assert view.switch.active(AT)
+    path.unlink()
+    turn_off(path, "wang.wei", "mended", AT)
+    assert not view.poll(AT)
