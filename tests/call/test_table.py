@@ -17,7 +17,9 @@ def test_each_pair_is_in_exactly_one_place() -> None:
     assert len(TABLE) + len(IGNORED) + len(IMPOSSIBLE) == len(pairs)
 
 
-@pytest.mark.parametrize("row", set(TABLE.values()), ids=lambda row: f"{row.state.name}-{row.actions}")
+@pytest.mark.parametrize(
+    "row", dict.fromkeys(TABLE.values()), ids=lambda row: f"{row.state.name}-{row.actions}"
+)
 def test_actions_exist_and_ends_have_words(row: Row) -> None:
     assert all(callable(getattr(Call, f"do_{action}")) for action in row.actions)
     if row.end is not None:
