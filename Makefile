@@ -46,7 +46,7 @@ clean: ## remove what set-up and runs made
 # --- set-up, each step once -------------------------------------------------
 
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-       --no-build-isolation --only-binary :all: --no-binary srt
+       --no-build-isolation --use-pep517 --only-binary :all: --no-binary srt
 
 $(VENV)/.created:
 	@lab/bootstrap.sh $(PYTHON) $(VENV)
