@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +34,7 @@ class Database:
             path = Path(str(parsed.database))
             path.parent.mkdir(parents=True, exist_ok=True)
             if not path.exists():
-                path.touch(mode=0o600)  # it holds clear numbers
+                _create_sqlite(path)
         # SQLite has one writer anyway: here they wait in turn, not by polling a lock until a time-out.
         self._writer = asyncio.Lock() if self.is_sqlite else nullcontext()
         self._engine: AsyncEngine = create_async_engine(parsed, pool_pre_ping=not self.is_sqlite)
@@ -70,6 +73,23 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+def _create_sqlite(path: Path) -> None:
+    """An empty database in WAL mode, there whole or not at all.
+
+    Of several processes that start together and switch one file to WAL mode, some fail at once with
+    "database is locked", whatever busy_timeout says: so the file appears in that mode.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    part.touch(mode=0o600)  # it will hold clear numbers
+    try:
+        with closing(sqlite3.connect(part)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+        with suppress(FileExistsError):  # another process was quicker
+            os.link(part, path)
+    finally:
+        part.unlink()
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
