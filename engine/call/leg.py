@@ -24,7 +24,7 @@ from engine.call.leg_events import (
 from engine.call.wire import Wire
 from engine.sdp import Origin, SdpError, build_refusal, rewrite_origin
 from engine.sip.dialog import Dialog
-from engine.sip.effects import ClientKey, ServerKey
+from engine.sip.effects import ClientKey, Effect, ServerKey
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.message import Request, Response, response_to
@@ -120,7 +120,7 @@ class Leg:
         self._accepted_key: ServerKey | None = None
         """The INVITE whose 2xx waits for its ACK."""
         self._accepted_cseq = 0
-        self._ack: Request | None = None
+        self._ack: list[Effect] = []
         self._ack_cseq = 0
         self._unacknowledged: bytes | None = None
         """Body of the peer's 2xx that we have not acknowledged."""
@@ -304,7 +304,7 @@ class Leg:
             return
         if response is not None and response.status < 300:
             if self._offering:
-                self._ack, self._ack_cseq = None, response.cseq.number
+                self._ack, self._ack_cseq = [], response.cseq.number
                 self._offering, self._unacknowledged = False, response.body
                 self.raise_event(LegOfferAnswered(response.body))
             else:
@@ -324,12 +324,12 @@ class Leg:
             return
         self._unacknowledged = None
         headers = [("Content-Type", SDP_TYPE)] if body else []
-        self._ack = self.dialog.ack(self._ack_cseq, body=body, headers=headers)
-        self.wire.send(self._ack, self._flow())
+        ack = self.dialog.ack(self._ack_cseq, body=body, headers=headers)
+        self._ack = self.wire.send(ack, self._flow())
 
     def _acknowledge_again(self, response: Response) -> None:
-        if self._ack is not None and self._ack.cseq.number == response.cseq.number:
-            self.wire.send(self._ack, self._flow())
+        if response.cseq.number == self._ack_cseq:
+            self.wire.repeat(self._ack)
 
     def decline(self) -> None:
         """Acknowledge a 2xx whose offer nobody will answer (RFC 3261 §13.2.2.4)."""

@@ -70,8 +70,15 @@ class Wire:
     def dismiss(self, key: ServerKey, request: Request, status: int, flow: Flow) -> None:
         self.effects.extend(self._layer.dismiss(key, request, status, flow))
 
-    def send(self, request: Request, flow: Flow) -> None:
-        self.effects.extend(self._layer.send(request, flow, self.now))
+    def send(self, request: Request, flow: Flow) -> list[Effect]:
+        """Send an ACK for a 2xx; returns what was sent, for `repeat`."""
+        sent = self._layer.send(request, flow, self.now)
+        self.effects.extend(sent)
+        return sent
+
+    def repeat(self, sent: list[Effect]) -> None:
+        """The very same again (RFC 3261 §13.2.2.4)."""
+        self.effects.extend(sent)
 
     def flow_for(self, dialog: Dialog, flow: Flow) -> Flow:
         """Where the dialog's next request goes: the address in its route or target, else its source."""
