@@ -79,7 +79,7 @@ async def test_processes_that_start_at_once(empty_url: str) -> None:
         await database.close()
 
 
-async def test_a_new_file_is_in_wal_mode_before_anybody_opens_it(tmp_path: Path) -> None:
+def test_a_new_file_is_in_wal_mode_before_anybody_opens_it(tmp_path: Path) -> None:
     """Processes that start at once would lock each other out when they switched it."""
     Database(f"sqlite+aiosqlite:///{tmp_path / 'store.sqlite'}")
     assert (tmp_path / "store.sqlite").read_bytes()[18:20] == b"\x02\x02"  # the file format's version numbers
