@@ -93,7 +93,8 @@ def encode_manifest(manifest: Manifest) -> bytes:
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Store a manifest whole or not at all."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with beside.open("wb") as out:
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+    with os.fdopen(handle, "wb") as out:
         out.write(encode_manifest(manifest))
         out.flush()
         os.fsync(out.fileno())

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
+from engine.app.closing import Closing
 from engine.app.config import ConfigError
 from engine.app.dialling import Dialler
 from engine.app.engine import numbering_of
@@ -107,12 +108,14 @@ async def run_centre(config: Config, stop: asyncio.Event, say: Callable[[str], N
         stack.callback(shipping.close)
         await _subscribe(bus, tenant, feed, shipping)
         transcription = Transcription(config, store.jobs, archive, _now, feed.transcript_changed)
+        closing = Closing(config, store.recordings, archive, _now, feed.transcript_changed)
         tasks = [
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("shipping", shipping.run()),
                 ("dialler", Dialler(config, store.leads, bus, _now).run()),
                 ("transcription", transcription.run()),
+                ("closing", closing.run()),
             )
         ]
         serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -31,5 +32,6 @@ def configure_logging(level: int = logging.INFO) -> None:
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
-    """Run to the end on uvloop; returns the exit code."""
+    """Run to the end on uvloop; returns the exit code. What it writes is not for other users to read."""
+    os.umask(0o027)
     return uvloop.run(main)

@@ -6,6 +6,7 @@ leaves the same row behind.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from engine.model.events import (
     RecordingClosed,
     RecordingStarted,
 )
+from engine.model.ids import RecordingId, TenantId
 from engine.store.types import utc
 
 Row = dict[str, Any]
@@ -143,6 +145,19 @@ def fold_recording(row: Row | None, record: Record, event: RecordingStarted | Re
                 "right_language": e.languages[1],
             }
     return row
+
+
+def new_job(tenant: TenantId, recording_id: RecordingId, at: datetime) -> Row:
+    """A transcription to be made from `at` on."""
+    return {
+        "tenant_id": tenant,
+        "recording_id": recording_id,
+        "state": "new",
+        "created_at": at,
+        "due_at": at,
+        "attempts": 0,
+        "error": "",
+    }
 
 
 def popup_row(record: Record, event: PopupSent) -> Row:

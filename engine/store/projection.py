@@ -28,6 +28,7 @@ from engine.store.folding import (
     empty_call,
     fold_call,
     fold_recording,
+    new_job,
     parties,
     popup_row,
 )
@@ -116,15 +117,7 @@ class Projection:
             connection,
             t.transcription_job,
             (
-                {
-                    "tenant_id": record.tenant,
-                    "recording_id": event.recording_id,
-                    "state": "new",
-                    "created_at": utc(record.at),
-                    "due_at": utc(record.at),
-                    "attempts": 0,
-                    "error": "",
-                }
+                new_job(record.tenant, event.recording_id, utc(record.at))
                 for record, event in events
                 if isinstance(event, RecordingClosed) and event.duration_ms > 0
             ),

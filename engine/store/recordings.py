@@ -10,14 +10,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, delete, or_, select, update
+from sqlalchemy import Row, Select, delete, exists, or_, select, update
 
 from engine.model.ids import CallId, RecordingId, TenantId
 from engine.store import tables as t
 from engine.store.database import Database
 from engine.store.entries import RecordingEntry, TranscriptionJob
+from engine.store.folding import new_job
 from engine.store.numbers import filed, with_numbers
 from engine.store.tokens import search_tokens
+from recordings.manifest import Manifest
 from recordings.transcripts import Segment, Transcript, Word
 
 
@@ -44,6 +46,45 @@ class RecordingRepository:
                 )
             ).one_or_none()
         return None if row is None else _recording(row)
+
+    async def list_unclosed(self, tenant: TenantId, before: datetime) -> list[RecordingEntry]:
+        """Recordings without an end whose call ended before that instant, the oldest first."""
+        r, c = t.recording.c, t.call.c
+        ended = exists().where(c.tenant_id == r.tenant_id, c.call_id == r.call_id, c.ended_at < before)
+        statement = _recordings(tenant).where(r.closed_at.is_(None), ended).order_by(r.started_at)
+        async with self._database.read() as connection:
+            return [_recording(row) for row in await connection.execute(statement)]
+
+    async def close_recording(
+        self, tenant: TenantId, manifest: Manifest, languages: tuple[str, str], now: datetime
+    ) -> bool:
+        """End a recording as its manifest says, and have it transcribed; False where it has an end."""
+        r = t.recording.c
+        async with self._database.write() as connection:
+            closed = await connection.execute(
+                update(t.recording)
+                .where(
+                    r.tenant_id == tenant,
+                    r.recording_id == manifest.recording_id,
+                    r.closed_at.is_(None),
+                )
+                .values(
+                    closed_at=manifest.ended_at,
+                    duration_ms=round(manifest.duration_s * 1000),
+                    size_bytes=manifest.bytes,
+                    digest=manifest.sha256,
+                    interrupted=manifest.interrupted,
+                    left_language=languages[0],
+                    right_language=languages[1],
+                )
+            )
+            if not closed.rowcount:
+                return False
+            if manifest.duration_s > 0 and not manifest.deleted:
+                job = new_job(tenant, RecordingId(manifest.recording_id), now)
+                insert = self._database.insert(t.transcription_job)
+                await connection.execute(insert.on_conflict_do_nothing(), [job])
+        return True
 
     async def get_transcript(self, tenant: TenantId, recording_id: RecordingId) -> Transcript | None:
         """The newest transcript, whichever model made it; None while there is none."""
