@@ -32,6 +32,7 @@ def demo(
     Every call is real SIP and RTP on loopback addresses. Prints one line an event, writes report.json into
     the demo's data folder and, without --once, stays up until Ctrl-C with the console's address shown.
     """
+    from lab.demo.phones import Missing
     from lab.demo.runner import run_demo
 
     config = read_config(DEMO_CONFIG, overrides)
@@ -41,7 +42,7 @@ def demo(
         code = run(
             run_demo(config, DEMO_CONFIG, overrides or [], once=once, terminal=Console(highlight=False))
         )
-    except ChildFailed as error:
+    except (ChildFailed, Missing) as error:
         fail(str(error))
     raise typer.Exit(code)
 

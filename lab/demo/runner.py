@@ -22,13 +22,14 @@ from lab.demo.records import Console, JournalTail, PopupStream
 from lab.demo.scenario import SCENARIO, SUBSCRIBER, Stage
 from lab.phones.messages import HangUp
 
+STREAM_LIMIT_S = 20.0
 LINES = Path(__file__).parents[1] / "speech" / "lines" / "en"
 
 
 async def run_demo(
     config: Config, config_file: Path, overrides: Sequence[str], *, once: bool, terminal: Terminal
 ) -> int:
-    """Play the scenario; 0 only if every expectation held. Raises ChildFailed."""
+    """Play the scenario; 0 only if every expectation held. Raises ChildFailed or Missing."""
     narrator = Narrator(terminal)
     began = time.monotonic()
     report = Report(started=datetime.now(UTC).isoformat(timespec="seconds"))
@@ -72,7 +73,11 @@ async def _stage(config: Config, narrator: Narrator, stack: AsyncExitStack) -> S
     for work in (journal.run(), popups.run(SUBSCRIBER)):
         task = asyncio.create_task(work)
         stack.callback(task.cancel)
-    await popups.ready.wait()
+    try:
+        async with asyncio.timeout(STREAM_LIMIT_S):
+            await popups.ready.wait()
+    except TimeoutError:
+        raise Missing("the console opened no event stream") from None
     return Stage(
         engine=str(config.sip.listen),
         carrier=await phone("carrier", "127.0.10.1"),
