@@ -41,6 +41,8 @@ class RiskView:
     evidence: str
     confirmed_by: str
     expires: datetime | None
+    last_day: datetime | None
+    """The last moment it counts: a date typed as the last day is shown as that day."""
     expired: bool
     created_at: datetime
     updated_at: datetime
@@ -200,6 +202,7 @@ def risk_view(entry: RiskEntry, viewer: Viewer, now: datetime) -> RiskView:
         evidence=entry.evidence,
         confirmed_by=entry.confirmed_by or "",
         expires=row.expires,
+        last_day=row.expires - timedelta(seconds=1) if row.expires is not None else None,
         expired=row.expires is not None and row.expires <= now,
         created_at=entry.created_at,
         updated_at=entry.updated_at,
