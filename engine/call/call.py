@@ -130,7 +130,9 @@ class Call:
             self.prepared("")
 
     def prepared(self, what: str) -> None:
-        """`what` ("popup", "media") is no longer waited for."""
+        """`what` ("popup", "media", or nothing) is no longer waited for."""
+        if what and what not in self._waiting:
+            return
         if what == "media":
             self.timers.cancel(self.call_id, "media")
         self._waiting.discard(what)
@@ -365,6 +367,7 @@ class Call:
 
     def _end(self, end: End) -> None:
         self.outcome = Outcome(end.blame, end.reason)
+        self.late_answer = None
         answered = self._answered_at is not None
         duration_s = self.wire.now - self._answered_at if self._answered_at is not None else 0.0
         self.wire.emit(

@@ -21,7 +21,7 @@ from engine.call.leg_events import (
 )
 from engine.call.legs import Leg
 from engine.call.refusals import status_for_caller
-from engine.call.table import TABLE, Input, State
+from engine.call.table import TABLE, Input
 from engine.model.events import Alarm, CallStage
 from engine.model.media import (
     AnyMediaEvent,
@@ -178,13 +178,13 @@ def _key(call: Call, digit: str) -> None:
 
 def media_lost(call: Call, detail: str) -> None:
     """There is no sound for this call any more."""
-    if call.state in (State.ENDING, State.ENDED):
-        return
-    call.wire.emit(Alarm(slug="media_failed", detail=detail, call_id=call.call_id))
     if call.plan.reject:
-        call.feed(Input.MEDIA_FAILED_REJECT)
+        given = Input.MEDIA_FAILED_REJECT
     else:
-        call.feed(Input.MEDIA_FAILED_AGENT if call.plan.agent else Input.MEDIA_FAILED)
+        given = Input.MEDIA_FAILED_AGENT if call.plan.agent else Input.MEDIA_FAILED
+    if (call.state, given) in TABLE:
+        call.wire.emit(Alarm(slug="media_failed", detail=detail, call_id=call.call_id))
+    call.feed(given)
 
 
 def _played(call: Call, name: str) -> None:

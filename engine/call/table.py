@@ -209,17 +209,17 @@ _BEFORE_ANSWER = (S.PREPARING, S.ANNOUNCING, S.ROUTING, S.RINGING)
 _ANSWERED = (S.WARNING, S.ATTACHING, S.NOTICE, S.CONNECTED)
 
 IGNORED: Final[frozenset[tuple[State, Input]]] = frozenset().union(
-    # A popup's deadline, a prompt's end, a key or a failure of the media worker crosses the end.
-    _pairs((S.ENDING,), I.READY_ROUTE, I.READY_ANNOUNCE, I.ANNOUNCED_PAUSE, I.ANNOUNCED_REJECT),
-    _pairs((S.ENDING,), I.WARNED, I.NOTICE_PLAYED, I.KEY_ACCEPT_NOTICE, I.KEY_ACCEPT_CONNECT, I.KEY_REFUSE),
-    _pairs((S.ENDING,), I.RTP_TIMEOUT, I.MEDIA_FAILED, I.MEDIA_FAILED_REJECT, I.MEDIA_FAILED_AGENT),
-    # So may what the legs tell: the final response to our CANCEL, the other side's BYE, a late ACK or none.
+    # A prompt's end, a key or a failure of the media worker crosses the end.
+    _pairs((S.ENDING,), I.WARNED, I.NOTICE_PLAYED, I.PROMPT_FAILED, I.MEDIA_FAILED, I.MEDIA_FAILED_AGENT),
+    _pairs((S.ENDING,), I.RTP_TIMEOUT, I.KEY_ACCEPT_NOTICE, I.KEY_ACCEPT_CONNECT, I.KEY_REFUSE),
+    # So may what the legs tell: the final response to our CANCEL, the other side's BYE, no ACK for our 2xx.
     _pairs((S.ENDING,), I.CALLEE_REFUSED, I.CALLER_REFUSED, I.CALLEE_GONE, I.CALLER_GONE, I.NOTICE_GIVEN),
-    _pairs((S.ENDING,), I.ANSWER_TAKEN, I.ACK_MISSING, I.UNACCEPTABLE, I.END_REQUESTED),
+    _pairs((S.ENDING,), I.ACK_MISSING, I.END_REQUESTED),
     # The popup of a call that has ended already.
     _pairs((S.ENDED,), I.READY_ROUTE, I.READY_ANNOUNCE),
     # Keys mean something in the warning only; afterwards they are the other side's to hear.
-    _pairs((S.NOTICE, S.CONNECTED), I.KEY_ACCEPT_NOTICE, I.KEY_ACCEPT_CONNECT, I.KEY_REFUSE),
+    _pairs((S.NOTICE, S.CONNECTED), I.KEY_ACCEPT_NOTICE, I.KEY_REFUSE),
+    _pairs((S.CONNECTED,), I.KEY_ACCEPT_CONNECT),
     # One of the two notices could not be played: the call went on unrecorded, whatever becomes of the other.
     _pairs((S.CONNECTED,), I.NOTICE_PLAYED, I.PROMPT_FAILED),
     # Only the notice waits for it.
@@ -229,9 +229,11 @@ IGNORED: Final[frozenset[tuple[State, Input]]] = frozenset().union(
 )
 
 IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
-    # Preparing comes once and first, the announcement second, and its timer runs in that state alone.
-    _pairs((S.ANNOUNCING, S.ROUTING, S.RINGING, *_ANSWERED), I.READY_ROUTE, I.READY_ANNOUNCE),
-    _pairs((S.PREPARING, S.ROUTING, S.RINGING, *_ANSWERED, S.ENDED), I.ANNOUNCED_PAUSE, I.ANNOUNCED_REJECT),
+    # Preparing comes once and first, the announcement second, and its timer runs in that state alone. A call
+    # that ends in either has nothing open, so that it has ended at once.
+    _pairs((S.ANNOUNCING, S.ROUTING, S.RINGING, *_ANSWERED, S.ENDING), I.READY_ROUTE, I.READY_ANNOUNCE),
+    _pairs((S.PREPARING, S.ROUTING, S.RINGING, *_ANSWERED, S.ENDING, S.ENDED), I.ANNOUNCED_PAUSE),
+    _pairs((S.PREPARING, S.ROUTING, S.RINGING, *_ANSWERED, S.ENDING, S.ENDED), I.ANNOUNCED_REJECT),
     _pairs((S.PREPARING, S.ROUTING, S.RINGING, *_ANSWERED, S.ENDING, S.ENDED), I.ANNOUNCED_ROUTE),
     # The callee is called in ROUTING, gives one final response, and is not listened to after our CANCEL.
     _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDING, S.ENDED), I.CALLEE_RINGING),
@@ -248,21 +250,23 @@ IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     _pairs((*_BEFORE_ANSWER, S.ENDED), I.CALLEE_GONE),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.CALLER_GONE),
     _pairs((*_BEFORE_ANSWER, S.ENDED), I.OFFERED),
-    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.ANSWER_TAKEN, I.ACK_MISSING),
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.ACK_MISSING),
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDING, S.ENDED), I.ANSWER_TAKEN),
     _pairs((S.ATTACHING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.CALLER_CANCELLED),
     # Before WARNING the callee has nowhere to send keys to; prompts and timers are stopped on leaving it.
     _pairs((*_BEFORE_ANSWER, S.ATTACHING, S.ENDED), I.KEY_ACCEPT_NOTICE, I.KEY_ACCEPT_CONNECT, I.KEY_REFUSE),
+    _pairs((S.NOTICE,), I.KEY_ACCEPT_CONNECT),
     _pairs((*_BEFORE_ANSWER, S.ATTACHING, S.NOTICE, S.CONNECTED, S.ENDED), I.WARNED),
     _pairs((*_BEFORE_ANSWER, S.ATTACHING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.KEY_TIMEOUT),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.NOTICE_PLAYED),
-    _pairs((*_BEFORE_ANSWER, S.ATTACHING, S.ENDING, S.ENDED), I.PROMPT_FAILED),
+    _pairs((*_BEFORE_ANSWER, S.ATTACHING, S.ENDED), I.PROMPT_FAILED),
     # The plan decides which of the three it is, and the session is closed with the call.
-    _pairs((S.ROUTING, S.RINGING, *_ANSWERED, S.ENDED), I.MEDIA_FAILED_REJECT),
+    _pairs((S.ROUTING, S.RINGING, *_ANSWERED, S.ENDING, S.ENDED), I.MEDIA_FAILED_REJECT),
     _pairs((S.ANNOUNCING, S.WARNING, S.NOTICE, S.ENDED), I.MEDIA_FAILED_AGENT),
     _pairs((S.ATTACHING, S.ENDED), I.MEDIA_FAILED),
     _pairs((S.PREPARING, S.ENDED), I.RTP_TIMEOUT),
-    # Descriptions are looked at from the announcement on.
-    _pairs((S.PREPARING, S.ENDED), I.UNACCEPTABLE),
+    # Descriptions are looked at from the announcement on, and not after the end.
+    _pairs((S.PREPARING, S.ENDING, S.ENDED), I.UNACCEPTABLE),
     _pairs(tuple(state for state in State if state is not S.ANNOUNCING), I.UNACCEPTABLE_REJECT),
     # Asked only where it may hold; a call that has ended is not found.
     _pairs(tuple(state for state in State if state is not S.ENDING), I.LEGS_ENDED),

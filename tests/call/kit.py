@@ -28,12 +28,13 @@ from engine.call.values import (
 )
 from engine.model.commands import Acknowledgement
 from engine.model.config import Address, TrunkSection
-from engine.model.events import AnyEvent, CallEnded, CallStage, CallStarted, Party
+from engine.model.events import Alarm, AnyEvent, CallEnded, CallStage, CallStarted, Party
 from engine.model.ids import CaseId, CommandId, NumberId, SessionId
 from engine.model.media import AnyMediaEvent, WorkerLost
 from engine.model.outcome import REASONS
 from engine.model.screening import Action
 from engine.sip.effects import Discarded, Send
+from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.ids import SeededIds
 from engine.sip.message import Request, parse
@@ -49,6 +50,7 @@ ENGINE, CARRIER, ACCESS, AGENT = (
 CALLER = Party("+8613800000001", NumberId("n-caller"))
 SUBSCRIBER = Party("+8613900000002", NumberId("n-subscriber"))
 NUMBER = "13900000002"
+MANY = 10_000
 T1 = 0.5
 LONG = 128 * T1 + 6
 """All timers have run out: an ACK that never comes, then a BYE that is never answered."""
@@ -110,6 +112,8 @@ class Lab:
         self._names = {ENGINE: "E", CARRIER: "C", ACCESS: "S", AGENT: "A"}
         self._peers = {CARRIER: self.carrier, ACCESS: self.phone, AGENT: self.agent}
         self._lines: list[str] = []
+        self.engine = ENGINE
+        self.sent_to_engine: list[tuple[tuple[str, int], bytes]] = []
         self._work: deque[Callable[[], None]] = deque()
         self._pumping = False
 
@@ -129,7 +133,10 @@ class Lab:
             return
         self._pumping = True
         try:
+            steps = 0
             while self._work:
+                steps += 1
+                assert steps < MANY, "an exchange without end"
                 self._work.popleft()()
         finally:
             self._pumping = False
@@ -143,6 +150,7 @@ class Lab:
 
     def _deliver(self, source: tuple[str, int], target: tuple[str, int], data: bytes) -> None:
         if target == ENGINE:
+            self.sent_to_engine.append((source, data))
             self.carry_out(self.core.receive(data, Flow("udp", ENGINE, source), self.now))
         elif (peer := self._peers.get(target)) is not None:
             peer.receive(data)
@@ -267,6 +275,7 @@ class Lab:
     def settle(self) -> None:
         """After the end: nothing is held any more, and every call ended once with a known reason."""
         self.advance(LONG)
+        assert [alarm.detail for alarm in self.of(Alarm) if alarm.slug == "internal"] == []
         leaks = {name: count for name, count in self.core.counts().items() if count}
         assert not leaks, leaks
         started = sorted(event.call_id for event in self.of(CallStarted))
@@ -277,7 +286,10 @@ class Lab:
 
 def summary(data: bytes) -> str:
     """`INVITE` or `180`, with the method for answers to anything but an INVITE."""
-    message = parse(data)
+    try:
+        message = parse(data)
+    except RemoteProtocolError:
+        return "?"
     if isinstance(message, Request):
         return message.method
     method = message.cseq.method

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from engine.call.values import MediaReported
@@ -45,7 +46,12 @@ class Media:
         self.opens_files = self.closes_files = True
         """Whether the disk is done with a recording at once."""
         self.captures_fail = False
+        self.check: Callable[[StartCapture], None] = lambda command: None
+        """Called before a recording begins."""
+        self.heard: set[tuple[SessionId, str, str]] = set()
+        """Session, endpoint and prompt that was spoken to its end, to somebody whose address was known."""
         self._opened: set[RecordingId] = set()
+        self._opened_sessions: set[SessionId] = set()
         self._ending: list[StartCapture] = []
         self._port = 20000
         self._playing: dict[PlaybackId, Play | PlayTone] = {}
@@ -68,6 +74,7 @@ class Media:
                 else:
                     self.tell(PlaybackFinished(session=command.session, playback=playback, stopped=True))
             case StartCapture(recording=recording):
+                self.check(command)
                 if self.captures_fail:
                     self.fail(command, "disk")
                     return
@@ -94,7 +101,8 @@ class Media:
     def open(self) -> None:
         """Open every session that waits."""
         for command in self.commands:
-            if isinstance(command, OpenSession) and command.session not in self.sessions:
+            if isinstance(command, OpenSession) and command.session not in self._opened_sessions:
+                self._opened_sessions.add(command.session)
                 ports = {}
                 for name in command.endpoints:
                     ports[name] = (MEDIA_HOST, self._port)
@@ -158,6 +166,8 @@ class Media:
     def finish(self, most: int = 99) -> None:
         """Prompts have been spoken to their end (tones never end)."""
         for playing in self._prompts(most):
+            if self.knows(playing.session, playing.endpoint):
+                self.heard |= {(playing.session, playing.endpoint, prompt) for prompt in playing.prompts}
             self._lab.do(PlaybackFinished(session=playing.session, playback=playing.playback))
 
     def miss(self, most: int = 99) -> None:
@@ -172,8 +182,17 @@ class Media:
             del self._playing[prompt.playback]
         return prompts
 
-    def press(self, digit: str, endpoint: str = "callee") -> None:
-        self._lab.do(DtmfReceived(session=self.session, endpoint=endpoint, digit=digit, duration_ms=100))
+    def knows(self, session: SessionId, endpoint: str) -> bool:
+        """Whether the leg's address has been told: what others send is dropped."""
+        return any(
+            isinstance(command, SetRemote) and (command.session, command.endpoint) == (session, endpoint)
+            for command in self.commands
+        )
+
+    def press(self, digit: str, endpoint: str = "callee", session: SessionId | None = None) -> None:
+        self._lab.do(
+            DtmfReceived(session=session or self.session, endpoint=endpoint, digit=digit, duration_ms=100)
+        )
 
     def lose(self) -> None:
         """The worker dies."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request, Response, parse
 
 Address = tuple[str, int]
@@ -29,7 +30,7 @@ def sdp(host: str, port: int = 40000, *, formats: str = "8 0 101", version: int 
 
 def write(start: str, rows: Iterable[tuple[str, str]], body: bytes = b"") -> bytes:
     head = "".join(f"{name}: {value}\r\n" for name, value in rows)
-    return f"{start}\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    return f"{start}\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode(errors="surrogateescape") + body
 
 
 class Ask:
@@ -247,7 +248,10 @@ class Peer:
         return side.ask(method, body, headers, to, forwards)
 
     def receive(self, data: bytes) -> None:
-        message = parse(data)
+        try:
+            message = parse(data)
+        except RemoteProtocolError:  # the answer to something damaged is as damaged
+            return
         side = next((side for side in self.calls if side.call_id == message.call_id), None)
         if isinstance(message, Response):
             self._response(side, message)
