@@ -7,15 +7,17 @@ from typing import Final
 from engine.call.identity import identities
 from engine.call.leg import Refusal, invite_refusal, method_refusal
 from engine.call.values import ScreeningRequest
+from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request
 
 _SERVED: Final = frozenset(("INVITE", "OPTIONS"))
 
 
 def refusal_of(request: Request) -> Refusal | None:
-    """Status and headers to refuse the request with, or None when it may go on.
+    """Status and headers to refuse the request with, or None when it may go on to screening.
 
-    Raises RemoteProtocolError for a header that cannot be read.
+    What a caller asks for beside the call (Require, the type of a body) is looked at after it: see
+    `unsupported`.
     """
     if request.method not in _SERVED:
         if request.method in ("BYE", "INFO"):  # only inside a dialog
@@ -27,7 +29,21 @@ def refusal_of(request: Request) -> Refusal | None:
         return 483, ()
     if request.contact is None:  # RFC 3261 §8.1.1.8: without it no dialog can be made
         return 400, ()
-    return invite_refusal(request)
+    return None
+
+
+def unsupported(request: Request, *, protected: bool) -> Refusal | None:
+    """Why a screened INVITE cannot be taken after all.
+
+    Nothing that is asked for beside the call stops one to an emergency or police number: a Require is left
+    unanswered, a body of another type (a description with a location, RFC 6442) goes on as it came.
+    """
+    if protected:
+        return None
+    try:
+        return invite_refusal(request)
+    except RemoteProtocolError as error:
+        return error.status_hint, ()
 
 
 def screening_request(request: Request, trunk: str, *, trusted: bool) -> ScreeningRequest:

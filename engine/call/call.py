@@ -191,7 +191,7 @@ class Call:
             body = self.anchor.offer(leg, like=invite.body if invite is not None else b"")
         else:
             assert invite is not None
-            body = leg.own(invite.body)
+            body = self._passed(leg, invite.body)
         ids = self.wire.ids
         if self.place is not None:
             leg.invite(own_invite(self.place, self.place.called_user, hop, contact, ids, body))
@@ -227,7 +227,7 @@ class Call:
         if caller is None or self.plan.warn or not caller.request.body:
             self.do_ring_caller()
         elif self.anchor is None:
-            caller.progress(183, caller.own(self.body))
+            caller.progress(183, self._passed(caller, self.body))
         elif self.callee is not None:
             self.anchor.accept_answer(self.callee, self.body)
             body = self.anchor.sent("caller") or self._answer_body(caller)
@@ -249,7 +249,7 @@ class Call:
     def do_answer_caller(self) -> None:
         caller = self._incoming()
         if self.anchor is None:
-            body = caller.own(self.body)
+            body = self._passed(caller, self.body)
             if not caller.request.body:
                 self.late_answer, self.late_answer_to = caller, self.callee
         else:
@@ -454,6 +454,15 @@ class Call:
 
     def other(self, leg: Leg | None) -> Leg | None:
         return self.callee if leg is self.caller else self.caller
+
+    def _passed(self, leg: Leg, body: bytes) -> bytes:
+        """The other side's description for `leg`, under the leg's own origin. Raises `SdpError`."""
+        try:
+            return leg.own(body)
+        except SdpError:
+            if not self.decision.protected:
+                raise
+            return body  # an emergency call fails by no description: the far end may understand it
 
     def _answer_body(self, caller: IncomingLeg) -> bytes:
         """Our description for the caller: an answer, or an offer where the INVITE had none."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from engine.call.admission import refusal_of, screening_request
+from engine.call.admission import refusal_of, screening_request, unsupported
 from engine.call.call import Call, Plan, plan_for
 from engine.call.captures import Captures
 from engine.call.inputs import on_leg, on_media, on_timer
 from engine.call.invites import redress_headers
+from engine.call.leg import Refusal
 from engine.call.leg_events import LegEvent
 from engine.call.legs import ALLOW, IncomingLeg, Leg
 from engine.call.popups import TIMER as POPUP_TIMER
@@ -47,7 +48,6 @@ from engine.sip.effects import (
     ServerKey,
     TransactionFailed,
 )
-from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
@@ -206,15 +206,9 @@ class SipCore:
                 self._wire.respond(key, response_to(request, 481))
             return
         trunk = self._trunk_of[flow.remote[0]]
-        try:
-            refusal = refusal_of(request)
-        except RemoteProtocolError as error:
-            refusal = error.status_hint, ()
+        refusal = refusal_of(request)
         if refusal is not None:
-            status, headers = refusal
-            self._wire.respond(
-                key, response_to(request, status, to_tag=self._wire.ids.tag(), headers=headers)
-            )
+            self._turn_away(key, request, refusal)
             return
         if request.method == "OPTIONS":
             headers = [("Allow", ALLOW), ("Accept", "application/sdp")]
@@ -243,7 +237,16 @@ class SipCore:
 
     # --- verdicts ---
 
+    def _turn_away(self, key: ServerKey, request: Request, refusal: Refusal) -> None:
+        """A request that is no call for us: answered, and no event of it."""
+        status, headers = refusal
+        self._wire.respond(key, response_to(request, status, to_tag=self._wire.ids.tag(), headers=headers))
+
     def _decided(self, call_id: CallId, pending: _Pending, decision: Decision) -> None:
+        refusal = unsupported(pending.request, protected=decision.protected)
+        if refusal is not None:
+            self._turn_away(pending.key, pending.request, refusal)
+            return
         outbound = self._trunks[pending.trunk].side == "access"
         direction = Direction.OUTBOUND if outbound else Direction.INBOUND
         self._wire.emit(

@@ -37,7 +37,8 @@ def onward_invite(
     if decision.label is not None and decision.redress:
         headers.append(("Call-Info", f"<{decision.redress}>;purpose=info"))
     if body:
-        headers.append(("Content-Type", SDP_TYPE))
+        kind = invite.get("Content-Type") if decision.protected else None
+        headers.append(("Content-Type", kind or SDP_TYPE))
     return out_of_dialog(
         "INVITE",
         target=target,

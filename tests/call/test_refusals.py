@@ -20,7 +20,7 @@ ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS"
 def refused(lab: Lab, ask: Ask, status: int) -> None:
     assert ask.statuses == [status]
     assert ask.last.to.tag
-    assert lab.events == [] and lab.asked == []
+    assert lab.events == [] and lab.phone.calls == []
 
 
 # --- outside a dialog ---
