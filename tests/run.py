@@ -1,6 +1,6 @@
 """`make test`: system packages, then every stage of the tests, with the time each took beside its budget.
 
-`python -m tests.run` runs all; `python -m tests.run unit wire` only those; further words after `--` go to pytest.
+`python -m tests.run` runs all, `python -m tests.run unit wire` only those; words after `--` go to pytest.
 """
 
 from __future__ import annotations
