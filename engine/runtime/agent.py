@@ -12,7 +12,15 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from engine.call.leg_events import LegAckMissing, LegAcknowledged, LegCancelled, LegEnded, LegEvent, LegHungUp
+from engine.call.leg_events import (
+    LegAckMissing,
+    LegAcknowledged,
+    LegCancelled,
+    LegEnded,
+    LegEvent,
+    LegHungUp,
+    LegOffered,
+)
 from engine.call.legs import AGENT_HEADER, IncomingLeg, Leg, Listener
 from engine.dissuasion.dialogue import (
     Digit,
@@ -30,10 +38,11 @@ from engine.dissuasion.dialogue import (
 )
 from engine.dissuasion.script import Script
 from engine.model.config import Address
+from engine.model.media import Codec
 from engine.runtime.prompts import read_samples
 from engine.runtime.rtp_stream import RtpStream
 from engine.runtime.user_agent import UserAgent
-from engine.sdp import SdpError, audio_target, build_answer, choose_codec, parse
+from engine.sdp import AudioTarget, SdpError, audio_target, build_answer, choose_codec, parse
 
 NOTICE_GIVEN = "notice-given"
 _log = logging.getLogger(__name__)
@@ -84,8 +93,9 @@ class DissuasionAgent:
         return len(self._dialogues)
 
     def close(self) -> None:
+        """Hang up on everybody and let go of the address."""
         for conversation in list(self._dialogues):
-            conversation.close()
+            conversation.leave()
         self.user_agent.close()
 
 
@@ -98,34 +108,52 @@ class _Conversation:
         self._script = script
         self._language = language
         self._dialogue = begin(script)
+        self._started = False
         self._silence: asyncio.TimerHandle | None = None
-        offer = parse(leg.request.body)
-        target = audio_target(offer)
-        codec = choose_codec(target) if target is not None else None
-        if target is None or codec is None:
-            raise SdpError("no_codec")
+        self._target, self._codec = _usable(leg.request.body)
         self._rtp = RtpStream(agent.user_agent.address.host, on_key=self._key)
-        self._target, self._codec = target, codec
-        body = build_answer(
-            offer,
-            self._rtp.address.host,
-            self._rtp.address.port,
-            codec,
-            leg.next_origin(),
-            telephone_event=target.telephone_event,
-        )
+        body = self._answer_to(leg.request.body)
         asyncio.get_running_loop().call_soon(lambda: agent.user_agent.act(lambda: leg.answer(body)))
 
     def heard(self, leg: Leg, event: LegEvent) -> None:
         match event:
-            case LegAcknowledged():
-                target = self._target
-                self._rtp.start(target.host, target.port, self._codec, target.telephone_event)
+            case LegAcknowledged() if not self._started:
+                self._started = True
+                self._speak_to_target()
                 self._step(Started())
-            case LegHungUp() | LegEnded() | LegCancelled() | LegAckMissing():
+            case LegOffered(body):
+                self._renegotiate(body)
+            case LegAckMissing():
+                leg.hang_up()
+            case LegHungUp() | LegEnded() | LegCancelled():
                 self.close()
             case _:
                 pass
+
+    def _renegotiate(self, offer: bytes) -> None:
+        """The person was put on hold, or moved to another address."""
+        try:
+            self._target, self._codec = _usable(offer)
+            self._leg.accept_offer(self._answer_to(offer))
+        except SdpError:
+            self._leg.refuse_offer(488)
+        else:
+            self._speak_to_target()
+
+    def _answer_to(self, offer: bytes) -> bytes:
+        address, target = self._rtp.address, self._target
+        return build_answer(
+            parse(offer),
+            address.host,
+            address.port,
+            self._codec,
+            self._leg.next_origin(),
+            telephone_event=target.telephone_event,
+        )
+
+    def _speak_to_target(self) -> None:
+        target = self._target
+        self._rtp.start(target.host, target.port, self._codec, target.telephone_event)
 
     def _key(self, digit: str) -> None:
         self._agent.user_agent.act(lambda: self._step(Digit(digit)))
@@ -172,8 +200,23 @@ class _Conversation:
             timeout_s, lambda: self._agent.user_agent.act(lambda: self._step(Silence(turn)))
         )
 
+    def leave(self) -> None:
+        """The agent is stopped: say BYE, without waiting for its answer."""
+        self._agent.user_agent.act(self._leg.hang_up)
+        self.close()
+
     def close(self) -> None:
         if self._silence is not None:
             self._silence.cancel()
         self._rtp.close()
+        self._leg.dispose()
         self._agent.over(self)
+
+
+def _usable(body: bytes) -> tuple[AudioTarget, Codec]:
+    """Where the offer wants its sound, and in which codec. Raises SdpError."""
+    target = audio_target(parse(body))
+    codec = choose_codec(target) if target is not None else None
+    if target is None or codec is None:
+        raise SdpError("no_codec")
+    return target, codec
