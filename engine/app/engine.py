@@ -78,6 +78,7 @@ def call_settings(config: Config) -> CallSettings:
         popup_deadline_s=config.popup.deadline_ms / 1000,
         popup_sender=config.popup.sender,
         popup_by_sip=config.popup.sip_message,
+        popup_by_bus=bool(config.bus.url),
         dissuasion_agent=config.dissuasion.agent,
     )
 

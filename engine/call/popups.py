@@ -58,13 +58,17 @@ class Popups:
         delivery = _Delivery(call_id, self._wire.ids.token(), popup, decision.called, decision.calling, done)
         self._by_call[call_id] = self._by_id[delivery.popup_id] = delivery
         self._timers.set(call_id, TIMER, self._wire.now + self._settings.popup_deadline_s)
-        self._wire.effects.append(
-            PopupRequested(call_id, delivery.popup_id, popup, decision.called, decision.calling)
-        )
+        if self._settings.popup_by_bus:
+            self._wire.effects.append(
+                PopupRequested(call_id, delivery.popup_id, popup, decision.called, decision.calling)
+            )
+        else:
+            delivery.bus = "off"
         if self._settings.popup_by_sip and decision.next_hop is not None and called_user:
             self._message(delivery, decision.next_hop, called_user, local)
         else:
             delivery.sip = "off"
+        self._check(delivery)
 
     def _message(self, delivery: _Delivery, hop: Address, user: str, local: Flow) -> None:
         contact = self._wire.contact

@@ -92,6 +92,8 @@ class CallSettings:
     popup_sender: str
     popup_by_sip: bool
     dissuasion_agent: Address
+    popup_by_bus: bool = True
+    """There is a broker, so pages can be told."""
 
 
 # --- effects -----------------------------------------------------------------

@@ -179,3 +179,14 @@ def replace_trunk(trunk: Any) -> Any:
     import msgspec
 
     return msgspec.structs.replace(trunk, trusted_identity=True)
+
+
+def test_with_nobody_to_tell_the_invite_leaves_at_once() -> None:
+    lab = Lab(popup_by_sip=False, popup_by_bus=False)
+    lab.verdict(action=Action.LABEL, label="Suspected fraud", popup=POPUP)
+    ask = lab.carrier.invite(NUMBER)
+    assert [told.request.method for told in lab.phone.calls[0].told] == ["INVITE"]
+    (sent,) = lab.of(PopupSent)
+    assert (sent.sip_result, sent.bus_result) == ("off", "off")
+    ask.cancel()
+    lab.settle()
