@@ -110,5 +110,14 @@ class Socket:
         async with asyncio.timeout(PATIENCE_S):
             return await asyncio.get_running_loop().sock_recv(self._socket, 65_535)
 
+    def unread(self) -> list[bytes]:
+        """What has arrived and nobody has read."""
+        found = []
+        while True:
+            try:
+                found.append(self._socket.recv(65_535))
+            except BlockingIOError:
+                return found
+
     def close(self) -> None:
         self._socket.close()
