@@ -28,7 +28,7 @@ from scoring.numbers import Number, Numbering, canonical_id, is_emergency_uri
 MAX_CALLBACKS = 100_000
 """Subscribers remembered for the call-back window; the oldest are forgotten first."""
 
-MAX_PARTIES = 20_000
+REMEMBERED = 20_000
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +60,10 @@ class Screener:
         self._key = key
         self._on_failure = on_failure
         self._clock = clock
-        self._parties = lru_cache(MAX_PARTIES)(self._make_party)
+        # a campaign is many calls of few numbers: what depends on the number alone is made once
+        self._parties = lru_cache(REMEMBERED)(self._make_party)
+        self._popups = lru_cache(REMEMBERED)(self._make_popup)
+        self._appeal_codes = lru_cache(REMEMBERED)(self._make_appeal_code)
         self._emergencies: OrderedDict[str, datetime] = OrderedDict()
 
     def decide(self, request: ScreeningRequest) -> Decision:
@@ -134,7 +137,9 @@ class Screener:
         config = self._config
         hop = self._route(facts)
         blocked = verdict.action is Action.REJECT
-        code = self._appeal_code(facts, verdict) if blocked else ""
+        code = (
+            self._appeal_codes(facts.calling.display, verdict.entry_row or 0, verdict.rule) if blocked else ""
+        )
         return Decision(
             action=verdict.action,
             calling=self.party(facts.calling),
@@ -173,23 +178,23 @@ class Screener:
     def _popup(self, facts: Facts, verdict: Verdict) -> Popup | None:
         if verdict.popup is None or facts.direction is not Direction.INBOUND:
             return None
-        catalogue = self._catalogue
-        slug = verdict.reason if verdict.reason in catalogue.labels else "suspected_fraud"
-        number = facts.calling.display
-        text = {
-            language: catalogue.popup(
-                verdict.popup, language, number=number, reason=catalogue.label(slug, language)
-            )
-            for language in catalogue.languages
-        }
-        return Popup(verdict.popup, catalogue.language(facts.language), text)
+        return self._popups(verdict.popup, verdict.reason, facts.calling.display, facts.language)
 
-    def _appeal_code(self, facts: Facts, verdict: Verdict) -> str:
+    def _make_popup(self, kind: str, reason: str, number: str, language: str) -> Popup:
+        catalogue = self._catalogue
+        slug = reason if reason in catalogue.labels else "suspected_fraud"
+        text = {
+            each: catalogue.popup(kind, each, number=number, reason=catalogue.label(slug, each))
+            for each in catalogue.languages
+        }
+        return Popup(kind, catalogue.language(language), text)
+
+    def _make_appeal_code(self, number: str, row: int, rule: str) -> str:
         """Eight characters that name the block and tell nothing of it; no write on the path.
 
         A truncated keyed HMAC of tenant, number and the entry: whoever has the key finds the block again.
         """
-        text = f"{facts.tenant}|{facts.calling.display}|{verdict.entry_row or 0}|{verdict.rule}"
+        text = f"{self._config.tenant}|{number}|{row}|{rule}"
         digest = hmac.digest(self._key, b"appeal|" + text.encode(), hashlib.sha256)
         code = base64.b32encode(digest[:5]).decode()
         return f"{code[:4]}-{code[4:]}"

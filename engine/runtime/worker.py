@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
@@ -42,6 +43,8 @@ from engine.sip.effects import Discarded, Send
 from engine.sip.flow import Flow
 from scoring.numbers import Numbering, NumberKind
 
+TICK_S = 0.005
+"""Timers that come due within one tick are handled together; no SIP timer is finer."""
 REMEMBERED_COMMANDS = 1_000
 _log = logging.getLogger(__name__)
 
@@ -137,6 +140,7 @@ class EngineWorker:
         at = self._core.next_timer()
         if at is None or self._loop is None:
             return
+        at = math.ceil(at / TICK_S) * TICK_S
         if self._timer is not None:
             if self._timer_at <= at:
                 return

@@ -10,7 +10,7 @@ from engine.app.paths import dialplans_folder
 from engine.call.core import SipCore
 from engine.call.values import PopupRequested
 from engine.model.commands import Acknowledgement
-from engine.model.config import Address, Config, DissuasionSection, SipSection, TrunkSection
+from engine.model.config import Address, BusSection, Config, DissuasionSection, SipSection, TrunkSection
 from engine.model.events import AnyEvent
 from engine.model.ids import EventId, TenantId
 from engine.model.media import AnyMediaCommand, OpenSession, SessionOpened
@@ -98,6 +98,7 @@ class Bench:
             "trunk": trunks,
             "dissuasion": DissuasionSection(enabled=True, caller="96110"),
         }
+        fields["bus"] = BusSection(url="mqtt://127.0.0.1")  # a broker: the bus below stands for it
         self.config = Config(**(fields | changes))  # type: ignore[arg-type]
         self.table, self.journal, self.bus = Table(), Journal(), Bus()
         numbering = Numbering()
