@@ -37,11 +37,22 @@ class ChildFailed(Exception):
 
 
 class Supervisor:
-    """Keeps children running. `say` gets their ready lines and what happens to them."""
+    """Keeps children running. `say` gets their ready lines and what else they print."""
 
-    def __init__(self, children: Sequence[Child], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        children: Sequence[Child],
+        say: Callable[[str], None],
+        *,
+        ready_limit_s: float = READY_LIMIT_S,
+        stop_limit_s: float = STOP_LIMIT_S,
+        restart_after_s: float = RESTART_AFTER_S,
+    ) -> None:
         self._children = children
         self._say = say
+        self._ready_limit_s = ready_limit_s
+        self._stop_limit_s = stop_limit_s
+        self._restart_after_s = restart_after_s
         self._running: dict[str, Process] = {}
         self._stopping = False
         self._keepers: list[asyncio.Task[None]] = []
@@ -69,10 +80,10 @@ class Supervisor:
                 continue
             process.send_signal(signal.SIGTERM)
             try:
-                async with asyncio.timeout(STOP_LIMIT_S):
+                async with asyncio.timeout(self._stop_limit_s):
                     await process.wait()
             except TimeoutError:
-                _log.error("%s did not end in %.0f s and was killed", child.name, STOP_LIMIT_S)
+                _log.error("%s did not end in %.0f s and was killed", child.name, self._stop_limit_s)
                 process.kill()
                 await process.wait()
         for keeper in self._keepers:
@@ -89,19 +100,23 @@ class Supervisor:
         )
         self._running[child.name] = process
         assert process.stdout is not None
-        try:
-            async with asyncio.timeout(READY_LIMIT_S):
-                while line := await process.stdout.readline():
-                    if READY_WORD in line:
+        if not self._stopping:  # otherwise it began while this one was waiting or being made
+            try:
+                async with asyncio.timeout(self._ready_limit_s):
+                    while line := await process.stdout.readline():
                         self._say(line.decode("utf-8", "replace").rstrip())
-                        return process
-        except TimeoutError:
+                        if READY_WORD in line:
+                            return process
+                    await process.wait()
+            except TimeoutError:
+                pass
+        if process.returncode is None:
             process.kill()
-        await process.wait()
+            await process.wait()
         raise ChildFailed(f"{child.name} did not start (exit code {process.returncode})")
 
     async def _keep(self, child: Child, process: Process) -> None:
-        pause_s = RESTART_AFTER_S
+        pause_s = self._restart_after_s
         loop = asyncio.get_running_loop()
         while not self._stopping:
             started = loop.time()
@@ -109,7 +124,7 @@ class Supervisor:
             if self._stopping:
                 return
             if loop.time() - started > STEADY_S:
-                pause_s = RESTART_AFTER_S
+                pause_s = self._restart_after_s
             _log.error("%s ended with code %s; restarted in %.1f s", child.name, process.returncode, pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RESTART_AFTER_MOST_S)
