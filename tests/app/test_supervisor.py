@@ -163,7 +163,7 @@ async def test_stopped_while_one_waits_to_be_started_again(
         assert pid is not None
         psutil.Process(pid).send_signal(signal.SIGTERM)
         async with asyncio.timeout(PATIENCE_S):
-            while "restarted in" not in caplog.text:
+            while "restarted in" not in caplog.text:  # noqa: ASYNC110 (nothing else tells)
                 await asyncio.sleep(0.005)
     assert supervisor.pid("one") is None
     assert lines.said.count("one listening") == 1
