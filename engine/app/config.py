@@ -108,6 +108,8 @@ def _override(tree: dict[str, Any], dotted: str, text: str, where: str) -> None:
             kind = hints[part]
         if depth < len(parts) - 1:
             node = node.setdefault(part, {})
+            if not isinstance(node, dict):
+                raise ConfigError(f"{where}: {'.'.join(parts[: depth + 1])} is no section in the file")
     if _section(kind) is not None:
         raise ConfigError(f"{where}: {dotted} is a section; name a key in it")
     node[parts[-1]] = _from_text(text, kind, f"{where}: {dotted}")
