@@ -34,6 +34,8 @@ from lab.phones.messages import Call, Expect, Observation
 
 CODECS = (Codec("PCMA", 8), Codec("PCMU", 0))
 TELEPHONE_EVENT = 101
+REACTION_S = 0.5
+"""Before it speaks: whoever else heard the same pause has taken it for one by then."""
 SHOWN_HEADERS = ("From", "P-Asserted-Identity", "Call-Info", "Subject", "Supported", "Allow", "User-Agent")
 
 
@@ -236,12 +238,16 @@ class _PhoneCall:
     def _take(self, step: str) -> None:
         verb, _, argument = step.partition(":")
         if verb == "say":
-            self.rtp.say(self._phone.line(argument), lambda: self._phone.note("said", argument))
+            self._loop.call_later(REACTION_S, self._say, argument)
         elif verb == "press":
             self.rtp.press(argument)
             self._phone.note("pressed", argument)
         elif verb == "hang_up":
             self._phone.user_agent.act(self.hang_up)
+
+    def _say(self, line: str) -> None:
+        if self.leg is not None and not self.leg.ended:
+            self.rtp.say(self._phone.line(line), lambda: self._phone.note("said", line))
 
     def _look(self) -> None:
         """Silence of the network counts as silence of the other side."""
