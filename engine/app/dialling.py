@@ -21,6 +21,7 @@ from engine.store.leads import LeadRepository
 
 LOOK_S = 0.5
 DEADLINE_S = 5.0
+"""So long a worker may take to begin the call; later it refuses."""
 RETRY_AFTER = timedelta(minutes=1)
 MOST_ATTEMPTS = 3
 
@@ -30,11 +31,20 @@ _log = logging.getLogger(__name__)
 class Dialler:
     """One per store. A lead is claimed before its call is asked for, so a retry cannot dial twice."""
 
-    def __init__(self, config: Config, leads: LeadRepository, bus: Bus, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        leads: LeadRepository,
+        bus: Bus,
+        now: Callable[[], datetime],
+        *,
+        deadline_s: float = DEADLINE_S,
+    ) -> None:
         self._config = config
         self._leads = leads
         self._bus = bus
         self._now = now
+        self._deadline_s = deadline_s
         self._waiting: dict[CommandId, asyncio.Future[Acknowledgement]] = {}
 
     async def run(self) -> None:
@@ -68,7 +78,7 @@ class Dialler:
         command = PlaceDissuasionCall(
             id=CommandId(secrets.token_hex(8)),
             tenant=lead.tenant,
-            deadline=now.timestamp() + DEADLINE_S,
+            deadline=now.timestamp() + self._deadline_s,
             case_id=lead.case_id,
             number=number,
             language=config.language_of(number),
@@ -85,13 +95,17 @@ class Dialler:
         )
 
     async def _ask(self, command: PlaceDissuasionCall) -> Acknowledgement | None:
-        """The worker's answer, or None when there was none by the deadline."""
+        """The worker's answer, or None when there was none.
+
+        It is waited for twice as long as a worker may take: an answer on its way when the deadline passes is
+        that of a call, and whoever did not wait for it would have the victim called again.
+        """
         config = self._config
         topic = COMMANDS.name(command.tenant, node=config.node.id, worker=config.node.worker)
         waiting: asyncio.Future[Acknowledgement] = asyncio.get_running_loop().create_future()
         self._waiting[command.id] = waiting
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(2 * self._deadline_s):
                 await self._bus.publish(topic, msgspec.json.encode(command))
                 return await waiting
         except TimeoutError:
