@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class Shipping:
         self._tenant = tenant
         self._on_shipped = on_shipped
         self._shippers: dict[Path, tuple[JournalReader, Shipper]] = {}
+        self._troubles: dict[Path, str] = {}
+        """What has been told of journals that cannot be read."""
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -44,31 +47,37 @@ class Shipping:
         while True:
             try:
                 shipped = await self._round()
-            except (SQLAlchemyError, OSError, JournalDamaged) as error:
-                _log.error("journal not shipped, tried again in %.0f s: %s", RETRY_S, error)
+            except SQLAlchemyError as error:
+                _log.error("nothing is shipped, tried again in %.0f s: %s", RETRY_S, error)
                 await asyncio.sleep(RETRY_S)
                 continue
             if not shipped:
                 await self._idle()
 
     async def _round(self) -> bool:
-        self._find()
         shipped = False
-        for _, shipper in list(self._shippers.values()):
-            new = await shipper.ship_next()
+        for path in sorted(self._folder.glob("journal-*.sqlite")):
+            try:
+                new = await self._shipper(path).ship_next()
+            except FileNotFoundError:
+                continue  # its node is just making it
+            except (OSError, sqlite3.Error, JournalDamaged) as error:  # the others are shipped all the same
+                if self._troubles.get(path) != str(error):
+                    _log.error("%s is not shipped: %s", path.name, error)
+                self._troubles[path] = str(error)
+                continue
+            self._troubles.pop(path, None)
             if new is not None:
                 shipped = True
                 self._on_shipped(new)
         return shipped
 
-    def _find(self) -> None:
-        for path in self._folder.glob("journal-*.sqlite"):
-            if path not in self._shippers:
-                try:
-                    reader = JournalReader(path)
-                except FileNotFoundError:
-                    continue  # its node is just making it
-                self._shippers[path] = (reader, Shipper(reader, self._store, self._tenant))
+    def _shipper(self, path: Path) -> Shipper:
+        """Raises FileNotFoundError, or sqlite3.Error for what is no journal."""
+        if path not in self._shippers:
+            reader = JournalReader(path)
+            self._shippers[path] = (reader, Shipper(reader, self._store, self._tenant))
+        return self._shippers[path][1]
 
     async def _idle(self) -> None:
         try:
