@@ -145,7 +145,7 @@ async def test_a_damaged_row_holds_up_its_own_journal_only(
     world.start()
     await world.until(["one"])
     with closing(sqlite3.connect(next(world.folder.glob("journal-*.sqlite")))) as connection:
-        connection.execute("INSERT INTO batch VALUES (99, 1, 98, 99, 'damaged')")
+        connection.execute("INSERT INTO batch VALUES (99, 1, 98, 99, x'ff')")
         connection.commit()
     tell(world.node("node-2"), "two")
     await world.until(["one", "two"])
