@@ -1,4 +1,4 @@
-"""Transcription jobs from the store: done once, tried again where another try may help, told to open pages."""
+"""Transcription jobs: done once, tried again where another try may help, told to open pages."""
 
 from __future__ import annotations
 
