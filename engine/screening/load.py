@@ -82,7 +82,8 @@ class PolicyReader:
             self.tables = tomllib.loads(self.text)
         except tomllib.TOMLDecodeError as error:
             place = re.search(r"\(at line ([0-9]+), column ([0-9]+)\)", str(error))
-            where = f":{place[1]}:{place[2]}" if place is not None else ""
+            last = self.text.rstrip("\n").count("\n") + 1  # the error has no place at the end of the document
+            where = f":{place[1]}:{place[2]}" if place is not None else f":{last}"
             raise PolicyError(f"{self.source}{where}: not valid TOML: {error}") from None
         self._only(self.tables, _TOP, "")
         name = self._text(self.tables, "name", "", required=True)

@@ -218,5 +218,5 @@ async def test_an_engine_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         await engine.start()
     assert await engine.ended() == 1
-    assert "policy.toml: not valid TOML" in engine.said
+    assert "policy.toml:1: not valid TOML" in engine.said
     assert "Traceback" not in engine.said
