@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -24,13 +25,15 @@ _log = logging.getLogger(__name__)
 class JournalReader:
     """A journal file, read-only. Raises FileNotFoundError while the node has not made one.
 
-    Methods may be called from any one thread at a time.
+    Methods may be called from any thread; `close` waits for what another one is reading, since SQLite would
+    pull the page from under it.
     """
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise FileNotFoundError(f"{path}: no journal yet")
         self.path: Final = path
+        self._lock = threading.Lock()
         self._connection = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode=ro",
             uri=True,
@@ -55,9 +58,10 @@ class JournalReader:
         Raises JournalDamaged.
         """
         try:
-            rows = self._connection.execute(
-                "SELECT row, records FROM batch WHERE row > ? ORDER BY row LIMIT ?", (cursor, limit)
-            ).fetchall()
+            with self._lock:
+                rows = self._connection.execute(
+                    "SELECT row, records FROM batch WHERE row > ? ORDER BY row LIMIT ?", (cursor, limit)
+                ).fetchall()
         except sqlite3.Error as error:
             raise JournalDamaged(f"{self.path}: {error}") from None
         batches = []
@@ -70,7 +74,10 @@ class JournalReader:
 
     def losses(self) -> list[tuple[int, Range]]:
         """What the node could not keep, as (boot, (first seq, last seq))."""
-        rows = self._connection.execute("SELECT boot, first_seq, last_seq FROM loss ORDER BY boot, first_seq")
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT boot, first_seq, last_seq FROM loss ORDER BY boot, first_seq"
+            ).fetchall()
         return [(boot, (first, last)) for boot, first, last in rows]
 
     def prune(self, cursor: int) -> int:
@@ -88,4 +95,5 @@ class JournalReader:
         return deleted
 
     def close(self) -> None:
-        self._connection.close()
+        with self._lock:
+            self._connection.close()
