@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from engine.call.anchor import Anchor
 from engine.call.captures import Captures
 from engine.call.invites import onward_invite, own_invite, redress_headers
 from engine.call.leg_events import LegRefused
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
+from engine.call.plan import Plan
 from engine.call.refusals import outcome_of, status_for_caller
 from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
 from engine.call.timers import CallTimers
@@ -24,7 +24,6 @@ from engine.model.events import Alarm, CallEnded, CallStage
 from engine.model.ids import CallId, PlaybackId, RecordingId, TenantId
 from engine.model.media import StartCapture
 from engine.model.outcome import Blame, Outcome
-from engine.model.screening import Action
 from engine.sdp import SdpError
 from engine.sip.flow import Flow
 from engine.sip.message import Request
@@ -38,34 +37,6 @@ PROGRESS_S = 60.0
 """A provisional response is repeated so often while there is no answer (RFC 3261 §13.3.1.1)."""
 REAP_S = 34.0
 """After the outcome, legs that did not end by themselves are dropped: just over 64*T1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What the verdict asks for, in the words of the table."""
-
-    announce: str = ""
-    """Announcement to the caller in early media, before anything else."""
-    reject: bool = False
-    """… and then 608."""
-    warn: bool = False
-    record: bool = False
-    agent: bool = False
-
-    @property
-    def anchored(self) -> bool:
-        return bool(self.announce) or self.warn or self.record or self.agent
-
-
-def plan_for(decision: Decision, *, outbound: bool, has_offer: bool) -> Plan:
-    """The plan of a screened call. Early media needs the caller's offer in the INVITE."""
-    early_media = decision.announcement if has_offer else ""
-    if decision.action is Action.REJECT:
-        return Plan(announce=early_media, reject=True)
-    warn = decision.action is Action.WARN and bool(decision.announcement)
-    if outbound:
-        return Plan(announce=early_media if warn else "", record=decision.record)
-    return Plan(warn=warn, record=decision.record)
 
 
 class Call:

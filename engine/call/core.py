@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from engine.call.admission import refusal_of, screening_request, unsupported
-from engine.call.call import Call, Plan, plan_for
+from engine.call.call import Call
 from engine.call.captures import Captures
 from engine.call.inputs import on_leg, on_media, on_timer
 from engine.call.invites import redress_headers
 from engine.call.leg import Refusal
 from engine.call.leg_events import LegEvent
 from engine.call.legs import ALLOW, IncomingLeg, Leg
+from engine.call.plan import Plan, plan_for
 from engine.call.popups import TIMER as POPUP_TIMER
 from engine.call.popups import Popups
 from engine.call.timers import CallTimers

@@ -1,0 +1,36 @@
+"""What a verdict asks of a call: announcement, warning, recording, agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.call.values import Decision
+from engine.model.screening import Action
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the verdict asks for, in the words of the table."""
+
+    announce: str = ""
+    """Announcement to the caller in early media, before anything else."""
+    reject: bool = False
+    """… and then 608."""
+    warn: bool = False
+    record: bool = False
+    agent: bool = False
+
+    @property
+    def anchored(self) -> bool:
+        return bool(self.announce) or self.warn or self.record or self.agent
+
+
+def plan_for(decision: Decision, *, outbound: bool, has_offer: bool) -> Plan:
+    """The plan of a screened call. Early media needs the caller's offer in the INVITE."""
+    early_media = decision.announcement if has_offer else ""
+    if decision.action is Action.REJECT:
+        return Plan(announce=early_media, reject=True)
+    warn = decision.action is Action.WARN and bool(decision.announcement)
+    if outbound:
+        return Plan(announce=early_media if warn else "", record=decision.record)
+    return Plan(warn=warn, record=decision.record)
