@@ -40,14 +40,10 @@ from engine.model.media import AnyMediaEvent, CaptureClosed, CaptureStarted, Med
 from engine.model.outcome import Blame, Outcome
 from engine.model.screening import Action, Direction
 from engine.sip.effects import (
-    AckReceived,
-    AckTimeout,
     CancelReceived,
     Effect,
     RequestReceived,
-    ResponseReceived,
     ServerKey,
-    TransactionFailed,
 )
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
@@ -168,21 +164,9 @@ class SipCore:
             match effect:
                 case RequestReceived(key, request, flow):
                     self._request(key, request, flow)
-                case ResponseReceived(key, response):
-                    self._wire.responded(key, response)
-                case AckReceived(request, _):
-                    leg = self._wire.dialogs.get((request.call_id, request.to.tag or ""))
-                    if leg is not None:
-                        leg.acknowledged(request)
                 case CancelReceived(key, _):
                     self._cancelled(key)
-                case TransactionFailed(key, reason):
-                    self._wire.failed(key, reason)
-                case AckTimeout(key, final):
-                    leg = self._wire.incoming.get(key) if final == "2xx" else None
-                    if leg is not None:  # what was refused has ended, acknowledged or not
-                        leg.ack_missing()
-                case _:
+                case _ if not self._wire.heard(effect):
                     out.append(effect)
         return self._drain_effects()
 

@@ -11,15 +11,11 @@ from engine.call.legs import ALLOW, SDP_TYPE, Headers, IncomingLeg, Leg, Listene
 from engine.call.wire import Wire
 from engine.model.config import Address
 from engine.sip.effects import (
-    AckReceived,
-    AckTimeout,
     CancelReceived,
     Effect,
     RequestReceived,
-    ResponseReceived,
     Send,
     ServerKey,
-    TransactionFailed,
 )
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
@@ -109,26 +105,14 @@ class PhoneCore:
             match effect:
                 case RequestReceived(key, request, flow):
                     self._request(key, request, flow)
-                case ResponseReceived(key, response):
-                    self._wire.responded(key, response)
-                case AckReceived(request, _):
-                    leg = self._wire.dialogs.get((request.call_id, request.to.tag or ""))
-                    if leg is not None:
-                        leg.acknowledged(request)
                 case CancelReceived(key, _):
                     found = self._wire.incoming.get(key)
                     if found is not None:
                         found.cancelled(key)
-                case TransactionFailed(key, reason):
-                    self._wire.failed(key, reason)
-                case AckTimeout(key, "2xx"):
-                    found = self._wire.incoming.get(key)
-                    if found is not None:
-                        found.ack_missing()
                 case Send():
                     self._wire.effects.append(effect)
                 case _:
-                    pass
+                    self._wire.heard(effect)
         return self._take()
 
     def _take(self) -> list[Send]:

@@ -10,7 +10,15 @@ from engine.model.config import Address
 from engine.model.events import AnyEvent
 from engine.model.media import AnyMediaCommand
 from engine.sip.dialog import Dialog
-from engine.sip.effects import ClientKey, Effect, ServerKey
+from engine.sip.effects import (
+    AckReceived,
+    AckTimeout,
+    ClientKey,
+    Effect,
+    ResponseReceived,
+    ServerKey,
+    TransactionFailed,
+)
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
@@ -93,6 +101,25 @@ class Wire:
         return self._sessions
 
     # --- from the network ---
+
+    def heard(self, effect: Effect) -> bool:
+        """Pass on what a leg or a handler of ours waits for; False for what is the core's own to take."""
+        match effect:
+            case ResponseReceived(key, response):
+                self.responded(key, response)
+            case AckReceived(request, _):
+                leg = self.dialogs.get((request.call_id, request.to.tag or ""))
+                if leg is not None:
+                    leg.acknowledged(request)
+            case TransactionFailed(key, reason):
+                self.failed(key, reason)
+            case AckTimeout(key, final):
+                leg = self.incoming.get(key) if final == "2xx" else None
+                if leg is not None:  # what was refused has ended, acknowledged or not
+                    leg.ack_missing()
+            case _:
+                return False
+        return True
 
     def responded(self, key: ClientKey, response: Response) -> None:
         handler = self._handlers.get(key)
