@@ -17,15 +17,13 @@ from engine.call.plan import Plan
 from engine.call.refusals import outcome_of, status_for_caller
 from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
 from engine.call.timers import CallTimers
-from engine.call.values import CallSettings, Decision, PlaceCall
+from engine.call.values import CallSettings, Decision, Hop, PlaceCall
 from engine.call.wire import Wire
-from engine.model.config import Address
 from engine.model.events import Alarm, CallEnded, CallStage
 from engine.model.ids import CallId, PlaybackId, RecordingId, TenantId
 from engine.model.media import StartCapture
 from engine.model.outcome import Blame, Outcome
 from engine.sdp import SdpError
-from engine.sip.flow import Flow
 from engine.sip.message import Request
 
 TIMERS = ("no_answer", "key", "progress", "dial_pause", "media")
@@ -76,7 +74,6 @@ class Call:
         self.playing: dict[PlaybackId, str] = {}
         self._answered_at: float | None = None
         self.invite: Request | None = None
-        self.local: Flow | None = None
         self.body = b""
         self.refusal = LegRefused(480, "")
         self.offer_from: Leg | None = None
@@ -88,9 +85,9 @@ class Call:
 
     # --- beginning ---
 
-    def start(self, invite: Request | None, local: Flow, wait_for_popup: bool) -> None:
+    def start(self, invite: Request | None, wait_for_popup: bool) -> None:
         """Open what the plan needs; `prepared` goes on when all is there."""
-        self.invite, self.local = invite, local
+        self.invite = invite
         if wait_for_popup:
             self._waiting.add("popup")
         if self.plan.anchored:
@@ -153,9 +150,8 @@ class Call:
         self.timers.set(self.call_id, "dial_pause", self.wire.now + self.settings.dial_pause_s)
 
     def do_invite_callee(self) -> None:
-        decision, contact = self.decision, self.settings.contact
-        hop = decision.next_hop
-        assert hop is not None
+        decision = self.decision
+        hop = decision.hops[0]
         invite = self.invite
         leg = self.callee = self._outgoing("callee", hop)
         if self.anchor is not None:
@@ -165,10 +161,10 @@ class Call:
             body = self._passed(leg, invite.body)
         ids = self.wire.ids
         if self.place is not None:
-            leg.invite(own_invite(self.place, self.place.called_user, hop, contact, ids, body))
+            leg.invite(own_invite(self.place, self.place.called_user, hop, leg.contact, ids, body))
         else:
             assert invite is not None
-            leg.invite(onward_invite(invite, decision, hop, contact, ids, body))
+            leg.invite(onward_invite(invite, decision, hop, leg.contact, self.settings.contact, ids, body))
         self.timers.set(self.call_id, "no_answer", self.wire.now + self.settings.no_answer_s)
 
     def do_end_announced(self) -> None:
@@ -274,7 +270,7 @@ class Call:
 
     def do_invite_agent(self) -> None:
         assert self.anchor is not None and self.place is not None
-        hop = self.settings.dissuasion_agent
+        hop = Hop(self.settings.dissuasion_agent)
         leg = self.caller = self._outgoing("agent", hop)
         body = self.anchor.offer(leg)
         headers = [
@@ -282,8 +278,7 @@ class Call:
             ("Ringward-Script", self.place.script),
             ("Ringward-Language", self.place.language),
         ]
-        contact, ids = self.settings.contact, self.wire.ids
-        leg.invite(own_invite(self.place, "agent", hop, contact, ids, body, headers))
+        leg.invite(own_invite(self.place, "agent", hop, leg.contact, self.wire.ids, body, headers))
         self.timers.set(self.call_id, "no_answer", self.wire.now + AGENT_ANSWER_S)
 
     def do_take_agent(self) -> None:
@@ -408,11 +403,8 @@ class Call:
     def calling_role(self) -> str:
         return "agent" if self.plan.agent else "caller"
 
-    def _outgoing(self, role: str, hop: Address) -> OutgoingLeg:
-        assert self.local is not None
-        flow = Flow("udp", self.local.local, (hop.host, hop.port))
-        credentials = self.decision.credentials if role == "callee" else None
-        return OutgoingLeg(self.wire, role, flow, self.listener, credentials)
+    def _outgoing(self, role: str, hop: Hop) -> OutgoingLeg:
+        return OutgoingLeg(self.wire, role, self.wire.flow_to(hop), self.listener, hop.credentials)
 
     def _incoming(self) -> IncomingLeg:
         assert isinstance(self.caller, IncomingLeg)

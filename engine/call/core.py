@@ -78,8 +78,13 @@ class SipCore:
         self._trunks = trunks
         self._trunk_of = {address: name for name, trunk in trunks.items() for address in trunk.match}
         contact = settings.contact
-        self._layer = layer or TransactionLayer(ids, (contact.host, contact.port))
-        self._wire = Wire(self._layer, ids, contact)
+        contacts = settings.contacts
+        self._layer = layer or TransactionLayer(
+            ids,
+            (contact.host, contact.port),
+            sent_by_of={transport: (each.host, each.port) for transport, each in contacts.items()},
+        )
+        self._wire = Wire(self._layer, ids, contact, contacts)
         self._timers = CallTimers()
         self._popups = Popups(self._wire, self._timers, settings)
         self._calls: dict[CallId, Call] = {}
@@ -264,7 +269,7 @@ class SipCore:
         elif decision.action is Action.REJECT and not self._announces(pending, decision):
             self._refuse(call_id, pending, decision, decision.status, Outcome(Blame.POLICY, "rejected"))
             self._popup(call_id, pending, decision, lambda: None)
-        elif decision.next_hop is None and decision.action is not Action.REJECT:
+        elif not decision.hops and decision.action is not Action.REJECT:
             self._refuse(call_id, pending, decision, 404, Outcome(Blame.ENGINE, "not_routed"))
         else:
             self._connect(call_id, pending, decision, outbound=outbound)
@@ -293,7 +298,7 @@ class SipCore:
         plan = plan_for(decision, outbound=outbound, has_offer=bool(request.body))
         call = self._new_call(call_id, decision, plan)
         call.caller = IncomingLeg(self._wire, "caller", pending.flow, call.listener, pending.key, request)
-        call.start(request, pending.flow, wait_for_popup=decision.popup is not None and not plan.reject)
+        call.start(request, wait_for_popup=decision.popup is not None and not plan.reject)
         self._watch(call)
         if decision.popup is not None:
             self._popup(call_id, pending, decision, lambda: call.prepared("popup"))
@@ -301,7 +306,7 @@ class SipCore:
     def _popup(
         self, call_id: CallId, pending: _Pending, decision: Decision, done: Callable[[], None]
     ) -> None:
-        self._popups.deliver(call_id, decision, pending.request.uri.user or "", pending.flow, done)
+        self._popups.deliver(call_id, decision, pending.request.uri.user or "", done)
 
     def _place(self, place: PlaceCall) -> None:
         if self._draining:
@@ -312,7 +317,7 @@ class SipCore:
             action=Action.ALLOW,
             calling=place.calling,
             called=place.called,
-            next_hop=place.next_hop,
+            hops=(place.hop,),
             language=place.language,
             record=place.record,
         )
@@ -328,9 +333,7 @@ class SipCore:
                 case_id=place.case_id,
             )
         )
-        contact = self._settings.contact
-        local = Flow("udp", (contact.host, contact.port), (place.next_hop.host, place.next_hop.port))
-        call.start(None, local, wait_for_popup=False)
+        call.start(None, wait_for_popup=False)
         self._watch(call)
         self._acknowledge(place.command_id, "", call_id)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from engine.call.identity import identities
 from engine.call.legs import ALLOW, SDP_TYPE, Headers
-from engine.call.values import Decision, PlaceCall
+from engine.call.values import Decision, Hop, PlaceCall
 from engine.model.config import Address
 from engine.sip.ids import IdSource
 from engine.sip.message import Request
@@ -18,12 +18,21 @@ ANONYMOUS_HOST = "anonymous.invalid"  # RFC 3323 §4.1.1.3
 
 
 def onward_invite(
-    invite: Request, decision: Decision, hop: Address, contact: Address, ids: IdSource, body: bytes
+    invite: Request,
+    decision: Decision,
+    hop: Hop,
+    contact: str,
+    ours: Address,
+    ids: IdSource,
+    body: bytes,
 ) -> Request:
-    """The caller's INVITE towards the callee, under our own identifiers and with the verdict's label."""
+    """The caller's INVITE towards the callee, under our own identifiers and with the verdict's label.
+
+    `contact` is the header's value, `ours` the host that From names.
+    """
     incoming = invite.from_
     display = decision.label if decision.label is not None else incoming.display
-    from_ = NameAddr(display, _our(incoming.uri, contact)).with_tag(ids.tag())
+    from_ = NameAddr(display, _our(hop.calling_user or incoming.uri.user, ours)).with_tag(ids.tag())
     target = _target(invite.uri, hop)
     headers: list[tuple[str, str]] = [("Allow", ALLOW)]
     if decision.pass_identity:
@@ -45,7 +54,7 @@ def onward_invite(
         from_=from_,
         to=NameAddr(None, target.replace(port=None)),
         call_id=ids.call_id(),
-        contact=f"<sip:{contact}>",
+        contact=contact,
         max_forwards=invite.max_forwards - 1,
         headers=headers,
         body=body,
@@ -55,21 +64,22 @@ def onward_invite(
 def own_invite(
     place: PlaceCall,
     user: str,
-    hop: Address,
-    contact: Address,
+    hop: Hop,
+    contact: str,
     ids: IdSource,
     body: bytes,
     headers: Headers = (),
 ) -> Request:
-    """An INVITE of a call that the engine places itself."""
-    target = Uri("sip", user, hop.host, hop.port)
+    """An INVITE of a call that the engine places itself; From names the host of our Contact."""
+    target = Uri("sip", user, hop.address.host, hop.address.port)
+    host = NameAddr.parse(contact).uri.host
     return out_of_dialog(
         "INVITE",
         target=target,
-        from_=NameAddr(None, Uri("sip", place.calling_user, contact.host)).with_tag(ids.tag()),
+        from_=NameAddr(None, Uri("sip", place.calling_user, host)).with_tag(ids.tag()),
         to=NameAddr(None, target.replace(port=None)),
         call_id=ids.call_id(),
-        contact=f"<sip:{contact}>",
+        contact=contact,
         headers=[("Allow", ALLOW), ("Content-Type", SDP_TYPE), *headers],
         body=body,
     )
@@ -80,13 +90,13 @@ def redress_headers(decision: Decision) -> Headers:
     return [("Call-Info", f"<{decision.redress}>;purpose=info")] if decision.redress else []
 
 
-def _our(uri: Uri, contact: Address) -> Uri:
-    user = uri.user or "anonymous"
-    host = ANONYMOUS_HOST if user == "anonymous" else contact.host
+def _our(user: str | None, ours: Address) -> Uri:
+    user = user or "anonymous"
+    host = ANONYMOUS_HOST if user == "anonymous" else ours.host
     return Uri("sip", user, host)
 
 
-def _target(uri: Uri, hop: Address) -> Uri:
+def _target(uri: Uri, hop: Hop) -> Uri:
     if uri.scheme in ("sip", "sips", "tel"):
-        return Uri("sip", uri.user, hop.host, hop.port)
+        return Uri("sip", hop.called_user or uri.user, hop.address.host, hop.address.port)
     return uri  # urn:service:sos goes on as it is

@@ -173,7 +173,7 @@ class Leg:
 
     @property
     def contact(self) -> str:
-        return f"<sip:{self.wire.contact}>"
+        return self.wire.contact_of(self.flow)
 
     def adopt(self, dialog: Dialog) -> None:
         self.dialog = dialog

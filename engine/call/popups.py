@@ -10,12 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.call.timers import CallTimers
-from engine.call.values import CallSettings, Decision, Popup, PopupRequested
+from engine.call.values import CallSettings, Decision, Hop, Popup, PopupRequested
 from engine.call.wire import Wire
-from engine.model.config import Address
 from engine.model.events import Party, PopupSent
 from engine.model.ids import CallId
-from engine.sip.flow import Flow
 from engine.sip.message import Response
 from engine.sip.messages import out_of_dialog
 from engine.sip.uri import NameAddr, Uri
@@ -48,9 +46,9 @@ class Popups:
         self._by_id: dict[str, _Delivery] = {}
 
     def deliver(
-        self, call_id: CallId, decision: Decision, called_user: str, local: Flow, done: Callable[[], None]
+        self, call_id: CallId, decision: Decision, called_user: str, done: Callable[[], None]
     ) -> None:
-        """Send the decision's popup. `local` is a flow whose local end the MESSAGE leaves from."""
+        """Send the decision's popup."""
         popup = decision.popup
         if popup is None:
             done()
@@ -64,21 +62,22 @@ class Popups:
             )
         else:
             delivery.bus = "off"
-        if self._settings.popup_by_sip and decision.next_hop is not None and called_user:
-            self._message(delivery, decision.next_hop, called_user, local)
+        if self._settings.popup_by_sip and decision.hops and called_user:
+            self._message(delivery, decision.hops[0], called_user)
         else:
             delivery.sip = "off"
         self._check(delivery)
 
-    def _message(self, delivery: _Delivery, hop: Address, user: str, local: Flow) -> None:
-        contact = self._wire.contact
+    def _message(self, delivery: _Delivery, hop: Hop, user: str) -> None:
+        contact, address = self._wire.contact, hop.address
+        user = hop.called_user or user
         request = out_of_dialog(
             "MESSAGE",
-            target=Uri("sip", user, hop.host, hop.port),
+            target=Uri("sip", user, address.host, address.port),
             from_=NameAddr(None, Uri("sip", self._settings.popup_sender, contact.host)).with_tag(
                 self._wire.ids.tag()
             ),
-            to=NameAddr(None, Uri("sip", user, hop.host)),
+            to=NameAddr(None, Uri("sip", user, address.host)),
             call_id=self._wire.ids.call_id(),
             headers=[("Content-Type", "text/plain;charset=UTF-8")],
             body=delivery.popup.text[delivery.popup.language].encode(),
@@ -89,7 +88,7 @@ class Popups:
                 delivery.sip = delivery.sip or (str(response.status) if response is not None else failure)
                 self._check(delivery)
 
-        self._wire.request(request, Flow("udp", local.local, (hop.host, hop.port)), answered)
+        self._wire.request(request, self._wire.flow_to(hop), answered)
 
     def published(self, popup_id: str, result: str) -> None:
         delivery = self._by_id.get(popup_id)

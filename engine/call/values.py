@@ -6,7 +6,9 @@ Effects are told to the runtime, which does them; commands are what the runtime 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from engine.call.credentials import Credentials
 from engine.model.commands import Acknowledgement
@@ -15,6 +17,8 @@ from engine.model.events import AnyEvent, Party
 from engine.model.ids import CallId, CaseId, CommandId
 from engine.model.media import AnyMediaCommand, AnyMediaEvent
 from engine.model.screening import Action
+
+NO_CONTACTS: Final[Mapping[str, Address]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,21 @@ class Popup:
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """One place that a call may leave to: an address which needs no look-up, and who we are there."""
+
+    address: Address
+    transport: str = "udp"
+    """As in `Flow`."""
+    trunk: str = ""
+    credentials: Credentials | None = None
+    called_user: str = ""
+    """The called number as this trunk wants it; empty: as the caller dialled it."""
+    calling_user: str = ""
+    """The same of the calling number."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """A verdict with everything its execution needs, so that the core looks nothing up."""
 
@@ -61,9 +80,8 @@ class Decision:
     """Of a reject: 608 is the engine's decision, 607 the callee's own refusal."""
     protected: bool = False
     """To or from an emergency or police number: never refused, announced to, recorded."""
-    next_hop: Address | None = None
-    credentials: Credentials | None = None
-    """For the next hop, where it asks for them."""
+    hops: tuple[Hop, ...] = ()
+    """Where the call may go, the first to be tried first; empty: nowhere."""
     pass_identity: bool = False
     """P-Asserted-Identity goes on: both trunks are trusted (RFC 3325)."""
     language: str = "en"
@@ -84,6 +102,7 @@ class CallSettings:
 
     tenant: str
     contact: Address
+    """Where we listen, by UDP and TCP; see `contacts` for other transports."""
     no_answer_s: float
     key_timeout_s: float
     warning_repeat: int
@@ -94,6 +113,8 @@ class CallSettings:
     dissuasion_agent: Address
     popup_by_bus: bool = True
     """There is a broker, so pages can be told."""
+    contacts: Mapping[str, Address] = field(default_factory=lambda: NO_CONTACTS)
+    """Transport → where we listen for it, for those that are not at `contact`."""
 
 
 # --- effects -----------------------------------------------------------------
@@ -162,7 +183,7 @@ class PlaceCall:
     called: Party
     calling_user: str
     called_user: str
-    next_hop: Address
+    hop: Hop
     language: str
     script: str
     record: bool

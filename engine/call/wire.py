@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
 
-from engine.call.values import EventRaised, MediaRequested
+from engine.call.values import NO_CONTACTS, EventRaised, Hop, MediaRequested
 from engine.model.config import Address
 from engine.model.events import AnyEvent
 from engine.model.media import AnyMediaCommand
@@ -29,6 +29,15 @@ if TYPE_CHECKING:
     from engine.call.legs import Leg
     from engine.call.values import CallEffect
 
+TRANSPORT_PARAMETERS: Final = {
+    "udp": "",
+    "tcp": ";transport=tcp",
+    "tls": ";transport=tls",
+    "ws": ";transport=ws",
+    "wss": ";transport=ws",
+}
+"""What a URI says of the transport (RFC 3261 §19.1.1, RFC 7118 §5.2)."""
+
 ResponseHandler = Callable[[Response | None, str], None]
 """Told each response of a client transaction, or (None, "timeout" | "transport")."""
 
@@ -37,8 +46,10 @@ class Wire:
     """The core's side that legs talk to. One instance per core; `now` is set before each input."""
 
     __slots__ = (
+        "_contacts",
         "_handlers",
         "_layer",
+        "_locals",
         "_sessions",
         "contact",
         "dialogs",
@@ -48,11 +59,26 @@ class Wire:
         "now",
     )
 
-    def __init__(self, layer: TransactionLayer, ids: IdSource, contact: Address) -> None:
+    def __init__(
+        self,
+        layer: TransactionLayer,
+        ids: IdSource,
+        contact: Address,
+        contacts: Mapping[str, Address] = NO_CONTACTS,
+    ) -> None:
         self._layer = layer
         self._handlers: dict[ClientKey, ResponseHandler] = {}
         self.ids = ids
         self.contact = contact
+        self._contacts = {
+            transport: f"<sip:{contacts.get(transport, contact)}{parameter}>"
+            for transport, parameter in TRANSPORT_PARAMETERS.items()
+        }
+        self._locals = {
+            transport: (address.host, address.port)
+            for transport in TRANSPORT_PARAMETERS
+            for address in (contacts.get(transport, contact),)
+        }
         self.now = 0.0
         self._sessions = int.from_bytes(ids.token().encode()[:5], "big") << 16
         self.effects: list[Effect | CallEffect] = []
@@ -62,6 +88,14 @@ class Wire:
         """INVITE server transactions without a final response, or whose 2xx waits for its ACK."""
 
     # --- towards the network ---
+
+    def contact_of(self, flow: Flow) -> str:
+        """The Contact value by which a peer at the other end of `flow` reaches us."""
+        return self._contacts[flow.transport]
+
+    def flow_to(self, hop: Hop) -> Flow:
+        """The flow to a hop: our listening address of its transport, and its own."""
+        return Flow(hop.transport, self._locals[hop.transport], (hop.address.host, hop.address.port))
 
     def request(self, request: Request, flow: Flow, handler: ResponseHandler) -> ClientKey:
         key, effects = self._layer.request(request, flow, self.now)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from engine.call.credentials import Credentials
-from engine.call.values import Decision, Popup, ScreeningRequest
+from engine.call.values import Decision, Hop, Popup, ScreeningRequest
 from engine.model.config import Config, TrunkSection
 from engine.model.events import Party
 from engine.model.ids import NumberId
@@ -135,7 +135,7 @@ class Screener:
 
     def _decision(self, request: ScreeningRequest, facts: Facts, verdict: Verdict) -> Decision:
         config = self._config
-        hop = self._route(facts)
+        trunk = self._route(facts)
         blocked = verdict.action is Action.REJECT
         code = (
             self._appeal_codes(facts.calling.display, verdict.entry_row or 0, verdict.rule) if blocked else ""
@@ -153,10 +153,9 @@ class Screener:
             appeal_code=code,
             status=verdict.status or 608,
             protected=verdict.protected,
-            next_hop=hop.next_hop if hop is not None else None,
-            credentials=_credentials(hop),
+            hops=_hops(trunk),
             pass_identity=bool(
-                hop is not None and hop.trusted_identity and config.trunk[request.trunk].trusted_identity
+                trunk is not None and trunk.trusted_identity and config.trunk[request.trunk].trusted_identity
             ),
             language=facts.language,
             label=verdict.label if facts.direction is Direction.INBOUND else None,
@@ -217,7 +216,8 @@ class Screener:
         self._on_failure(str(error))
 
 
-def _credentials(trunk: TrunkSection | None) -> Credentials | None:
-    if trunk is None or not trunk.username:
-        return None
-    return Credentials(trunk.username, trunk.password)
+def _hops(trunk: TrunkSection | None) -> tuple[Hop, ...]:
+    if trunk is None or trunk.next_hop is None:
+        return ()
+    credentials = Credentials(trunk.username, trunk.password) if trunk.username else None
+    return (Hop(trunk.next_hop, credentials=credentials),)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2s
+from types import MappingProxyType
+from typing import Final
 
 from engine.sip.effects import (
     AckReceived,
@@ -40,18 +42,35 @@ from engine.sip.uri import format_host
 from engine.sip.via import MAGIC_COOKIE, Via
 
 DEFAULT_PORT = 5060
+DEFAULT_PORTS: Final = MappingProxyType({"tls": 5061, "ws": 80, "wss": 443})
+"""Where a Via names none (RFC 3261 §18.2.2, RFC 7118 §5); elsewhere it is 5060."""
+NO_PORTS: Final[Mapping[str, tuple[str, int]]] = MappingProxyType({})
 
 
 class TransactionLayer:
-    """All transactions of one worker, whose Via names `sent_by`.
+    """All transactions of one worker, whose Via names `sent_by`, or what `sent_by_of` has for the transport.
 
     Pure: `now` is monotonic seconds and never goes backwards. Feed it datagrams, the TU's messages and timer
     readings; carry the effects out in their order and ask `next_timer()` again after each call.
     """
 
-    def __init__(self, ids: IdSource, sent_by: tuple[str, int], timers: Timers | None = None) -> None:
+    def __init__(
+        self,
+        ids: IdSource,
+        sent_by: tuple[str, int],
+        timers: Timers | None = None,
+        *,
+        sent_by_of: Mapping[str, tuple[str, int]] = NO_PORTS,
+    ) -> None:
         self._ids = ids
+        ours = {transport: (host.lower(), port) for transport, (host, port) in sent_by_of.items()}
         self._sent_by = (sent_by[0].lower(), sent_by[1])
+        # What a Via of ours begins with, up to its branch.
+        self._via_of = {
+            name: f"SIP/2.0/{name.upper()} {format_host(*ours.get(name, self._sent_by))};branch="
+            for name in ("udp", "tcp", "tls", "ws", "wss", *ours)
+        }
+        self._own = frozenset((self._sent_by, *ours.values()))
         self._timers = timers or Timers()
         self._queues = TimerQueues(self._timers)
         self._clients: dict[str, ClientTransaction] = {}
@@ -238,7 +257,7 @@ class TransactionLayer:
         rows = response.rows("Via")
         if len(rows) > 1 or ("," in rows[0] and len(split_list(rows[0])) > 1):
             return [Discarded("response for another element", flow)]  # RFC 3261 §8.1.3.3
-        if (via.host, via.port or DEFAULT_PORT) != self._sent_by:
+        if (via.host, via.port or DEFAULT_PORTS.get(via.transport, DEFAULT_PORT)) not in self._own:
             return [Discarded("response names another sent-by", flow)]  # RFC 3261 §18.1.2
         method = response.cseq.method
         table = self._cancels if method == "CANCEL" else self._clients
@@ -369,7 +388,7 @@ class TransactionLayer:
             self._accepted.pop(transaction.ack_key, None)
 
     def _via(self, branch: str, flow: Flow) -> str:
-        return f"SIP/2.0/{flow.transport.upper()} {format_host(*self._sent_by)};branch={branch};rport"
+        return f"{self._via_of[flow.transport]}{branch};rport"
 
 
 def _report(transaction: Transaction) -> str:

@@ -16,6 +16,7 @@ from engine.call.values import (
     Drain,
     EndCallNow,
     EventRaised,
+    Hop,
     MediaReported,
     MediaRequested,
     PlaceCall,
@@ -81,7 +82,7 @@ POPUP = Popup("risk_label", "en", {"en": "Suspected fraud.", "zh-CN": "疑似诈
 def allow(request: ScreeningRequest) -> Decision:
     """A clean call, routed to the other side."""
     hop = ACCESS if request.trunk == "carrier" else CARRIER
-    return Decision(Action.ALLOW, CALLER, SUBSCRIBER, next_hop=Address(*hop))
+    return Decision(Action.ALLOW, CALLER, SUBSCRIBER, hops=(Hop(Address(*hop)),))
 
 
 class Lab:
@@ -255,7 +256,7 @@ class Lab:
             called=SUBSCRIBER,
             calling_user="96110",
             called_user=SUBSCRIBER.number,
-            next_hop=Address(*ACCESS),
+            hop=Hop(Address(*ACCESS)),
             language="en",
             script="general",
             record=True,

@@ -7,6 +7,8 @@ from hashlib import md5
 import pytest
 
 from engine.call.credentials import Credentials
+from engine.call.values import Hop
+from engine.model.config import Address
 from tests.call.kit import ACCESS, NUMBER, Lab
 from tests.call.peer import sdp
 
@@ -24,7 +26,7 @@ def digest(text: str) -> str:
 def test_a_challenge_is_answered_and_the_call_goes_on(
     lab: Lab, status: int, asked: str, answered: str
 ) -> None:
-    lab.verdict(credentials=Credentials("ringward", "secret"))
+    lab.verdict(hops=(Hop(Address(*ACCESS), credentials=Credentials("ringward", "secret")),))
     ask = lab.carrier.invite(NUMBER)
     called = lab.phone.calls[0]
     first = called.invite.request
@@ -46,7 +48,7 @@ def test_a_challenge_is_answered_and_the_call_goes_on(
 
 
 def test_wrong_credentials_end_the_call_after_one_try(lab: Lab) -> None:
-    lab.verdict(credentials=Credentials("ringward", "wrong"))
+    lab.verdict(hops=(Hop(Address(*ACCESS), credentials=Credentials("ringward", "wrong")),))
     ask = lab.carrier.invite(NUMBER)
     called = lab.phone.calls[0]
     called.invite.reply(401, headers=[("WWW-Authenticate", CHALLENGE)])

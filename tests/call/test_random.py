@@ -32,7 +32,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "warned and recorded": WARN | {"record": True, "popup": POPUP},
     "rejected": REJECT | {"popup": POPUP},
     "announced": REJECT | {"announcement": "rejected_608"},
-    "unrouted": {"next_hop": None},
+    "unrouted": {"hops": ()},
     "protected": {"protected": True, "rule": "emergency"},
 }
 BODIES = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from engine.call.values import EndCallNow
+from engine.call.values import EndCallNow, Hop
 from engine.model.config import Address
 from engine.model.events import CallEnded, CallStarted
 from engine.model.ids import CallId, CommandId
@@ -122,7 +122,7 @@ def test_a_callees_description_that_cannot_be_used(lab: Lab, body: bytes, early:
 
 
 def test_numbers_nobody_routes(lab: Lab) -> None:
-    lab.verdict(next_hop=None)
+    lab.verdict(hops=())
     assert lab.carrier.invite(NUMBER).statuses == [404]
     assert lab.ended == "engine/not_routed 404"
 
@@ -308,7 +308,7 @@ def test_a_verdict_that_takes_its_time(lab: Lab) -> None:
 
 def test_every_action_of_a_verdict_is_carried_out_somehow(lab: Lab) -> None:
     for action in Action:
-        lab.verdict(action=action, next_hop=Address(*ACCESS))
+        lab.verdict(action=action, hops=(Hop(Address(*ACCESS)),))
         ask = lab.carrier.invite(NUMBER)
         if action is Action.REJECT:
             assert ask.statuses == [608]

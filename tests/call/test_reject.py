@@ -47,7 +47,7 @@ def test_the_callees_own_refusal_is_607_and_is_not_announced(lab: Lab) -> None:
 
 
 def test_a_reject_needs_no_route(lab: Lab) -> None:
-    announces(lab, next_hop=None)
+    announces(lab, hops=())
     ask = lab.carrier.invite(NUMBER)
     lab.media.finish()
     assert ask.statuses == [100, 183, 608]

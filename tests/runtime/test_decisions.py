@@ -134,12 +134,12 @@ def test_a_police_number_is_believed_on_its_own_trunk_only(world: World, trunk: 
     ],
 )
 def test_routes(world: World, called: str, trunk: str, hop: Address) -> None:
-    assert world.decide(CLEAN, called, trunk).next_hop == hop
+    assert [each.address for each in world.decide(CLEAN, called, trunk).hops] == [hop]
 
 
 def test_no_trunk_no_route() -> None:
     world = World(trunk={"carrier": TrunkSection(side="carrier", match=("192.0.2.1",))})
-    assert world.decide(CLEAN).next_hop is None
+    assert world.decide(CLEAN).hops == ()
 
 
 @pytest.mark.parametrize(("trunk", "passes"), [("carrier", False), ("trusted", True), ("access", False)])
