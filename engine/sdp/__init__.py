@@ -1,5 +1,6 @@
 """Session descriptions (RFC 8866) and the offer/answer helpers the call logic needs (RFC 3264). Pure."""
 
+from engine.sdp.addresses import OwnAddresses
 from engine.sdp.description import (
     Connection,
     Direction,
@@ -7,10 +8,11 @@ from engine.sdp.description import (
     Media,
     Origin,
     RtpMap,
-    SdpError,
     SessionDescription,
+    check_targets,
     parse,
 )
+from engine.sdp.errors import SdpError
 from engine.sdp.negotiation import (
     AudioTarget,
     answer_direction,
@@ -29,6 +31,7 @@ __all__ = [
     "Line",
     "Media",
     "Origin",
+    "OwnAddresses",
     "RtpMap",
     "SdpError",
     "SessionDescription",
@@ -37,6 +40,7 @@ __all__ = [
     "build_answer",
     "build_offer",
     "build_refusal",
+    "check_targets",
     "choose_codec",
     "parse",
     "rewrite_origin",

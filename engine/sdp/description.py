@@ -6,29 +6,24 @@ Text is decoded as UTF-8 with surrogate escapes, so that every byte a peer sent 
 from __future__ import annotations
 
 import enum
-import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-MAX_BYTES = 65_535
-MAX_MEDIA = 64
+from engine.sdp.addresses import OwnAddresses, check_address, is_unspecified, literal
+from engine.sdp.errors import SdpError
+
+MAX_BYTES = 32_768
+MAX_LINES = 1_000
+MAX_LINE_CHARACTERS = 4_096
+MAX_MEDIA = 32
+MAX_FORMATS = 64
+MAX_CONNECTIONS = 8
+"""Of one m= section: more than one is for layered multicast, which is refused anyway."""
 
 _SESSION_ORDER = "vosiuepcbtrzka"
 """Types a session section may hold, in the order they are written (RFC 8866 §5)."""
 _MEDIA_ORDER = "micbka"
-_THIS_NETWORK = ipaddress.IPv4Network("0.0.0.0/8")
-_CLASS_E = ipaddress.IPv4Network("240.0.0.0/4")
-"""Reserved, the limited broadcast address included (RFC 6890)."""
-
-
-class SdpError(ValueError):
-    """The peer's description cannot be used; `reason` is a slug for logs and the Warning header."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else reason)
-        self.reason = reason
-        self.detail = detail
 
 
 class Direction(enum.Enum):
@@ -96,13 +91,12 @@ class Connection:
     @property
     def unspecified(self) -> bool:
         """0.0.0.0 or ::, the old way to put a call on hold (RFC 3264 §8.4)."""
-        parsed = _literal(self.address)
-        return parsed is not None and parsed.is_unspecified
+        return is_unspecified(self.address)
 
     @property
     def is_literal(self) -> bool:
         """An address, not a host name."""
-        return _literal(self.address) is not None
+        return literal(self.address) is not None
 
     @property
     def line(self) -> str:
@@ -237,26 +231,22 @@ def parse(body: bytes) -> SessionDescription:
     return SessionDescription(origin, name, connection, media, tuple(attributes), tuple(others))
 
 
-def check_address(address: str) -> None:
-    """Raise `SdpError` for an address no media may be sent to; 0.0.0.0 and :: (hold) and names pass."""
-    parsed = _literal(address)
-    if parsed is None:
-        if _digits(address.replace(".", "")) or ":" in address:  # neither an address nor a name
-            raise SdpError("address", address)
-        return
-    if isinstance(parsed, ipaddress.IPv6Address):
-        parsed = parsed.ipv4_mapped or parsed
-    if parsed.is_unspecified:
-        return
-    if parsed.is_multicast or parsed.is_link_local or parsed in _THIS_NETWORK or parsed in _CLASS_E:
-        raise SdpError("address", address)
+def check_targets(sdp: SessionDescription, own: OwnAddresses, *, hold: bool) -> None:
+    """Raise `SdpError` where a stream of `sdp` would end at ourselves, or nowhere.
 
-
-def _literal(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(address)
-    except ValueError:
-        return None
+    0.0.0.0 and :: are hold of the old kind (RFC 3264 §8.4): with `hold` they may come at any time, otherwise
+    only where the direction says that nothing is to be sent there.
+    """
+    for media in sdp.media:
+        connection = sdp.connection_of(media)
+        if not media.port or connection is None:
+            continue
+        if connection.unspecified and not hold and sdp.direction_of(media).receives:
+            raise SdpError("address", connection.address)
+        rtcp_port, rtcp_host = media.rtcp or (media.port + 1, None)
+        own.check(connection.address, media.port, rtcp_port)
+        if rtcp_host is not None:
+            own.check(rtcp_host, rtcp_port)
 
 
 def _sections(body: bytes) -> list[list[Line]]:
@@ -265,6 +255,8 @@ def _sections(body: bytes) -> list[list[Line]]:
         raise SdpError("too_large", str(len(body)))
     if b"\0" in body:
         raise SdpError("syntax", "NUL")
+    if body.count(b"\n") > MAX_LINES:
+        raise SdpError("too_large", "lines")
     sections: list[list[Line]] = [[]]
     for raw in body.decode("utf-8", "surrogateescape").split("\n"):
         text = raw.removesuffix("\r")
@@ -272,6 +264,8 @@ def _sections(body: bytes) -> list[list[Line]]:
             continue
         if text[1:2] != "=" or "\r" in text:
             raise SdpError("syntax", text[:80])
+        if len(text) > MAX_LINE_CHARACTERS:
+            raise SdpError("too_large", text[:80])
         line = Line(text[0], text[2:])
         if line.type == "m":
             sections.append([])
@@ -310,6 +304,8 @@ def _media(lines: Sequence[Line]) -> Media:
     port, slash, count = words[1].partition("/")
     if not _is_number(port, 65_535) or (slash and not (_is_number(count, 255) and int(count))):
         raise SdpError("media", lines[0].value)
+    if len(words) > 3 + MAX_FORMATS or sum(line.type == "c" for line in lines) > MAX_CONNECTIONS:
+        raise SdpError("too_large", lines[0].value[:80])
     media = Media(
         kind=words[0],
         port=int(port),

@@ -13,10 +13,10 @@ from engine.sdp.description import (
     Media,
     Origin,
     RtpMap,
-    SdpError,
     SessionDescription,
     parse,
 )
+from engine.sdp.errors import SdpError
 
 DEFAULT_PTIME_MS = 20
 OUR_CODECS = ("PCMA", "PCMU")

@@ -177,3 +177,22 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     except SdpError:
         return
     assert parse(sdp.to_bytes()) == sdp
+
+
+HEAD = b"v=0\r\no=- 1 1 IN IP4 h\r\n"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        HEAD + b"a=x\r\n" * 1_000,
+        HEAD + b"a=" + b"x" * 5_000 + b"\r\n",
+        HEAD + b"m=audio 4 RTP/AVP" + b" 0" * 65 + b"\r\n",
+        HEAD + b"m=audio 4 RTP/AVP 0\r\n" + b"c=IN IP4 192.0.2.1\r\n" * 9,
+        HEAD + b"a=x\r\n" * 7_000,
+    ],
+)
+def test_everything_has_a_limit(body: bytes) -> None:
+    with pytest.raises(SdpError) as caught:
+        parse(body)
+    assert caught.value.reason == "too_large"
