@@ -46,6 +46,7 @@ from engine.model.ids import TenantId
 from engine.runtime.screener import Screener
 from engine.runtime.worker import EngineWorker
 from engine.screening import PolicyError
+from engine.sdp import OwnAddresses
 from engine.sip.ids import HashedIds
 from engine.warning.announcements import load as load_catalogue
 from recordings.chain import heads_path, key_path
@@ -67,6 +68,16 @@ def numbering_of(config: Config) -> Numbering:
     return Numbering(region=plan.region, country_code=plan.country_code, short_codes=plan.short_codes)
 
 
+def own_addresses(config: Config) -> OwnAddresses:
+    """Where no peer's description may point: the ports of our media and of our signalling."""
+    ports = config.media.ports
+    return OwnAddresses.of(
+        (config.media_address, config.sip.listen.host),
+        range(ports.low, ports.high + 1),
+        (config.sip.listen.port,),
+    )
+
+
 def call_settings(config: Config) -> CallSettings:
     return CallSettings(
         tenant=config.tenant,
@@ -80,6 +91,7 @@ def call_settings(config: Config) -> CallSettings:
         popup_by_sip=config.popup.sip_message,
         popup_by_bus=bool(config.bus.url),
         dissuasion_agent=config.dissuasion.agent,
+        own=own_addresses(config),
     )
 
 

@@ -25,11 +25,13 @@ from engine.sdp import (
     AudioTarget,
     Direction,
     Origin,
+    OwnAddresses,
     SdpError,
     answer_direction,
     audio_target,
     build_answer,
     build_offer,
+    check_targets,
     choose_codec,
     parse,
 )
@@ -41,10 +43,11 @@ _ANY_ORIGIN = Origin("-", 0, 0, "0.0.0.0")  # noqa: S104 (the leg puts its own i
 class Anchor:
     """Media of one call, anchored at a media worker. Endpoints are named by the legs' roles."""
 
-    __slots__ = ("_codecs", "_ports", "_sent", "_wire", "session")
+    __slots__ = ("_codecs", "_own", "_ports", "_sent", "_wire", "session")
 
-    def __init__(self, wire: Wire, roles: tuple[str, ...]) -> None:
+    def __init__(self, wire: Wire, roles: tuple[str, ...], own: OwnAddresses) -> None:
         self._wire = wire
+        self._own = own
         self.session = SessionId(wire.ids.token())
         self._ports: dict[str, tuple[str, int]] = {}
         self._codecs: dict[str, Codec] = {}
@@ -63,7 +66,7 @@ class Anchor:
         """
         codecs = OUR_CODECS
         if like:
-            target = _usable(like)
+            target = self._usable(like)
             _codec_of(target)
             names = [codec.name for codec in target.codecs]
             codecs = tuple(
@@ -79,14 +82,14 @@ class Anchor:
 
     def accept_answer(self, leg: Leg, body: bytes) -> Direction:
         """The peer's answer to our offer: media can go there now. Raises `SdpError`."""
-        target = _usable(body)
+        target = self._usable(body)
         self._point(leg.role, target, _codec_of(target))
         return target.direction
 
     def answer(self, leg: Leg, offer: bytes, *, direction: Direction = Direction.SENDRECV) -> bytes:
         """Our answer to the peer's offer, in the other leg's codec if the peer has it. Raises `SdpError`."""
         description = parse(offer)
-        target = _usable(offer)
+        target = self._usable(offer)
         used = [codec.name for role, codec in self._codecs.items() if role != leg.role]
         codec = choose_codec(target, used) or _codec_of(target)
         self._point(leg.role, target, codec)
@@ -109,10 +112,19 @@ class Anchor:
 
     def offered_direction(self, offer: bytes) -> Direction:
         """What the other leg is to be offered when this one wants `offer`. Raises `SdpError`."""
-        target = _usable(offer)
+        target = self._usable(offer)
         if target.blackholed:  # hold of the old kind: the peer sends but does not hear
             return answer_direction(Direction.of(sends=False, receives=target.sends_audio))
         return target.direction
+
+    def _usable(self, body: bytes) -> AudioTarget:
+        """Where that description wants its sound; hold by 0.0.0.0 is for calls that both sides have joined."""
+        description = parse(body)
+        check_targets(description, self._own, hold=len(self._codecs) > 1)
+        target = audio_target(description)
+        if target is None:
+            raise SdpError("no_audio")
+        return target
 
     def _point(self, role: str, target: AudioTarget, codec: Codec) -> None:
         self._codecs[role] = codec
@@ -168,13 +180,6 @@ class Anchor:
 
     def close(self) -> None:
         self._wire.media(CloseSession(session=self.session))
-
-
-def _usable(body: bytes) -> AudioTarget:
-    target = audio_target(parse(body))
-    if target is None:
-        raise SdpError("no_audio")
-    return target
 
 
 def _codec_of(target: AudioTarget) -> Codec:

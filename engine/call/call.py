@@ -23,7 +23,7 @@ from engine.model.events import Alarm, CallEnded, CallStage
 from engine.model.ids import CallId, PlaybackId, RecordingId, TenantId
 from engine.model.media import StartCapture
 from engine.model.outcome import Blame, Outcome
-from engine.sdp import SdpError
+from engine.sdp import SdpError, check_targets, parse
 from engine.sip.message import Request
 
 TIMERS = ("no_answer", "key", "progress", "dial_pause", "media")
@@ -92,7 +92,7 @@ class Call:
             self._waiting.add("popup")
         if self.plan.anchored:
             self._waiting.add("media")
-            self.anchor = Anchor(self.wire, (self.calling_role, "callee"))
+            self.anchor = Anchor(self.wire, (self.calling_role, "callee"), self.settings.own)
             self.timers.set(self.call_id, "media", self.wire.now + MEDIA_S)
         if not self._waiting:
             self.prepared("")
@@ -158,7 +158,7 @@ class Call:
             body = self.anchor.offer(leg, like=invite.body if invite is not None else b"")
         else:
             assert invite is not None
-            body = self._passed(leg, invite.body)
+            body = self.passed(leg, invite.body)
         ids = self.wire.ids
         if self.place is not None:
             leg.invite(own_invite(self.place, self.place.called_user, hop, leg.contact, ids, body))
@@ -194,7 +194,7 @@ class Call:
         if caller is None or self.plan.warn or not caller.request.body:
             self.do_ring_caller()
         elif self.anchor is None:
-            caller.progress(183, self._passed(caller, self.body))
+            caller.progress(183, self.passed(caller, self.body))
         elif self.callee is not None:
             self.anchor.accept_answer(self.callee, self.body)
             body = self.anchor.sent("caller") or self._answer_body(caller)
@@ -216,7 +216,7 @@ class Call:
     def do_answer_caller(self) -> None:
         caller = self._incoming()
         if self.anchor is None:
-            body = self._passed(caller, self.body)
+            body = self.passed(caller, self.body)
             if not caller.request.body:
                 self.late_answer, self.late_answer_to = caller, self.callee
         else:
@@ -302,7 +302,7 @@ class Call:
             return
         try:
             if self.anchor is None:
-                other.offer(other.own(body))
+                other.offer(self.passed(other, body))
             elif body:
                 direction = self.anchor.offered_direction(body)
                 other.offer(self.anchor.offer(other, like=body, direction=direction))
@@ -418,9 +418,11 @@ class Call:
     def other(self, leg: Leg | None) -> Leg | None:
         return self.callee if leg is self.caller else self.caller
 
-    def _passed(self, leg: Leg, body: bytes) -> bytes:
+    def passed(self, leg: Leg, body: bytes) -> bytes:
         """The other side's description for `leg`, under the leg's own origin. Raises `SdpError`."""
         try:
+            if body and not self.decision.protected:
+                check_targets(parse(body), self.settings.own, hold=self._answered_at is not None)
             return leg.own(body)
         except SdpError:
             if not self.decision.protected:

@@ -107,7 +107,7 @@ def _acknowledged(call: Call, leg: Leg, body: bytes) -> None:
     target, call.late_answer = call.late_answer_to, None
     try:
         if target is not None:
-            target.acknowledge(target.own(body))
+            target.acknowledge(call.passed(target, body))
         elif call.anchor is not None:
             call.anchor.accept_answer(leg, body)
     except SdpError as error:
@@ -134,7 +134,7 @@ def _offer_answered(call: Call, leg: Leg, body: bytes) -> None:
             direction = call.anchor.accept_answer(leg, body)
             asking.accept_offer(call.anchor.answer(asking, call.offer_body, direction=direction))
             return
-        owned = asking.own(body)
+        owned = call.passed(asking, body)
         if late:
             call.late_answer, call.late_answer_to = asking, leg
         asking.accept_offer(owned)

@@ -17,6 +17,7 @@ from engine.model.events import AnyEvent, Party
 from engine.model.ids import CallId, CaseId, CommandId
 from engine.model.media import AnyMediaCommand, AnyMediaEvent
 from engine.model.screening import Action
+from engine.sdp import OwnAddresses
 
 NO_CONTACTS: Final[Mapping[str, Address]] = MappingProxyType({})
 
@@ -111,6 +112,8 @@ class CallSettings:
     popup_sender: str
     popup_by_sip: bool
     dissuasion_agent: Address
+    own: OwnAddresses = OwnAddresses(loopback=True)
+    """Where no description of a peer may point."""
     popup_by_bus: bool = True
     """There is a broker, so pages can be told."""
     contacts: Mapping[str, Address] = field(default_factory=lambda: NO_CONTACTS)
