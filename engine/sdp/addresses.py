@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from engine.sdp.errors import SdpError
@@ -25,6 +26,7 @@ _METADATA: Final = frozenset(
 """Metadata services of clouds outside 169.254.0.0/16, which is link-local anyway."""
 
 
+@lru_cache(maxsize=4_096)
 def literal(address: str) -> IpAddress | None:
     """The address that is meant, an IPv4 one where IPv6 only carries it; None for a host name.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from engine.sdp.addresses import OwnAddresses, check_address, is_unspecified, literal
@@ -199,6 +200,7 @@ class SessionDescription(_Attributes):
         return "".join(f"{line.type}={line.value}\r\n" for line in lines).encode("utf-8", "surrogateescape")
 
 
+@lru_cache(maxsize=32)  # one description is looked at several times on its way
 def parse(body: bytes) -> SessionDescription:
     """Read a description; accepts bare LF, blank lines, any order within a section, no s= or t=.
 
