@@ -26,6 +26,7 @@ from engine.sip.grammar import split_list
 from engine.sip.ids import IdSource
 from engine.sip.machines import (
     INVITE_CLIENT,
+    INVITE_PROXY_SERVER,
     INVITE_SERVER,
     NON_INVITE_CLIENT,
     NON_INVITE_SERVER,
@@ -52,6 +53,9 @@ class TransactionLayer:
 
     Pure: `now` is monotonic seconds and never goes backwards. Feed it datagrams, the TU's messages and timer
     readings; carry the effects out in their order and ask `next_timer()` again after each call.
+
+    For a `proxy` responses come up with the Vias below ours, requests that merge are a matter of its loop
+    detection, 2xx are passed on each time they come, and so are ACKs that no transaction takes.
     """
 
     def __init__(
@@ -61,8 +65,10 @@ class TransactionLayer:
         timers: Timers | None = None,
         *,
         sent_by_of: Mapping[str, tuple[str, int]] = NO_PORTS,
+        proxy: bool = False,
     ) -> None:
         self._ids = ids
+        self._proxy = proxy
         ours = {transport: (host.lower(), port) for transport, (host, port) in sent_by_of.items()}
         self._sent_by = (sent_by[0].lower(), sent_by[1])
         # What a Via of ours begins with, up to its branch.
@@ -121,12 +127,17 @@ class TransactionLayer:
 
     # --- from the transaction user ---
 
-    def request(self, request: Request, flow: Flow, now: float) -> tuple[ClientKey, list[Effect]]:
-        """Start a client transaction; the layer adds the top Via. Not for ACK and CANCEL."""
+    def request(
+        self, request: Request, flow: Flow, now: float, branch: str | None = None
+    ) -> tuple[ClientKey, list[Effect]]:
+        """Start a client transaction; the layer adds the top Via. Not for ACK and CANCEL.
+
+        `branch` is a proxy's, made unique by it: it tells a loop from its own branch (RFC 3261 §16.6 item 8).
+        """
         method = request.method
         if method in ("ACK", "CANCEL"):
             raise LocalProtocolError(f"{method} has no transaction of its own: see send() and cancel()")
-        branch = self._ids.branch()
+        branch = branch or self._ids.branch()
         key = ClientKey(branch, method)
         return key, self._start(key, request.below(self._via(branch, flow)), flow, now)
 
@@ -162,12 +173,12 @@ class TransactionLayer:
         tag: str | None = None
         if server.is_invite and status > 100:
             tag = response.to.tag
-            if tag is None:
+            if tag is None and not self._proxy:
                 raise LocalProtocolError(f"{status} to an INVITE needs a To tag")
         effects = self._step(server, given, now, data=data)
         if tag is not None:
             server.to_tag = tag
-            if given is Input.SEND_SUCCESS:
+            if given is Input.SEND_SUCCESS and not self._proxy:
                 server.ack_key = (response.call_id, tag, response.cseq.number)
                 self._accepted[server.ack_key] = server
         return effects
@@ -183,6 +194,12 @@ class TransactionLayer:
             raise LocalProtocolError(f"no server transaction {key}")
         self._forget(server)
         return [_stateless(request, status, None, request.top_via, flow)]
+
+    def abandon(self, key: ServerKey) -> None:
+        """Forget a request without an answer: no 408 is sent to anything but an INVITE (RFC 4320 §4.2)."""
+        server = self._servers.get(key)
+        if server is not None:
+            self._forget(server)
 
     def send(self, request: Request, flow: Flow, now: float) -> list[Effect]:
         """Send the ACK for a 2xx: no transaction, a Via of its own (RFC 3261 §13.2.2.4)."""
@@ -216,11 +233,14 @@ class TransactionLayer:
         if method == "CANCEL":
             return self._receive_cancel(request, key, via, flow, now)
         merge_key: MergeKey | None = None
-        if request.to.tag is None:
+        if request.to.tag is None and not self._proxy:
             merge_key = (request.from_.tag, request.call_id, request.cseq.number, method)
             if merge_key in self._merges:
                 return [_stateless(request, 482, None, via, flow)]  # RFC 3261 §8.2.2.2
-        machine = INVITE_SERVER if method == "INVITE" else NON_INVITE_SERVER
+        if method == "INVITE":
+            machine = INVITE_PROXY_SERVER if self._proxy else INVITE_SERVER
+        else:
+            machine = NON_INVITE_SERVER
         self._servers[key] = server = ServerTransaction(key, machine, _reply_flow(via, flow), merge_key)
         if merge_key is not None:
             self._merges[merge_key] = server
@@ -231,6 +251,9 @@ class TransactionLayer:
         server = self._servers.get(key)
         if server is None:
             server = self._accepted.get((ack.call_id, ack.to.tag, ack.cseq.number))
+        if server is None and self._proxy:
+            ack.validate()
+            return [AckReceived(ack, flow)]
         if server is None:
             return [Discarded("ACK matches no INVITE", flow)]
         if server.state is State.ACCEPTED:
@@ -255,7 +278,7 @@ class TransactionLayer:
     def _receive_response(self, response: Response, flow: Flow, now: float) -> list[Effect]:
         via = response.top_via
         rows = response.rows("Via")
-        if len(rows) > 1 or ("," in rows[0] and len(split_list(rows[0])) > 1):
+        if not self._proxy and (len(rows) > 1 or ("," in rows[0] and len(split_list(rows[0])) > 1)):
             return [Discarded("response for another element", flow)]  # RFC 3261 §8.1.3.3
         if (via.host, via.port or DEFAULT_PORTS.get(via.transport, DEFAULT_PORT)) not in self._own:
             return [Discarded("response names another sent-by", flow)]  # RFC 3261 §18.1.2

@@ -268,6 +268,41 @@ INVITE_SERVER = Machine(
     ),
 )
 
+# A proxy passes 2xx and their ACKs on, each time they come: neither is its to repeat or to wait for.
+INVITE_PROXY_SERVER = Machine(
+    initial=S.PROCEEDING,
+    entry=(),
+    inputs=INVITE_SERVER.inputs - {I.TIMER_2XX},
+    rows={
+        (S.PROCEEDING, I.RECEIVE_REQUEST): (S.PROCEEDING, (A.RESEND,)),  # RFC 3261 §17.2.1
+        (S.PROCEEDING, I.SEND_PROVISIONAL): (S.PROCEEDING, (A.SEND_RESPONSE,)),  # RFC 3261 §17.2.1
+        (S.PROCEEDING, I.SEND_SUCCESS): (S.ACCEPTED, (A.SEND_RESPONSE, A.START_L)),  # RFC 6026 §7.1
+        (S.PROCEEDING, I.SEND_FAILURE): (
+            S.COMPLETED,
+            (A.SEND_RESPONSE, A.START_G, A.START_H),
+        ),  # RFC 3261 §17.2.1
+        (S.COMPLETED, I.RECEIVE_REQUEST): (S.COMPLETED, (A.RESEND,)),  # RFC 3261 §17.2.1
+        (S.COMPLETED, I.TIMER_G): (S.COMPLETED, (A.RESEND, A.START_G)),  # RFC 3261 §17.2.1
+        (S.COMPLETED, I.TIMER_H): (S.TERMINATED, (A.REPORT_NO_ACK_FAILURE,)),  # RFC 3261 §17.2.1
+        (S.COMPLETED, I.RECEIVE_ACK): (S.CONFIRMED, (A.START_I,)),  # RFC 3261 §17.2.1
+        (S.CONFIRMED, I.TIMER_I): (S.TERMINATED, ()),  # RFC 3261 §17.2.1
+        (S.ACCEPTED, I.SEND_SUCCESS): (S.ACCEPTED, (A.SEND_RESPONSE,)),  # RFC 6026 §7.1
+        # A peer of RFC 2543 may give the ACK its INVITE's branch.
+        (S.ACCEPTED, I.RECEIVE_ACK): (S.ACCEPTED, (A.PASS_UP,)),  # RFC 6026 §7.1
+        (S.ACCEPTED, I.TIMER_L): (S.TERMINATED, ()),  # RFC 6026 §7.1
+    },
+    ignored=_pairs((S.PROCEEDING,), (I.TIMER_G, I.TIMER_H, I.TIMER_I, I.TIMER_L))
+    | _pairs((S.COMPLETED,), (I.TIMER_I, I.TIMER_L))
+    | _pairs((S.CONFIRMED,), (I.RECEIVE_REQUEST, I.RECEIVE_ACK, I.TIMER_G, I.TIMER_H, I.TIMER_L))
+    | _pairs((S.ACCEPTED,), (I.TIMER_G, I.TIMER_H, I.TIMER_I))
+    | {
+        (S.PROCEEDING, I.RECEIVE_ACK),
+        (S.ACCEPTED, I.RECEIVE_REQUEST),  # absorbed (RFC 6026 §7.1)
+    },
+    forbidden=_pairs((S.COMPLETED, S.CONFIRMED), (I.SEND_PROVISIONAL, I.SEND_SUCCESS, I.SEND_FAILURE))
+    | _pairs((S.ACCEPTED,), (I.SEND_PROVISIONAL, I.SEND_FAILURE)),
+)
+
 NON_INVITE_SERVER = Machine(
     initial=S.TRYING,
     entry=(),

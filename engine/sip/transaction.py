@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.flow import Flow
-from engine.sip.machines import INVITE_CLIENT, INVITE_SERVER, Input, Machine
+from engine.sip.machines import INVITE_CLIENT, Input, Machine
 from engine.sip.message import Request
 
 # From tag, Call-ID, CSeq number, method (RFC 3261 §8.2.2.2).
@@ -58,7 +58,7 @@ class ServerTransaction:
     @property
     def is_invite(self) -> bool:
         """Whether this is an INVITE server transaction."""
-        return self.machine is INVITE_SERVER
+        return self.key.method == "INVITE"
 
     def heeds(self, timer: Input) -> bool:
         """Whether the timer still has an arrow."""

@@ -6,6 +6,7 @@ import pytest
 
 from engine.sip.machines import (
     INVITE_CLIENT,
+    INVITE_PROXY_SERVER,
     INVITE_SERVER,
     NON_INVITE_CLIENT,
     NON_INVITE_SERVER,
@@ -17,6 +18,7 @@ MACHINES = {
     "INVITE client": INVITE_CLIENT,
     "non-INVITE client": NON_INVITE_CLIENT,
     "INVITE server": INVITE_SERVER,
+    "INVITE server of a proxy": INVITE_PROXY_SERVER,
     "non-INVITE server": NON_INVITE_SERVER,
 }
 
