@@ -17,7 +17,7 @@ from engine.call.plan import Plan
 from engine.call.refusals import outcome_of, status_for_caller
 from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
 from engine.call.timers import CallTimers
-from engine.call.values import CallSettings, Decision, Hop, PlaceCall
+from engine.call.values import CallSettings, Decision, Hop, LegOpened, PlaceCall
 from engine.call.wire import Wire
 from engine.model.events import Alarm, CallEnded, CallStage
 from engine.model.ids import CallId, PlaybackId, RecordingId, TenantId
@@ -161,10 +161,12 @@ class Call:
             body = self.passed(leg, invite.body)
         ids = self.wire.ids
         if self.place is not None:
-            leg.invite(own_invite(self.place, self.place.called_user, hop, leg.contact, ids, body))
+            self._invite(leg, own_invite(self.place, self.place.called_user, hop, leg.contact, ids, body))
         else:
             assert invite is not None
-            leg.invite(onward_invite(invite, decision, hop, leg.contact, self.settings.contact, ids, body))
+            self._invite(
+                leg, onward_invite(invite, decision, hop, leg.contact, self.settings.contact, ids, body)
+            )
         self.timers.set(self.call_id, "no_answer", self.wire.now + self.settings.no_answer_s)
 
     def do_end_announced(self) -> None:
@@ -278,7 +280,7 @@ class Call:
             ("Ringward-Script", self.place.script),
             ("Ringward-Language", self.place.language),
         ]
-        leg.invite(own_invite(self.place, "agent", hop, leg.contact, self.wire.ids, body, headers))
+        self._invite(leg, own_invite(self.place, "agent", hop, leg.contact, self.wire.ids, body, headers))
         self.timers.set(self.call_id, "no_answer", self.wire.now + AGENT_ANSWER_S)
 
     def do_take_agent(self) -> None:
@@ -405,6 +407,11 @@ class Call:
 
     def _outgoing(self, role: str, hop: Hop) -> OutgoingLeg:
         return OutgoingLeg(self.wire, role, self.wire.flow_to(hop), self.listener, hop.credentials)
+
+    def _invite(self, leg: OutgoingLeg, request: Request) -> None:
+        if self.wire.tell_legs:
+            self.wire.effects.append(LegOpened(self.call_id, leg.role, request.call_id))
+        leg.invite(request)
 
     def _incoming(self) -> IncomingLeg:
         assert isinstance(self.caller, IncomingLeg)

@@ -30,6 +30,7 @@ from engine.call.values import (
     PopupPublished,
     ScreeningDecided,
     ScreeningRequested,
+    TellLegs,
 )
 from engine.call.wire import Wire
 from engine.model.commands import Acknowledgement
@@ -138,6 +139,8 @@ class SipCore:
                 if call is not None:
                     call.end_now()
                 self._acknowledge(command_id, "" if call is not None else "unknown_call", call_id)
+            case TellLegs(on):
+                self._wire.tell_legs = on
             case Drain(end_calls):
                 self._draining = True
                 for call in list(self._calls.values()) if end_calls else []:
@@ -160,6 +163,10 @@ class SipCore:
             "captures": len(self._captures),
             **self._layer.counts(),
         }
+
+    def retransmissions(self) -> dict[str, int]:
+        """Since the start: what was sent again, and the requests that came again."""
+        return {"sent": self._layer.repeats_sent, "received": self._layer.repeats_received}
 
     # --- from the transaction layer ---
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.call.timers import CallTimers
-from engine.call.values import CallSettings, Decision, Hop, Popup, PopupRequested
+from engine.call.values import CallSettings, Decision, Hop, LegOpened, Popup, PopupRequested
 from engine.call.wire import Wire
 from engine.model.events import Party, PopupSent
 from engine.model.ids import CallId
@@ -88,6 +88,8 @@ class Popups:
                 delivery.sip = delivery.sip or (str(response.status) if response is not None else failure)
                 self._check(delivery)
 
+        if self._wire.tell_legs:
+            self._wire.effects.append(LegOpened(delivery.call_id, "popup", request.call_id))
         self._wire.request(request, self._wire.flow_to(hop), answered)
 
     def published(self, popup_id: str, result: str) -> None:

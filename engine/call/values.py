@@ -155,6 +155,16 @@ class CommandAnswered:
     acknowledgement: Acknowledgement
 
 
+@dataclass(frozen=True, slots=True)
+class LegOpened:
+    """A call has a dialog of its own making under this Call-ID; told only after `TellLegs(on=True)`."""
+
+    call_id: CallId
+    role: str
+    """"callee", "agent", or "popup" for the MESSAGE to the callee's phone."""
+    sip_call_id: str
+
+
 # --- commands ----------------------------------------------------------------
 
 
@@ -205,5 +215,12 @@ class Drain:
     end_calls: bool = False
 
 
-CallCommand = ScreeningDecided | MediaReported | PopupPublished | PlaceCall | EndCallNow | Drain
-CallEffect = ScreeningRequested | MediaRequested | PopupRequested | EventRaised | CommandAnswered
+@dataclass(frozen=True, slots=True)
+class TellLegs:
+    """Tell of each leg that is opened from now on, or no longer."""
+
+    on: bool
+
+
+CallCommand = ScreeningDecided | MediaReported | PopupPublished | PlaceCall | EndCallNow | Drain | TellLegs
+CallEffect = ScreeningRequested | MediaRequested | PopupRequested | EventRaised | CommandAnswered | LegOpened

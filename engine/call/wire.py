@@ -57,6 +57,7 @@ class Wire:
         "ids",
         "incoming",
         "now",
+        "tell_legs",
     )
 
     def __init__(
@@ -80,6 +81,7 @@ class Wire:
             for address in (contacts.get(transport, contact),)
         }
         self.now = 0.0
+        self.tell_legs = False
         self._sessions = int.from_bytes(ids.token().encode()[:5], "big") << 16
         self.effects: list[Effect | CallEffect] = []
         self.dialogs: dict[tuple[str, str], Leg] = {}

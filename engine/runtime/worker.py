@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import msgspec
 
 from engine.call.core import CoreEffect, SipCore
+from engine.call.table import State
 from engine.call.values import (
     CallCommand,
     CommandAnswered,
@@ -24,6 +25,7 @@ from engine.call.values import (
     EndCallNow,
     EventRaised,
     Hop,
+    LegOpened,
     MediaReported,
     MediaRequested,
     PlaceCall,
@@ -31,6 +33,7 @@ from engine.call.values import (
     PopupRequested,
     ScreeningDecided,
     ScreeningRequested,
+    TellLegs,
 )
 from engine.media.port import MediaPort
 from engine.model.commands import Acknowledgement, AnyCommand, EndCall, PlaceDissuasionCall
@@ -39,6 +42,7 @@ from engine.model.events import Alarm, AnyEvent
 from engine.model.ids import CommandId, EventId, TenantId
 from engine.model.media import AnyMediaEvent
 from engine.runtime.screener import Screener
+from engine.runtime.tally import Tally
 from engine.runtime.udp import UdpSocket
 from engine.sip.effects import Discarded, Send
 from engine.sip.flow import Flow
@@ -64,6 +68,18 @@ class Publisher(Protocol):
         ...
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None: ...
+
+
+class Trace(Protocol):
+    """Keeps the messages of calls, as the worker sees it; never waits."""
+
+    def received(self, data: bytes, flow: Flow, now: float) -> None: ...
+
+    def sent(self, data: bytes, flow: Flow, now: float) -> None: ...
+
+    def happened(self, event: AnyEvent, now: float) -> None: ...
+
+    def leg(self, opened: LegOpened) -> None: ...
 
 
 class EngineWorker:
@@ -96,8 +112,8 @@ class EngineWorker:
         self._timer_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._commands: OrderedDict[CommandId, Acknowledgement | None] = OrderedDict()
-        self.discarded = 0
-        """Datagrams nobody could be told about."""
+        self._trace: Trace | None = None
+        self.tally = Tally()
 
     def open(self, media: MediaPort) -> None:
         self._media = media
@@ -111,10 +127,33 @@ class EngineWorker:
     def counts(self) -> dict[str, int]:
         return self._core.counts()
 
+    def retransmissions(self) -> dict[str, int]:
+        return self._core.retransmissions()
+
+    def calls_by_state(self) -> dict[str, int]:
+        """Calls that are up, by the state of their table; from any thread."""
+        found = dict.fromkeys((state.value for state in State), 0)
+        for call in list(self._core.calls.values()):
+            found[call.state.value] += 1
+        return found
+
+    @property
+    def discarded(self) -> int:
+        """Datagrams nobody could be told about."""
+        return sum(self.tally.discarded.values())
+
+    def trace_with(self, trace: Trace | None) -> None:
+        """Give `trace` all messages and events from now on; None: nobody gets them."""
+        self._trace = trace
+        self.command(TellLegs(trace is not None))
+
     # --- inputs ---
 
     def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
         flow = Flow("udp", self._local, source)
+        self.tally.received("udp", data)
+        if self._trace is not None:
+            self._trace.received(data, flow, time.monotonic())
         try:
             self._do(self._core.receive(data, flow, time.monotonic()))
         except Exception:  # one bad message must not stop the others; the trace names the fault
@@ -168,6 +207,9 @@ class EngineWorker:
         """Returns what follows from it."""
         match effect:
             case Send(flow, data, branch):
+                self.tally.sent(flow.transport, data)
+                if self._trace is not None:
+                    self._trace.sent(data, flow, now)
                 try:
                     self._socket.send(data, flow.remote)
                 except OSError as error:
@@ -175,7 +217,7 @@ class EngineWorker:
             case ScreeningRequested(call_id, request):
                 return self._core.command(ScreeningDecided(call_id, self._screener.decide(request)), now)
             case EventRaised(event):
-                self._journal.append(self._tenant, event)
+                self.event(event)
             case MediaRequested(command):
                 if self._media is not None:
                     self._media.send(command)
@@ -183,8 +225,11 @@ class EngineWorker:
                 self._spawn(self._publish(effect))
             case CommandAnswered(acknowledgement):
                 self._answer(acknowledgement)
-            case Discarded():
-                self.discarded += 1
+            case Discarded(reason):
+                self.tally.discard(reason)
+            case LegOpened():
+                if self._trace is not None:
+                    self._trace.leg(effect)
             case _:
                 raise AssertionError(f"no hand for {effect!r}")
         return []
@@ -262,7 +307,10 @@ class EngineWorker:
         self._spawn(self._publisher.acknowledge(acknowledgement))
 
     def event(self, event: AnyEvent) -> None:
-        """Something that happened beside the calls."""
+        """Something that happened, in a call or beside the calls."""
+        self.tally.event(event)
+        if self._trace is not None:
+            self._trace.happened(event, time.monotonic())
         self._journal.append(self._tenant, event)
 
     def alarm(self, slug: str, detail: str) -> None:

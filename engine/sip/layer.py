@@ -85,6 +85,10 @@ class TransactionLayer:
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._merges: dict[MergeKey, ServerTransaction] = {}
         self._accepted: dict[AckKey, ServerTransaction] = {}
+        self.repeats_sent = 0
+        """Retransmissions of ours, by the clock or because the peer repeated itself."""
+        self.repeats_received = 0
+        """Requests that came again."""
 
     # --- from the network ---
 
@@ -227,6 +231,7 @@ class TransactionLayer:
             return self._receive_ack(request, key, flow, now)
         server = self._servers.get(key)
         if server is not None:
+            self.repeats_received += 1
             return self._step(server, Input.RECEIVE_REQUEST, now)
         request.validate()
         request.stamp(*flow.remote)
@@ -333,6 +338,7 @@ class TransactionLayer:
                 continue
             if action is Action.RESEND:
                 if transaction.data:
+                    self.repeats_sent += 1
                     effects.append(Send(transaction.flow, transaction.data, _report(transaction)))
             elif isinstance(transaction, ServerTransaction):
                 self._act_as_server(transaction, action, message, flow, data, effects)
