@@ -14,21 +14,23 @@ _DIRECTIVE = re.compile(
 )
 
 
-def _md5(text: str) -> str:
+def md5_hex(text: str) -> str:
+    """RFC 7616's H for MD5, as KD writes it."""
     # The protocol's choice, not ours: most SIP trunks still offer nothing else.
     return md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def _sha256(text: str) -> str:
+def sha256_hex(text: str) -> str:
+    """RFC 7616's H for SHA-256, as KD writes it."""
     return sha256(text.encode()).hexdigest()
 
 
 # Weakest first.
 _HASHES: dict[str, Callable[[str], str]] = {
-    "MD5": _md5,
-    "MD5-SESS": _md5,
-    "SHA-256": _sha256,
-    "SHA-256-SESS": _sha256,
+    "MD5": md5_hex,
+    "MD5-SESS": md5_hex,
+    "SHA-256": sha256_hex,
+    "SHA-256-SESS": sha256_hex,
 }
 
 
@@ -39,7 +41,7 @@ def strongest(challenges: Iterable[str]) -> str | None:
     best_rank = -1
     for challenge in challenges:
         try:
-            rank = ranks.index(_parse(challenge).get("algorithm", "MD5").upper())
+            rank = ranks.index(directives(challenge).get("algorithm", "MD5").upper())
         except (RemoteProtocolError, ValueError):
             continue
         if rank > best_rank:
@@ -55,7 +57,7 @@ def authorization(
     `uri` is the Request-URI as sent, `nonce_count` starts at 1 for each nonce. RemoteProtocolError when the
     challenge is malformed, or names an algorithm or qop we lack.
     """
-    given = _parse(challenge)
+    given = directives(challenge)
     realm, nonce = given.get("realm"), given.get("nonce")
     if realm is None or nonce is None:
         raise RemoteProtocolError("challenge lacks realm or nonce")
@@ -90,7 +92,11 @@ def authorization(
     return "Digest " + ", ".join(f"{name}={value}" for name, value in answer.items())
 
 
-def _parse(challenge: str) -> dict[str, str]:
+def directives(challenge: str) -> dict[str, str]:
+    """The directives of a challenge or of credentials, names in lower case, the first of each name.
+
+    RemoteProtocolError(400) when the text is neither.
+    """
     scheme, _, rest = challenge.strip(" \t").partition(" ")
     if scheme.lower() != "digest":
         raise RemoteProtocolError("not a digest challenge")
