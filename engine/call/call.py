@@ -133,11 +133,6 @@ class Call:
 
     # --- actions: before the callee ---
 
-    def do_go_direct(self) -> None:
-        """The call goes on without the media worker: unwarned, unrecorded."""
-        self.plan, self.anchor = Plan(), None
-        self.prepared("media")
-
     def do_announce(self) -> None:
         """183 with our answer, then the announcement (RFC 3960 §2)."""
         assert self.anchor is not None and self.invite is not None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from engine.call.troubles import RECORDING
 from engine.call.values import Decision
 from engine.call.wire import Wire
-from engine.model.events import Alarm, RecordingClosed, RecordingStarted
+from engine.model.events import RecordingClosed, RecordingStarted
 from engine.model.ids import CallId, RecordingId
 from engine.model.media import CaptureClosed, CaptureStarted, MediaFailed, StartCapture
 
@@ -53,6 +54,8 @@ class Captures:
                     )
                 )
             case CaptureClosed():
+                if not event.interrupted:
+                    self._wire.troubles.passed(self._wire.now, RECORDING)
                 del self._open[recording]
                 language = capture.decision.language
                 self._wire.emit(
@@ -75,7 +78,7 @@ class Captures:
         begun = event.command == StartCapture.__name__
         if not begun and event.reason != _DISK:
             return  # the worker is gone or does not know it: the next one closes the file, and tells
-        self._wire.emit(Alarm(slug="media_failed", detail=event.text, call_id=capture.call_id))
+        self._wire.troubles.seen(RECORDING, event.text, self._wire.now, capture.call_id)
         if not (begun and capture.started):
             del self._open[recording]
 

@@ -22,6 +22,7 @@ from engine.call.leg_events import (
 from engine.call.legs import Leg
 from engine.call.refusals import status_for_caller
 from engine.call.table import TABLE, Input
+from engine.call.troubles import MEDIA, PORTS
 from engine.model.events import Alarm, CallStage
 from engine.model.media import (
     AnyMediaEvent,
@@ -34,6 +35,8 @@ from engine.model.media import (
 )
 from engine.sdp import SdpError
 
+_NO_PORTS, _NO_WORKER = "no_ports", "no_worker"
+"""Reasons of `MediaFailed`; of a worker that is gone its port tells, once for all calls."""
 ACCEPT_KEY = "1"
 REFUSE_KEY = "2"
 
@@ -146,11 +149,12 @@ def _offer_answered(call: Call, leg: Leg, body: bytes) -> None:
 
 def on_media(call: Call, event: AnyMediaEvent) -> None:
     """The media worker tells something of the call's session."""
-    if call.anchor is None:  # the call went on without it
+    if call.anchor is None:  # a call of direct media has no session
         return
     match event:
         case SessionOpened(ports=ports):
             call.anchor.opened(ports)
+            call.wire.troubles.passed(call.wire.now, MEDIA, PORTS)
             call.prepared("media")
         case PlaybackFinished(playback=playback):
             _played(call, call.playing.pop(playback, ""))
@@ -161,7 +165,7 @@ def on_media(call: Call, event: AnyMediaEvent) -> None:
         case MediaFailed():
             _media_failed(call, event)
         case WorkerLost():
-            media_lost(call, "the media worker is gone")
+            media_lost(call)
         case _:
             pass
 
@@ -176,14 +180,14 @@ def _key(call: Call, digit: str) -> None:
         call.feed(given)
 
 
-def media_lost(call: Call, detail: str) -> None:
-    """There is no sound for this call any more."""
+def media_lost(call: Call, detail: str = "", slug: str = MEDIA) -> None:
+    """There is no sound for this call any more. Without `detail` somebody else has told of it."""
     if call.plan.reject:
         given = Input.MEDIA_FAILED_REJECT
     else:
         given = Input.MEDIA_FAILED_AGENT if call.plan.agent else Input.MEDIA_FAILED
-    if (call.state, given) in TABLE:
-        call.wire.emit(Alarm(slug="media_failed", detail=detail, call_id=call.call_id))
+    if detail and (call.state, given) in TABLE:
+        call.wire.troubles.seen(slug, detail, call.wire.now, call.call_id)
     call.feed(given)
 
 
@@ -198,7 +202,8 @@ def _played(call: Call, name: str) -> None:
 
 def _media_failed(call: Call, event: MediaFailed) -> None:
     if event.playback is None:
-        media_lost(call, event.text)
+        told = event.reason == _NO_WORKER
+        media_lost(call, "" if told else event.text, PORTS if event.reason == _NO_PORTS else MEDIA)
         return
     name = call.playing.pop(event.playback, "")
     if name:

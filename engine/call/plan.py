@@ -27,6 +27,8 @@ class Plan:
 
 def plan_for(decision: Decision, *, outbound: bool, has_offer: bool) -> Plan:
     """The plan of a screened call. Early media needs the caller's offer in the INVITE."""
+    if decision.protected:  # never warned, never recorded; so it never waits for media either
+        return Plan()
     early_media = decision.announcement if has_offer else ""
     if decision.action is Action.REJECT:
         return Plan(announce=early_media, reject=True)

@@ -106,8 +106,8 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.PREPARING, I.READY_ROUTE): Row(S.ROUTING, ("invite_callee",)),
     (S.PREPARING, I.READY_ANNOUNCE): Row(S.ANNOUNCING, ("announce",)),
     (S.PREPARING, I.CALLER_CANCELLED): Row(S.ENDING, (), _CANCELLED),
-    # without media there is no warning and no recording, but there is a call
-    (S.PREPARING, I.MEDIA_FAILED): Row(S.PREPARING, ("go_direct",)),
+    # a call that was to be warned or recorded is not put through without (emergency calls need no media)
+    (S.PREPARING, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
     (S.PREPARING, I.MEDIA_FAILED_REJECT): Row(S.ENDING, (), _REJECTED),
     (S.PREPARING, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
     (S.PREPARING, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),

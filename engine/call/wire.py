@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from engine.call.troubles import Troubles
 from engine.call.values import NO_CONTACTS, EventRaised, Hop, MediaRequested
 from engine.model.config import Address
 from engine.model.events import AnyEvent
@@ -58,6 +59,7 @@ class Wire:
         "incoming",
         "now",
         "tell_legs",
+        "troubles",
     )
 
     def __init__(
@@ -84,6 +86,7 @@ class Wire:
         self.tell_legs = False
         self._sessions = int.from_bytes(ids.token().encode()[:5], "big") << 16
         self.effects: list[Effect | CallEffect] = []
+        self.troubles = Troubles(self.emit)
         self.dialogs: dict[tuple[str, str], Leg] = {}
         """(Call-ID, our tag) → the leg that has it."""
         self.incoming: dict[ServerKey, Leg] = {}

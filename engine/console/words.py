@@ -213,6 +213,11 @@ TRANSCRIPT_STATES: Final[Mapping[str, str]] = {
 }
 ALARMS: Final[Mapping[str, str]] = {
     "media_failed": N_("The media worker failed: calls that need sound cannot be served."),
+    "media_recovered": N_("The media worker serves calls again."),
+    "media_ports_exhausted": N_("No media port is free: calls that need sound are refused."),
+    "media_ports_free": N_("Media ports are free again."),
+    "recording_failing": N_("Recordings cannot be stored: calls go on unrecorded."),
+    "recording_recovered": N_("Recordings are stored again."),
     "journal_failing": N_("The journal cannot be written: calls go on, events wait in memory."),
     "journal_recovered": N_("The journal is written again."),
     "events_lost": N_("Events were lost: the journal could not keep up or could not write."),
@@ -221,7 +226,12 @@ ALARMS: Final[Mapping[str, str]] = {
     "internal": N_("An error in the engine: please report it."),
     "policy_refused": N_("The changed policy was not taken; the old one stays in force."),
 }
-ALARM_TONES: Final[Mapping[str, Tone]] = {"journal_recovered": "grey"}
+ALARM_TONES: Final[Mapping[str, Tone]] = {
+    "journal_recovered": "grey",
+    "media_recovered": "grey",
+    "media_ports_free": "grey",
+    "recording_recovered": "grey",
+}
 
 
 def word(words: Mapping[str, str], slug: str, t: Translator) -> str:
