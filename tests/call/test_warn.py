@@ -140,7 +140,7 @@ def test_a_warning_that_cannot_be_spoken_does_not_cost_the_call(lab: Lab) -> Non
 
 
 @pytest.mark.parametrize("when", ["no port", "worker lost", "silent"])
-def test_without_media_the_call_goes_on_unwarned(lab: Lab, when: str) -> None:
+def test_without_media_the_call_is_refused(lab: Lab, when: str) -> None:
     lab.verdict(action=Action.WARN, announcement="warn_callee", record=True, label="Suspected fraud")
     lab.media.opens = False
     ask = lab.carrier.invite(NUMBER)
@@ -152,15 +152,11 @@ def test_without_media_the_call_goes_on_unwarned(lab: Lab, when: str) -> None:
         lab.lost(opening.session)
     else:
         lab.advance(5)
-    called = lab.phone.calls[0]
-    assert called.invite.request.from_.display == "Suspected fraud"
-    assert b"IN IP4 127.0.10.1" in called.invite.request.body
-    called.invite.reply(200, sdp(ACCESS[0], 50000))
-    assert ask.status == 200
-    ask.ack()
-    assert [alarm.slug for alarm in lab.of(Alarm)] == ["media_failed"]
-    ask.side.bye()
-    assert lab.ended == "caller/hung_up 200"
+    assert lab.phone.calls == []
+    assert ask.status == 503
+    assert lab.ended == "engine/media_failed 503"
+    told = {"no port": ["media_ports_exhausted"], "worker lost": [], "silent": ["media_failed"]}
+    assert [alarm.slug for alarm in lab.of(Alarm)] == told[when]  # of a lost worker its port tells
     lab.media.open()
     lab.pump()
     assert lab.media.count(StartCapture) == 0
@@ -319,7 +315,7 @@ def test_a_full_disk_costs_the_recording_only(lab: Lab) -> None:
     lab.media.captures_fail = True
     lab.media.finish()
     assert lab.of(RecordingStarted) == []
-    assert [alarm.slug for alarm in lab.of(Alarm)] == ["media_failed"]
+    assert [alarm.slug for alarm in lab.of(Alarm)] == ["recording_failing"]
     assert lab.of(CallEnded) == []
     ask.side.bye()
     assert lab.of(RecordingClosed) == []
