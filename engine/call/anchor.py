@@ -118,7 +118,7 @@ class Anchor:
         return target.direction
 
     def _usable(self, body: bytes) -> AudioTarget:
-        """Where that description wants its sound; hold by 0.0.0.0 is for calls that both sides have joined."""
+        """Where that description wants its sound; hold by 0.0.0.0 is for calls both sides have joined."""
         description = parse(body)
         check_targets(description, self._own, hold=len(self._codecs) > 1)
         target = audio_target(description)

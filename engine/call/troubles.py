@@ -9,7 +9,7 @@ from engine.model.events import Alarm
 from engine.model.ids import CallId
 
 STEADY_S: Final = 10.0
-"""Without the trouble for so long it is over: at the edge of what we can carry, it comes and goes with calls."""
+"""Without the trouble for so long it is over: at the edge of what we can carry it comes and goes."""
 
 MEDIA: Final = "media_failed"
 PORTS: Final = "media_ports_exhausted"

@@ -19,6 +19,7 @@ from engine.model.media import AnyMediaCommand, AnyMediaEvent
 from engine.model.screening import Action
 from engine.sdp import OwnAddresses
 
+NOTHING_OWN: Final = OwnAddresses(loopback=True)
 NO_CONTACTS: Final[Mapping[str, Address]] = MappingProxyType({})
 
 
@@ -112,7 +113,7 @@ class CallSettings:
     popup_sender: str
     popup_by_sip: bool
     dissuasion_agent: Address
-    own: OwnAddresses = OwnAddresses(loopback=True)
+    own: OwnAddresses = NOTHING_OWN
     """Where no description of a peer may point."""
     popup_by_bus: bool = True
     """There is a broker, so pages can be told."""
