@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from engine.call.admission import refusal_of, screening_request, unsupported
+from engine.call.agent import dissuasion_outcome
 from engine.call.call import Call
 from engine.call.captures import Captures
 from engine.call.inputs import on_leg, on_media, on_timer
@@ -381,7 +382,7 @@ class SipCore:
                 DissuasionEnded(
                     call_id=call.call_id,
                     case_id=call.place.case_id,
-                    outcome=call.dissuasion_outcome(),
+                    outcome=dissuasion_outcome(call),
                     script=call.place.script,
                     called=call.decision.called,
                 )

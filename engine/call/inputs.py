@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.call.call import Call
+from engine.call.calling import repeat_progress
 from engine.call.leg_events import (
     LegAckMissing,
     LegAcknowledged,
@@ -20,6 +21,7 @@ from engine.call.leg_events import (
     LegRinging,
 )
 from engine.call.legs import Leg
+from engine.call.offers import acknowledged, offer_answered
 from engine.call.refusals import status_for_caller
 from engine.call.table import TABLE, Input
 from engine.call.troubles import MEDIA, PORTS
@@ -33,7 +35,6 @@ from engine.model.media import (
     SessionOpened,
     WorkerLost,
 )
-from engine.sdp import SdpError
 
 _NO_PORTS, _NO_WORKER = "no_ports", "no_worker"
 """Reasons of `MediaFailed`; of a worker that is gone its port tells, once for all calls."""
@@ -67,14 +68,14 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
             _reported(call, leg, report)
             call.check_ended()
         case LegAcknowledged(body):
-            _acknowledged(call, leg, body)
+            acknowledged(call, leg, body)
         case LegAckMissing():
             call.feed(Input.ACK_MISSING)
         case LegOffered(body):
             call.offer_from, call.offer_body = leg, body
             call.feed(Input.OFFERED)
         case LegOfferAnswered(body):
-            _offer_answered(call, leg, body)
+            offer_answered(call, leg, body)
         case LegOfferCancelled():
             call.offer_from = None
             other = call.other(leg)
@@ -101,50 +102,6 @@ def _answered(call: Call) -> Input:
     if call.plan.warn:
         return Input.ANSWERED_WARN
     return Input.ANSWERED_NOTICE if call.plan.record else Input.ANSWERED_CONNECT
-
-
-def _acknowledged(call: Call, leg: Leg, body: bytes) -> None:
-    """The ACK may bring the answer to an offer that went out in our 2xx (RFC 3261 §13.2.1)."""
-    if leg is not call.late_answer:
-        return
-    target, call.late_answer = call.late_answer_to, None
-    try:
-        if target is not None:
-            target.acknowledge(call.passed(target, body))
-        elif call.anchor is not None:
-            call.anchor.accept_answer(leg, body)
-    except SdpError as error:
-        if target is not None:
-            target.acknowledge()
-        call.wire.emit(CallStage(call_id=call.call_id, stage="unacceptable", detail=error.reason))
-        call.feed(Input.UNACCEPTABLE)
-    else:
-        call.feed(Input.ANSWER_TAKEN)
-
-
-def _offer_answered(call: Call, leg: Leg, body: bytes) -> None:
-    """The other side took a re-INVITE that we passed on: answer the side it came from."""
-    asking, call.offer_from = call.offer_from, None
-    late = call.anchor is None and not call.offer_body
-    if not late:
-        leg.acknowledge()
-    if asking is None or asking.ended:
-        if late:
-            leg.decline()
-        return
-    try:
-        if call.anchor is not None:
-            direction = call.anchor.accept_answer(leg, body)
-            asking.accept_offer(call.anchor.answer(asking, call.offer_body, direction=direction))
-            return
-        owned = call.passed(asking, body)
-        if late:
-            call.late_answer, call.late_answer_to = asking, leg
-        asking.accept_offer(owned)
-    except SdpError:
-        if late:
-            leg.decline()
-        asking.refuse_offer(488)
 
 
 def on_media(call: Call, event: AnyMediaEvent) -> None:
@@ -227,4 +184,4 @@ def on_timer(call: Call, name: str) -> None:
     elif name == "reap":
         call.reap()
     elif name == "progress":
-        call.repeat_progress()
+        repeat_progress(call)

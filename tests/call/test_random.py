@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from engine.call.answering import capture
 from engine.call.table import State
 from engine.call.values import Decision, ScreeningRequest
 from engine.model.events import Alarm, CallEnded, CallStarted
@@ -286,7 +287,7 @@ def test_the_walk_can_see_a_capture_without_notice() -> None:
         "caller",
         "callee",
     }
-    call.do_capture()
+    capture(call)
     try:
         walk.lab.advance(0)
         walk.lab.end()

@@ -1,0 +1,42 @@
+"""The names that rows of `engine.call.table` give to what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from engine.call import agent, answering, calling, offers
+
+if TYPE_CHECKING:
+    from engine.call.call import Call
+
+
+def dispose(call: Call) -> None:
+    call.dispose()
+
+
+ACTIONS: Final[Mapping[str, Callable[[Call], None]]] = {
+    action.__name__: action
+    for action in (
+        calling.announce,
+        calling.await_hang_up,
+        calling.end_announced,
+        calling.invite_callee,
+        calling.ring_caller,
+        calling.early_media_to_caller,
+        calling.end_refused,
+        answering.take_answer,
+        answering.answer_caller,
+        answering.warn_callee,
+        answering.await_key,
+        answering.stop_warning,
+        answering.play_notice,
+        answering.capture,
+        answering.connect,
+        agent.invite_agent,
+        agent.take_agent,
+        offers.refuse_offer,
+        offers.pass_offer,
+        dispose,
+    )
+}
