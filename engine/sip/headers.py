@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
@@ -98,10 +99,13 @@ class Message:
         """The first Via value."""
         via: Via | None = self._parsed.get("top Via")
         if via is None:
-            values = split_list(self._required("Via"))
-            if not values:
-                raise RemoteProtocolError("empty Via")
-            via = self._parsed["top Via"] = Via.parse(values[0])
+            text = self._required("Via")
+            if not text or "," in text:
+                values = split_list(text)
+                if not values:
+                    raise RemoteProtocolError("empty Via")
+                text = values[0]
+            via = self._parsed["top Via"] = Via.parse(text)
         return via
 
     @property
@@ -139,7 +143,10 @@ class Message:
 
     def validate(self) -> None:
         """Parse all that the layers above rely on; RemoteProtocolError(400) when anything is malformed."""
-        _ = self.top_via, self.from_, self.to, self.call_id, self.cseq, self.contacts, self.record_routes
+        _ = self.from_, self.to, self.call_id, self.cseq
+        index = self._index
+        if index is None or "Contact" in index or "Record-Route" in index:
+            _ = self.contacts, self.record_routes
 
     def _required(self, name: str) -> str:
         found = self.rows(name)
@@ -150,7 +157,12 @@ class Message:
     def _once(self, name: str, parse: Callable[[str], T]) -> T:
         value: T | None = self._parsed.get(name)
         if value is None:
-            text = self._required(name)
+            found = self.rows(name)
+            if not found:
+                raise RemoteProtocolError(f"no {name} header")
+            text = found[0]
+            if not text.isascii():
+                text = clean(text)
             try:
                 value = self._parsed[name] = parse(text)
             except RemoteProtocolError as error:
@@ -169,6 +181,20 @@ class Message:
         return values
 
     def _encode(self, start: str) -> bytes:
+        names = SPELLINGS
+        try:
+            lines = [start, *[f"{names[name]}: {value}" for name, value in self.headers]]
+        except KeyError:
+            return self._encode_with_care(start)
+        # One look at all the text; what is not plain is looked at row by row.
+        text = "".join(lines)
+        if not (text.isascii() and text.isprintable()) or "Content-Length: " in text:
+            return self._encode_with_care(start)
+        body = self.body
+        head = "\r\n".join(lines)
+        return f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+    def _encode_with_care(self, start: str) -> bytes:
         lines = [start]
         for name, value in self.headers:
             known = SPELLINGS.get(name)
@@ -197,6 +223,8 @@ def clean(value: str) -> str:
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+# All calls begin with the same few.
+@lru_cache(maxsize=1024)
 def _parse_cseq(value: str) -> CSeq:
     parts = _SPACES.split(value)
     if len(parts) != 2 or not is_digits(parts[0]) or not TOKEN.fullmatch(parts[1]):

@@ -20,6 +20,8 @@ DEFAULT_MAX_FORWARDS = 70
 _MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 # Responses to these that may create a dialog carry the request's Record-Route (RFC 3261 §12.1.1, RFC 6665).
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER", "NOTIFY")
+# … and whatever the answer is, it repeats these (RFC 3261 §8.2.6.2).
+_REPEATED = ("From", "To", "Call-ID", "CSeq")
 _FOLD = re.compile(r"\r\n[ \t]++")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 
@@ -52,9 +54,10 @@ class Request(Message):
     @property
     def max_forwards(self) -> int:
         """Max-Forwards, 0 to 255; 70 when absent (RFC 3261 §16.6)."""
-        value = self.get("Max-Forwards")
-        if value is None:
+        found = self.rows("Max-Forwards")
+        if not found:
             return DEFAULT_MAX_FORWARDS
+        value = found[0]
         if not is_digits(value) or int(value) > 255:
             raise RemoteProtocolError("Max-Forwards is not 0 to 255")
         return int(value)
@@ -62,7 +65,7 @@ class Request(Message):
     def validate(self) -> None:
         """Parse all that the layers above rely on; RemoteProtocolError(400) when anything is malformed."""
         super().validate()
-        _ = self.max_forwards, self.routes
+        _ = self.top_via, self.max_forwards, self.routes
         if self.uri.headers:
             raise RemoteProtocolError("headers in the Request-URI")
 
@@ -77,7 +80,18 @@ class Request(Message):
         if stamped is via:
             return
         rows = self.rows("Via")
-        text = rows[0] = ", ".join((str(stamped), *split_list(rows[0])[1:]))
+        text = rows[0]
+        before, asked, after = text.partition(";rport")
+        if (
+            asked
+            and (not after or after[0] == ";")
+            and "rport" not in after
+            and not any(odd in text for odd in (",", '"', "received"))
+        ):  # by far the commonest: one value that asks by an empty rport
+            text = f"{before};rport={port}{after};received={host}"
+        else:
+            text = ", ".join((str(stamped), *split_list(text)[1:]))
+        rows[0] = text
         headers = list(self.headers)
         place = next(place for place, (name, _) in enumerate(headers) if name == "Via")
         headers[place] = ("Via", text)
@@ -133,17 +147,17 @@ def response_to(
     """
     if to_tag is not None and not TOKEN.fullmatch(to_tag):
         raise LocalProtocolError(f"{to_tag!r} is not a tag")
-    copied = [("Via", value) for value in request.rows("Via")]
+    rows = request.rows
+    copied = [("Via", value) for value in rows("Via")]
     if 100 < status < 300 and request.method in _DIALOG_CREATING:
-        copied += [("Record-Route", value) for value in request.rows("Record-Route")]
-    copied += [("From", value) for value in request.rows("From")[:1]]
-    for value in request.rows("To")[:1]:
-        tagged = to_tag is None or _has_tag(request)
-        copied.append(("To", value if tagged else f"{value};tag={to_tag}"))
-    copied += [("Call-ID", value) for value in request.rows("Call-ID")[:1]]
-    copied += [("CSeq", value) for value in request.rows("CSeq")[:1]]
+        copied += [("Record-Route", value) for value in rows("Record-Route")]
+    for name in _REPEATED:
+        for value in rows(name)[:1]:
+            if name == "To" and to_tag is not None and not _has_tag(request):
+                value = f"{value};tag={to_tag}"
+            copied.append((name, value))
     if status == 100:
-        copied += [("Timestamp", value) for value in request.rows("Timestamp")]
+        copied += [("Timestamp", value) for value in rows("Timestamp")]
     copied += headers
     return Response(status, reason_phrase(status) if reason is None else reason, copied, body)
 
@@ -188,7 +202,7 @@ def parse(data: bytes) -> Request | Response:
     else:
         message, error = _request_line(start)
         problem = error or problem
-    error = _index(message, lines) or _check_body(message, body)
+    error = _index(message, lines, head) or _check_body(message, body)
     problem = problem or error
     if problem is None:
         return message
@@ -224,11 +238,61 @@ def _request_line(start: str) -> tuple[Request, RemoteProtocolError | None]:
     return request, RemoteProtocolError("malformed request line")
 
 
-def _index(message: Request | Response, lines: list[str]) -> RemoteProtocolError | None:
+def _index(message: Request | Response, lines: list[str], head: str) -> RemoteProtocolError | None:
     """Index all header rows, also behind a bad one: an answer needs as many as can be read."""
-    problem: RemoteProtocolError | None = None
     headers: list[tuple[str, str]] = []
     index: dict[str, list[str]] = {}
+    problem: RemoteProtocolError | None = None
+    if not _index_plain(lines, head, headers, index):
+        headers, index = [], {}
+        problem = _index_with_care(lines, headers, index)
+    message.adopt(headers, index)
+    for name in _MANDATORY:
+        if name not in index:
+            return problem or RemoteProtocolError(f"no {name} header")
+    if len(index) != len(headers):
+        for name in SINGLE:
+            if len(index.get(name, ())) > 1:
+                return problem or RemoteProtocolError(f"more than one {name} header")
+    if problem is None:
+        try:
+            _ = message.top_via
+            method = message.cseq.method
+        except RemoteProtocolError as error:
+            return error
+        if isinstance(message, Request) and method != message.method:
+            return RemoteProtocolError("CSeq names another method")
+    return problem
+
+
+def _index_plain(
+    lines: list[str], head: str, headers: list[tuple[str, str]], index: dict[str, list[str]]
+) -> bool:
+    """Index rows as nearly all senders write them: known names, one space, printable ASCII; else False."""
+    if ":  " in head or " \r\n" in head or head[-1] == " " or not head.isascii():
+        return False
+    if not "".join(lines).isprintable():
+        return False
+    names = SPELLINGS
+    try:
+        for line in lines[1:]:
+            spelling, _, value = line.partition(": ")
+            name = names[spelling]
+            headers.append((name, value))
+            if name in index:
+                index[name].append(value)
+            else:
+                index[name] = [value]
+    except KeyError:
+        return False
+    return True
+
+
+def _index_with_care(
+    lines: list[str], headers: list[tuple[str, str]], index: dict[str, list[str]]
+) -> RemoteProtocolError | None:
+    """Index rows in any spelling, and say what is wrong with the first bad one."""
+    problem: RemoteProtocolError | None = None
     suspect = not "".join(lines).isprintable()
     for line in lines[1:]:
         spelling, colon, value = line.partition(":")
@@ -249,22 +313,6 @@ def _index(message: Request | Response, lines: list[str]) -> RemoteProtocolError
             index[name] = [value]
         else:
             found.append(value)
-    message.adopt(headers, index)
-    for name in _MANDATORY:
-        if name not in index:
-            return problem or RemoteProtocolError(f"no {name} header")
-    if len(index) != len(headers):
-        for name in SINGLE:
-            if len(index.get(name, ())) > 1:
-                return problem or RemoteProtocolError(f"more than one {name} header")
-    if problem is None:
-        try:
-            _ = message.top_via
-            method = message.cseq.method
-        except RemoteProtocolError as error:
-            return error
-        if isinstance(message, Request) and method != message.method:
-            return RemoteProtocolError("CSeq names another method")
     return problem
 
 
