@@ -21,6 +21,7 @@ from engine.call.leg_events import (
     LegOffered,
     LegOfferRefused,
 )
+from engine.call.leg_refusals import reasons_of
 from engine.call.wire import Wire
 from engine.sdp import Origin, SdpError, build_refusal, rewrite_origin
 from engine.sip.dialog import Dialog
@@ -193,7 +194,7 @@ class Leg:
         report = request.get(AGENT_HEADER) or ""
         if request.method == "BYE":
             self.wire.respond(key, response_to(request, 200, headers=self.farewell))
-            self._end(LegHungUp(report))
+            self._end(LegHungUp(report, reasons_of(request)))
         elif request.method == "INVITE":
             self._offered(key, request, refusal)
         elif request.method == "INFO" and report:

@@ -1,18 +1,48 @@
-"""What a leg tells its call."""
+"""What a leg tells its call.
+
+`reasons` are values of the peer's Reason headers (RFC 3326) as they came, one item for each value; give
+them to the other leg's `hang_up`, `cancel` or `refuse` with `reason_headers`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.sip.effects import ServerKey
+from engine.sip.replaces import Replaces
+from engine.sip.uri import NameAddr
+
+
+def reason_headers(reasons: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Reason headers of a request or response that passes them on."""
+    return [("Reason", value) for value in reasons]
+
 
 @dataclass(frozen=True, slots=True)
 class LegRinging:
+    """18x of the callee. With several early dialogs (a fork) the last description heard counts."""
+
     body: bytes
-    """Session description of an 18x, or empty."""
+    """Session description, or empty."""
+    status: int = 180
+    """180, 181, 182, 183, …; never 100 or 199."""
+    reliable: bool = False
+    """It was sent reliably and is acknowledged by PRACK (RFC 3262)."""
+    offers: bool = False
+    """The body is an offer (our INVITE had none): `accept_offer` puts the answer into the PRACK."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegProgressAcknowledged:
+    """PRACK for our reliable 18x; with a body it answers the offer that our 18x made (RFC 3262 §5)."""
+
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LegAnswered:
+    """2xx. The body is its description, or the one that a reliable 18x had given before."""
+
     body: bytes
 
 
@@ -22,23 +52,40 @@ class LegRefused:
 
     status: int
     reason: str
+    """The peer's reason phrase."""
     call_info: str = ""
     """Where to turn to, as a 608 says (RFC 8688)."""
     no_response: str = ""
     """"timeout" or "transport" where the peer never answered."""
+    reasons: tuple[str, ...] = ()
+    contacts: tuple[NameAddr, ...] = ()
+    """Where a 3xx sends us to, in its order (RFC 3261 §8.1.3.4)."""
+    retry_after_s: int | None = None
+    """Seconds for which the peer wants to be left alone."""
+    network_blocked: bool = False
+    """A 603+: blocked by analytics on the way; to be passed on unchanged, never routed anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class LegCancelled:
-    """The caller sent CANCEL before our final response; 487 has been sent."""
+    """The caller's INVITE is over before our 2xx, and has been answered: 487 after CANCEL or an early BYE,
+    504 where the caller acknowledged no reliable 18x of ours (RFC 3262 §3).
+    """
+
+    status: int = 487
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LegHungUp:
-    """BYE from the peer; 200 has been sent."""
+    """The peer is gone: BYE, which has been answered; or its dialog or session timer is at its end, and our
+    own BYE is under way.
+    """
 
     report: str = ""
     """Value of the agent's header, where there is one."""
+    reason: tuple[str, ...] = ()
+    """Reason values, as `reasons` elsewhere; ours where nobody sent a BYE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +102,69 @@ class LegAckMissing:
 
 @dataclass(frozen=True, slots=True)
 class LegOffered:
-    """re-INVITE; to be answered with `accept_offer` or `refuse_offer`."""
+    """An offer of the peer's, to be answered with `accept_offer` or `refuse_offer`.
+
+    In an early dialog too, by UPDATE or PRACK. An UPDATE or PRACK that waits too long is refused with 504,
+    told as `LegOfferCancelled`.
+    """
 
     body: bytes
+    """Empty for a re-INVITE that asks us for an offer."""
+    method: str = "INVITE"
+    """"INVITE", "UPDATE" or "PRACK"."""
 
 
 @dataclass(frozen=True, slots=True)
 class LegOfferCancelled:
-    """The peer took its re-INVITE back; 487 has been sent."""
+    """The peer's offer has been refused by the leg itself: it took the re-INVITE back, or time ran out."""
 
 
 @dataclass(frozen=True, slots=True)
 class LegOfferAnswered:
-    """2xx to our re-INVITE; acknowledge it with `acknowledge`."""
+    """2xx to our re-INVITE or UPDATE; call `acknowledge` (for an UPDATE it does nothing)."""
 
     body: bytes
+    method: str = "INVITE"
 
 
 @dataclass(frozen=True, slots=True)
 class LegOfferRefused:
     status: int
+    retry_after_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LegInfo:
     report: str
+
+
+@dataclass(frozen=True, slots=True)
+class LegDtmf:
+    """A key pressed by the peer, in an INFO; it has been answered with 200."""
+
+    digit: str
+    """One of 0-9, *, #, A-D."""
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LegReferred:
+    """REFER inside the dialog; to be answered with `accept_refer` or `refuse_refer`."""
+
+    refer_to: NameAddr
+    """Without the Replaces that its URI may carry; other headers of the URI are not ours to obey."""
+    replaces: Replaces | None
+    referred_by: str
+    """Value of Referred-By (RFC 3892), or empty."""
+    key: ServerKey
+
+
+@dataclass(frozen=True, slots=True)
+class LegRefreshed:
+    """The session was refreshed, by the peer or by us (RFC 4028)."""
+
+    body: bytes = b""
+    """The peer's description, where the refresh carried one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +176,7 @@ class LegEnded:
 
 LegEvent = (
     LegRinging
+    | LegProgressAcknowledged
     | LegAnswered
     | LegRefused
     | LegCancelled
@@ -102,5 +188,8 @@ LegEvent = (
     | LegOfferAnswered
     | LegOfferRefused
     | LegInfo
+    | LegDtmf
+    | LegReferred
+    | LegRefreshed
     | LegEnded
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from engine.call.credentials import Credentials, authorised, challenged
 from engine.call.leg import AGENT_HEADER, ALLOW, SDP_TYPE, Headers, Leg, Listener
 from engine.call.leg_events import LegAnswered, LegCancelled, LegRefused, LegRinging
+from engine.call.leg_refusals import refusal
 from engine.call.wire import Wire
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, ServerKey
@@ -49,13 +50,14 @@ class IncomingLeg(Leg):
         self._accept(self._key, self.request, body, self._tag)
         self.adopt(Dialog.uas(self.request, self._tag, self.contact))
 
-    def refuse(self, status: int, headers: Headers = ()) -> None:
+    def refuse(self, status: int, headers: Headers = (), reason_phrase: str | None = None) -> None:
         """A final non-2xx: the leg is over."""
         if self.answered or self.ended:
             return
         self.ended = True
         self.wire.incoming.pop(self._key, None)
-        self.wire.respond(self._key, response_to(self.request, status, to_tag=self._tag, headers=headers))
+        response = response_to(self.request, status, reason_phrase, to_tag=self._tag, headers=headers)
+        self.wire.respond(self._key, response)
 
     def cancelled(self, key: ServerKey) -> None:
         """CANCEL from the caller (RFC 3261 §9.2), of the first INVITE or of a later one."""
@@ -104,11 +106,11 @@ class OutgoingLeg(Leg):
         elif response.status < 200:
             # 100 says only that the next hop has the INVITE
             if response.status > 100 and not self._cancelling:
-                self.raise_event(LegRinging(response.body))
+                self.raise_event(LegRinging(response.body, response.status))
         elif response.status < 300:
             self._answered(response)
         elif not self._authorised(response):
-            self._refused(LegRefused(response.status, response.reason, response.get("Call-Info") or ""))
+            self._refused(refusal(response))
 
     def _authorised(self, response: Response) -> bool:
         """Answer a challenge, once; the leg goes on with the new INVITE."""
@@ -157,13 +159,13 @@ class OutgoingLeg(Leg):
         self.ended = True
         self.raise_event(event)
 
-    def cancel(self) -> None:
+    def cancel(self, headers: Headers = ()) -> None:
         """CANCEL an INVITE that has no final response; `LegRefused` or `LegEnded` follows."""
         if self._key is None:
             self.ended = True  # it was never sent
         elif not self._cancelling and not self.answered and not self.ended:
             self._cancelling = True
-            self.wire.cancel(self._key)
+            self.wire.cancel(self._key, headers)
 
     def dispose(self) -> None:
         super().dispose()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from engine.call.troubles import Troubles
@@ -108,8 +108,8 @@ class Wire:
         self.effects.extend(effects)
         return key
 
-    def cancel(self, key: ClientKey) -> None:
-        self.effects.extend(self._layer.cancel(key, self.now))
+    def cancel(self, key: ClientKey, headers: Iterable[tuple[str, str]] = ()) -> None:
+        self.effects.extend(self._layer.cancel(key, self.now, headers))
 
     def respond(self, key: ServerKey, response: Response) -> None:
         self.effects.extend(self._layer.respond(key, response, self.now))
