@@ -62,6 +62,8 @@ class Hop:
     """The called number as this trunk wants it; empty: as the caller dialled it."""
     calling_user: str = ""
     """The same of the calling number."""
+    failover_statuses: tuple[int, ...] = ()
+    """Answers after which the next hop is tried; so are no answer and no connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,8 @@ class Decision:
     """To or from an emergency or police number: never refused, announced to, recorded."""
     hops: tuple[Hop, ...] = ()
     """Where the call may go, the first to be tried first; empty: nowhere."""
+    unrouted: str = ""
+    """Why nowhere: "not_routed", "unreachable" (no target known), "over_limit"."""
     pass_identity: bool = False
     """P-Asserted-Identity goes on: both trunks are trusted (RFC 3325)."""
     language: str = "en"

@@ -64,6 +64,21 @@ class SipSection(Section, frozen=True):
     no_answer_s: float = 60.0
     """How long a callee may ring."""
     receive_buffer_bytes: int = 4 * 1024 * 1024
+    dns: tuple[Address, ...] = ()
+    """Name servers for next hops and targets that are names; empty: those of /etc/resolv.conf."""
+    dns_timeout_s: float = 2.0
+    """For each question, all attempts together."""
+    trace: Literal["off", "headers", "full"] = "off"
+    """Keep the SIP messages of every call below data.folder, readable by `ringward calls trace`.
+
+    They hold numbers, names and addresses in clear: "headers" leaves out bodies, "full" keeps session
+    descriptions too. Credentials and the texts of messages are never kept. Off unless a fault is looked for;
+    `ringward calls trace-on` turns it on for a while.
+    """
+    trace_total_mb: int = 256
+    """Of all trace files of a worker together; the oldest go first."""
+    trace_days: int = 7
+    """Trace files older than that are deleted."""
 
 
 class MediaSection(Section, frozen=True):
@@ -118,20 +133,101 @@ class RedressSection(Section, frozen=True):
     """Appeal page; empty: no Call-Info."""
 
 
+class NextHopSection(Section, frozen=True):
+    """One place a trunk's calls go to (RFC 3263); the lowest priority first, within it by weight."""
+
+    uri: str
+    """sip:host:port;transport=tcp; without port and transport the DNS is asked for both."""
+    priority: int = 1
+    weight: int = 10
+
+
+class HealthSection(Section, frozen=True):
+    """When a trunk's target counts as down. Calls without an answer and 503 count; OPTIONS do beside them."""
+
+    options_s: float = 0.0
+    """An OPTIONS to each target so often; 0: none."""
+    timeout_s: float = 4.0
+    """An OPTIONS that has no response by then has failed."""
+    failures: int = 3
+    """So many in a row take a target down."""
+    recoveries: int = 2
+    """So many responses in a row bring it up again."""
+    retry_s: float = 30.0
+    """Without OPTIONS: after so long a call may try a target that is down."""
+
+
+class TranslationSection(Section, frozen=True):
+    """One rule for numbers; of a list the first that matches is applied."""
+
+    match: str = ""
+    """What the number begins with; empty: every number."""
+    strip: int = 0
+    """So many characters are taken off its front …"""
+    prefix: str = ""
+    """… and this is put there."""
+    examples: dict[str, str] = {}
+    """Number → what the list makes of it; tested when the file is read."""
+
+
 class TrunkSection(Section, frozen=True):
     side: Literal["carrier", "access"]
     match: tuple[str, ...] = ()
-    """Source addresses; requests from others are refused."""
+    """Sources whose requests are this trunk's: address, address:port, network (192.0.2.0/24) or "*".
+
+    The most exact one counts; requests from elsewhere are refused.
+    """
     next_hop: Address | None = None
+    next_hops: tuple[NextHopSection, ...] = ()
+    """Instead of `next_hop`, where there are several or the DNS knows them."""
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    """To `next_hop`."""
+    prefixes: tuple[str, ...] = ()
+    """Called numbers that leave by this trunk, as +86… or a short code; empty: all. The longest counts."""
+    priority: int = 1
+    """Among the trunks that take a number: the lowest first."""
+    weight: int = 10
+    """Among those of one priority: the share of the calls."""
+    max_calls: int = 0
+    """At once, in each direction; 0: no limit. Emergency calls pass any limit."""
+    max_calls_per_s: float = 0.0
+    """New calls, in each direction; 0: no limit."""
+    health: HealthSection = HealthSection()
+    failover_statuses: tuple[int, ...] = (500, 502, 503, 504)
+    """Answers to an INVITE after which the next hop is tried; no answer and no connection always are."""
+    called_in: tuple[TranslationSection, ...] = ()
+    """What the called number of a call from here means, before it is screened."""
+    calling_in: tuple[TranslationSection, ...] = ()
+    called_format: Literal["dialled", "e164", "international", "national"] = "dialled"
+    """How this trunk wants called numbers: as they came, +86139…, 0086139…, or 139… and 010…"""
+    calling_format: Literal["dialled", "e164", "international", "national"] = "dialled"
+    called_out: tuple[TranslationSection, ...] = ()
+    """Applied after the format; protected numbers go as they came."""
+    calling_out: tuple[TranslationSection, ...] = ()
+    callers: tuple[str, ...] = ()
+    """Calling numbers that may come from here, by prefix (+8613…); empty: all."""
+    callers_else: Literal["pass", "label", "reject"] = "label"
+    """What becomes of a call from another number."""
     announce_608: bool = True
     """Play an announcement in early media to callers that do not support sip.608 (RFC 8688 §3.4)."""
+    reject: Literal["608", "603+"] = "608"
+    """How callers here are told of a block: RFC 8688, or 603 Network Blocked with a Reason."""
     trusted_identity: bool = False
-    """Believe P-Asserted-Identity from here (RFC 3325)."""
+    """Believe P-Asserted-Identity from here, and pass it on to here (RFC 3325)."""
+    refer: bool = False
+    """A peer here may transfer its calls by REFER (RFC 3515)."""
     username: str = ""
     password: str = ""
     """Answer a digest challenge of the next hop with these; better given by the environment than here."""
     public_service: bool = False
     """May carry calls from emergency and police numbers."""
+
+    @property
+    def places(self) -> tuple[NextHopSection, ...]:
+        """Where calls by this trunk go to."""
+        if self.next_hop is None:
+            return self.next_hops
+        return (NextHopSection(uri=f"sip:{self.next_hop};transport={self.transport}"), *self.next_hops)
 
 
 class SubscribersSection(Section, frozen=True):
@@ -177,6 +273,21 @@ class DissuasionSection(Section, frozen=True):
     """From the end of the warned call to the dissuasion call."""
 
 
+class MetricsSection(Section, frozen=True):
+    """Prometheus text at http://LISTEN/metrics; the console serves its own at /metrics of its own port."""
+
+    listen: Address = Address("127.0.0.1", 0)
+    """Of the engine; the agent of "ringward up" takes the next port. Port 0: off."""
+    token: str = ""
+    """Asked for as "Authorization: Bearer …" when set; needed where `listen` is not a loopback address."""
+
+
+class LoggingSection(Section, frozen=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+    """"json": one object a line. Telephone numbers are masked in both."""
+
+
 class SpeechSection(Section, frozen=True):
     models: dict[str, Path] = {}
     """Language → folder of a Vosk model."""
@@ -201,6 +312,8 @@ class Config(Section, frozen=True):
     console: ConsoleSection = ConsoleSection()
     dissuasion: DissuasionSection = DissuasionSection()
     speech: SpeechSection = SpeechSection()
+    metrics: MetricsSection = MetricsSection()
+    logging: LoggingSection = LoggingSection()
 
     @property
     def media_address(self) -> str:
@@ -221,6 +334,10 @@ class Config(Section, frozen=True):
     @property
     def recordings_folder(self) -> Path:
         return self.data.folder / "recordings"
+
+    @property
+    def traces_folder(self) -> Path:
+        return self.data.folder / "traces"
 
     @property
     def store_url(self) -> str:

@@ -57,6 +57,10 @@ class Facts:
     trunk: str = ""
     trunk_authorised_public: bool = False
     """The trunk may carry calls from emergency and police numbers."""
+    caller_authorised: bool = True
+    """The calling number is one that may come from this trunk, or the trunk's are not told."""
+    unauthorised_action: Action | None = None
+    """What the trunk does with a call whose caller is not: label, reject, or None, nothing."""
     attestation: Attestation = Attestation.NONE
     asserted: Number | None = None
     """P-Asserted-Identity, from a trusted trunk only (RFC 3325)."""
