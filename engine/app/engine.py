@@ -200,7 +200,7 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
         tasks = [
             asyncio.create_task(keep_looking(look, interval_s, worker.alarm))
             for look, interval_s in (
-                (lambda: _look_at_table(views), POLL_TABLE_S),
+                (lambda: _look_at_table(views, worker), POLL_TABLE_S),
                 (lambda: _look_at_switches(views, worker), POLL_FILES_S),
                 (lambda: _look_at_policies(views, worker), POLL_FILES_S),
             )
@@ -230,6 +230,8 @@ def media_settings(config: Config) -> WorkerSettings:
         chain_heads=str(heads_path(folder)),
         chain_key=str(key_path(folder)),
         rtp_timeout_s=config.media.rtp_timeout_s,
+        log_level=config.logging.level,
+        log_format=config.logging.format,
     )
 
 
@@ -247,9 +249,16 @@ def _open_views(config: Config, numbering: Numbering) -> Views:
     )
 
 
-async def _look_at_table(views: Views) -> None:
-    for line in views.table.poll():
-        _log.info("%s", line)
+async def _look_at_table(views: Views, worker: EngineWorker) -> None:
+    table, behind = views.table, True
+    while behind:
+        found = await asyncio.to_thread(table.look)
+        table.take(found)
+        if found.table is not None:
+            _log.info("hot table version %d with %d entries", table.version, len(table))
+        for problem in found.problems:
+            worker.alarm("hot_table_refused", problem)
+        behind = found.behind
 
 
 async def _look_at_policies(views: Views, worker: EngineWorker) -> None:

@@ -13,16 +13,13 @@ from engine.model.ids import TenantId
 from engine.store.entries import NewRisk, Replaced, RiskEntry
 from engine.store.risk import RiskRepository
 from scoring.numbers import Numbering, RiskRow, Source
-from scoring.numbers.hot_delta import append, current_version
-from scoring.numbers.hot_files import delta_path
-from scoring.numbers.hot_format import expiry_seconds
-from scoring.numbers.hot_publish import publish
+from scoring.numbers.hot_delta import current_version
+from scoring.numbers.hot_format import TableError, expiry_seconds
+from scoring.numbers.hot_publish import OutdatedError, change, publish
 from scoring.numbers.number import text_key
 from scoring.numbers.risk_csv import CsvProblem, csv_origin, load_csv
 
-_REBUILD_BYTES: Final = 512 * 1024
-"""A delta file of this size (some 2,000 changes) is taken up into a new table."""
-
+_REBUILDS_MAX: Final = 5
 _log = logging.getLogger(__name__)
 
 
@@ -82,11 +79,20 @@ class RiskTable:
         return Loaded(replaced, await self.rebuild(origin), tuple(problems))
 
     async def rebuild(self, origin: str | None = None) -> int:
-        """Build the file anew from the store and swap it in; returns its version. `origin`: see `publish`."""
-        seen = await asyncio.to_thread(current_version, self._path)
-        async with self._risk.snapshot(self._tenant) as (_, rows):
-            table = [row async for row in rows]
-        return await asyncio.to_thread(publish, table, self._path, self._now(), seen, origin)
+        """Build the file anew from the store and swap it in; returns its version. `origin`: see `publish`.
+
+        Raises OutdatedError when others built the file again and again in the meantime.
+        """
+        for tried in range(1, _REBUILDS_MAX + 1):
+            seen = await asyncio.to_thread(current_version, self._path)
+            async with self._risk.snapshot(self._tenant) as (_, rows):
+                table = [row async for row in rows]
+            try:
+                return await asyncio.to_thread(publish, table, self._path, self._now(), seen, origin)
+            except OutdatedError:
+                if tried == _REBUILDS_MAX:
+                    raise
+        raise AssertionError("the last try returns or raises")
 
     async def add(self, new: NewRisk, by: str) -> None:
         """Add a row, or change the one its source has for this number. Raises RiskRefused."""
@@ -120,13 +126,9 @@ class RiskTable:
         return gone
 
     async def _tell(self, puts: list[RiskRow], drops: list[tuple[str, int]]) -> None:
-        """Tell the workers; take the changes up into the table when they have become many."""
-        await asyncio.to_thread(append, self._path, puts, drops)
-        if await asyncio.to_thread(self._delta_size) > _REBUILD_BYTES:
-            await self.rebuild()
-
-    def _delta_size(self) -> int:
+        """Tell the workers, in small changes or, where they have become many, by a new file."""
         try:
-            return delta_path(self._path).stat().st_size
-        except FileNotFoundError:
-            return 0
+            await asyncio.to_thread(change, self._path, self._now(), puts, drops)
+        except TableError as error:
+            _log.error("the hot table is built anew from the store: %s", error)
+            await self.rebuild()

@@ -224,6 +224,7 @@ ALARMS: Final[Mapping[str, str]] = {
     "screening_failed": N_("Screening could not finish: the policy's default was applied."),
     "switches_unreadable": N_("The kill switch's file cannot be read: it stays as it was."),
     "internal": N_("An error in the engine: please report it."),
+    "hot_table_refused": N_("The changed hot table was not taken: its file cannot be used."),
     "policy_refused": N_("The changed policy was not taken; the old one stays in force."),
 }
 ALARM_TONES: Final[Mapping[str, Tone]] = {

@@ -39,11 +39,11 @@ def measure(count: int) -> dict[str, Any]:
     built = perf_counter_ns()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "risk.hot"
-        write_atomically(path, data)
+        write_atomically(path, *data)
         written = perf_counter_ns()
         table = HotTable.open(path)
         opened = perf_counter_ns()
-    size = len(data)
+    size = sum(memoryview(part).nbytes for part in data)
     del data
     hits = _numbers(random.choice(listed, _ASKED))
     strangers = _numbers(random.integers(0, _MOBILES, _ASKED, dtype=np.uint64) + np.uint64(_FIRST_MOBILE))

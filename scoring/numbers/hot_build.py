@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from zlib import crc32
 
 import msgspec
@@ -16,6 +17,9 @@ from scoring.numbers.number import KEY_LOCAL, KEY_TENANT_SHIFT, TENANTS_MAX, tex
 from scoring.numbers.rows import ACTIONS, LEVELS, RiskRow
 
 Words = npt.NDArray[np.uint64]
+Buffer = bytes | memoryview
+
+_WEIGHT_BITS: Final = 37
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +37,15 @@ class Columns:
     wildcards: npt.NDArray[np.bool_]
 
 
-def columns(rows: Iterable[RiskRow]) -> Columns:
-    """The rows as arrays. Raises ValueError for a row that cannot be listed."""
-    tenants: dict[str, int] = {}
-    reasons: dict[str, int] = {}
+def columns(
+    rows: Iterable[RiskRow], known_tenants: Sequence[str] = (), known_reasons: Sequence[str] = ()
+) -> Columns:
+    """The rows as arrays; names that are known already keep their numbers.
+
+    Raises ValueError for a row that cannot be listed.
+    """
+    tenants = {name: place for place, name in enumerate(known_tenants)}
+    reasons = {name: place for place, name in enumerate(known_reasons)}
     keys: list[int] = []
     values: list[int] = []
     details: list[int] = []
@@ -67,58 +76,54 @@ def columns(rows: Iterable[RiskRow]) -> Columns:
     )
 
 
-def build(cols: Columns, version: int, created: datetime, origin: str = "") -> bytes:
-    """The file's bytes; `origin` is handed to whoever opens it.
+def build(cols: Columns, version: int, created: datetime, origin: str = "") -> list[Buffer]:
+    """The file in parts, to be written one after the other; `origin` is handed to whoever opens it.
 
-    Raises ValueError when there are more entries than an index can name.
+    Raises ValueError when there are more entries than a table holds.
     """
     count = len(cols.keys)
     if count > form.ENTRIES_MAX:
         raise ValueError(f"{count} entries; one table holds {form.ENTRIES_MAX}")
-    exact = np.flatnonzero(~cols.wildcards)
-    prefix = np.flatnonzero(cols.wildcards)
-    exact_slots, exact_bits, exact_order = _lay(cols.keys[exact], cols.values[exact], 0)
-    prefix_slots, prefix_bits, prefix_order = _lay(cols.keys[prefix], cols.values[prefix], len(exact))
-    details = np.concatenate((cols.details[exact][exact_order], cols.details[prefix][prefix_order]))
+    exact_homes, exact_bits, exact = _lay(cols, ~cols.wildcards)
+    prefix_homes, prefix_bits, prefix = _lay(cols, cols.wildcards)
     footer = msgspec.json.encode(Footer(list(cols.tenants), list(cols.reasons), origin))
-    body = b"".join((exact_slots.tobytes(), prefix_slots.tobytes(), details.tobytes(), footer))
-    lengths_e164, lengths_local = _lengths(cols.keys[prefix])
+    body: list[Buffer] = [exact_homes.data, exact.data, prefix_homes.data, prefix.data, footer]
+    crc = 0
+    for part in body:
+        crc = crc32(part, crc)
+    lengths_e164, lengths_local = _lengths(prefix[:, 0])
     header = Header(
         version=version,
         created=int(created.timestamp()),
-        exact_slots=len(exact_slots),
-        prefix_slots=len(prefix_slots),
+        exact_count=len(exact),
+        prefix_count=len(prefix),
+        footer_size=len(footer),
         exact_bits=exact_bits,
         prefix_bits=prefix_bits,
         lengths_e164=lengths_e164,
         lengths_local=lengths_local,
-        prefix_best=_best(cols.values[prefix]),
-        body_crc=crc32(body),
-        exact_count=len(exact),
-        prefix_count=len(prefix),
-        footer_size=len(footer),
+        prefix_best=_best(prefix[:, 1]),
+        body_crc=crc,
+        footer_crc=crc32(footer),
     )
-    return header.pack() + body
+    return [header.pack(), *body]
 
 
-def _lay(keys: Words, values: Words, first_index: int) -> tuple[Words, int, npt.NDArray[np.intp]]:
-    """Slots (n × 2), the logarithm of the number of homes, and the order the entries were laid in.
-
-    Sorted by home, an entry's place under linear probing is the larger of its home and the place after its
-    predecessor's: a running maximum, so no loop over entries is needed.
-    """
-    count = len(keys)
-    bits = max(4, (2 * count - 1).bit_length() if count else 0)
+def _lay(cols: Columns, chosen: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.uint32], int, Words]:
+    """The directory, the logarithm of the number of homes, and the entries (n × 3) of the chosen rows."""
+    keys, values = cols.keys[chosen], cols.values[chosen]
+    bits = max(1, len(keys).bit_length() - 1)
     homes = (keys * np.uint64(form.MULTIPLIER)) >> np.uint64(64 - bits)
-    order = np.lexsort((_weights(values), homes))
-    homes = homes[order].astype(np.int64)
-    steps = np.arange(count, dtype=np.int64)
-    places = np.maximum.accumulate(homes - steps) + steps
-    size = max(1 << bits, int(places[-1]) + 1 if count else 0) + 1
-    slots = np.zeros((size, 2), dtype=np.uint64)
-    slots[places, 0] = keys[order]
-    slots[places, 1] = values[order] | (steps.astype(np.uint64) + np.uint64(first_index))
-    return slots, bits, order
+    # Home and weight have 27 + 37 bits at most.
+    order = np.argsort(homes << np.uint64(_WEIGHT_BITS) | _weights(values))
+    entries = np.empty((len(keys), form.ENTRY_WORDS), dtype=np.uint64)
+    entries[:, 0] = keys[order]
+    entries[:, 1] = values[order]
+    entries[:, 2] = cols.details[chosen][order]
+    directory = np.zeros((1 << bits) + 2, dtype=np.uint32)
+    np.cumsum(np.bincount(homes.astype(np.int64), minlength=1 << bits), out=directory[1:-1])
+    directory[-1] = directory[-2]
+    return directory, bits, entries
 
 
 def _weights(values: Words) -> Words:
@@ -128,7 +133,7 @@ def _weights(values: Words) -> Words:
     expiry = (values >> np.uint64(form.EXPIRY_SHIFT)) & np.uint64(form.EXPIRY_MASK)
     # Without an expiry 0 - 1 wraps to the longest stay of all.
     stay = np.uint64(form.EXPIRY_MASK) - ((expiry - np.uint64(1)) & np.uint64(form.EXPIRY_MASK))
-    weights: Words = precedence << np.uint64(34) | level << np.uint64(32) | stay
+    weights: Words = precedence << np.uint64(_WEIGHT_BITS - 3) | level << np.uint64(32) | stay
     return weights
 
 

@@ -1,37 +1,39 @@
 """Layout of the hot-table file: one place for writer and reader. Little-endian throughout.
 
-    header    128 bytes, see HEADER
-    exact     slots of 16 bytes (key, value): open addressing, linear probing, an empty slot is all zero
-    prefixes  slots likewise, for wildcards; a prefix's key tells its length
-    details   8 bytes an entry: reason (15 bits), confirmed (1), the store's row id (48)
-    footer    JSON: the tenants and reasons in the order of their numbers
+    header     128 bytes, see HEADER
+    exact      a directory and its entries, for whole numbers
+    prefixes   the same, for wildcards; a prefix's key tells its length
+    footer     JSON: the tenants and reasons in the order of their numbers
 
-A slot's home is the top bits of key times `MULTIPLIER` (Fibonacci hashing). Entries are laid in the order of
-home, then weight, so of several statements on one number a probe meets the weightiest first. The region ends
-with an empty slot instead of wrapping round.
+A directory has a home for each value of the top bits of key times `MULTIPLIER` (Fibonacci hashing): 4 bytes
+with the place of the home's first entry; the next home's is where they end. Entries are 24 bytes (key, value,
+detail) and lie without gaps in the order of home, then weight, so of several statements on one number a
+look-up meets the weightiest first. With two entries a home at most on average that is 28 bytes an entry at
+most; open addressing needs 24 divided by its load, and a miss runs on until a gap.
 
 A key is 13 bits tenant, 1 bit local, 50 bits digits (`number.digits_key`). A value is
 
-    level 2 | action 3 | precedence 3 | expiry 32, seconds since 1970, 0 for none | index of its detail 24
+    level 2 | action 3 | precedence 3 | expiry 32, seconds since 1970, 0 for none | 24 unused
+
+and a detail the store's row id (48 bits), confirmed (1), reason (15).
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from math import ceil
 from typing import Final
 from zlib import crc32
 
 MAGIC: Final = b"RWHOT\r\n\0"
-FORMAT: Final = 1
-HEADER: Final = struct.Struct("<8sIIQQQQIIIIIIQQQ")
+FORMAT: Final = 2
+HEADER: Final = struct.Struct("<8sIIQQQQQIIIIIII")
 HEADER_SIZE: Final = 128
 
 MULTIPLIER: Final = 0x9E3779B97F4A7C15
-INDEX_BITS: Final = 24
-ENTRIES_MAX: Final = 1 << INDEX_BITS
-INDEX_MASK: Final = ENTRIES_MAX - 1
-EXPIRY_SHIFT: Final = INDEX_BITS
+ENTRY_WORDS: Final = 3
+ENTRIES_MAX: Final = 1 << 27
+EXPIRY_SHIFT: Final = 24
 EXPIRY_MASK: Final = 0xFFFFFFFF
 EXPIRY_FIELD: Final = EXPIRY_MASK << EXPIRY_SHIFT
 PRECEDENCE_SHIFT: Final = 56
@@ -50,7 +52,7 @@ class TableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Counts and sizes. `*_bits` is the logarithm of the number of homes, `*_slots` counts overflow too.
+    """Counts and sizes. `*_bits` is the logarithm of the number of homes.
 
     `lengths_*` has bit n set when there is a prefix of n digits, for E.164 and for local numbers;
     `prefix_best` is the best precedence of any prefix, 7 where there is none.
@@ -58,17 +60,16 @@ class Header:
 
     version: int
     created: int
-    exact_slots: int
-    prefix_slots: int
+    exact_count: int
+    prefix_count: int
+    footer_size: int
     exact_bits: int
     prefix_bits: int
     lengths_e164: int
     lengths_local: int
     prefix_best: int
     body_crc: int
-    exact_count: int
-    prefix_count: int
-    footer_size: int
+    footer_crc: int
 
     @property
     def entries(self) -> int:
@@ -76,28 +77,11 @@ class Header:
 
     @property
     def file_size(self) -> int:
-        slots = self.exact_slots + self.prefix_slots
-        return HEADER_SIZE + 16 * slots + 8 * self.entries + self.footer_size
+        directories = directory_size(self.exact_bits) + directory_size(self.prefix_bits)
+        return HEADER_SIZE + directories + 8 * ENTRY_WORDS * self.entries + self.footer_size
 
     def pack(self) -> bytes:
-        body = HEADER.pack(
-            MAGIC,
-            FORMAT,
-            HEADER_SIZE,
-            self.version,
-            self.created,
-            self.exact_slots,
-            self.prefix_slots,
-            self.exact_bits,
-            self.prefix_bits,
-            self.lengths_e164,
-            self.lengths_local,
-            self.prefix_best,
-            self.body_crc,
-            self.exact_count,
-            self.prefix_count,
-            self.footer_size,
-        )
+        body = HEADER.pack(MAGIC, FORMAT, HEADER_SIZE, *astuple(self))
         padded = body.ljust(HEADER_SIZE - 4, b"\0")
         return padded + struct.pack("<I", crc32(padded))
 
@@ -112,6 +96,11 @@ class Header:
         if version_of_format != FORMAT:
             raise TableError(f"format {version_of_format}; this version reads format {FORMAT}")
         return cls(*counts)
+
+
+def directory_size(bits: int) -> int:
+    """Bytes of a directory with 2^bits homes: the end of the last one, and a copy of it to fill 8 bytes."""
+    return 4 * ((1 << bits) + 2)
 
 
 def expiry_seconds(expires: datetime | None) -> int:

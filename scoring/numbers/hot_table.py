@@ -12,11 +12,11 @@ import msgspec
 from scoring.numbers.hot_format import (
     ACTION_SHIFT,
     CONFIRMED_BIT,
+    ENTRY_WORDS,
     EXPIRY_FIELD,
     EXPIRY_MASK,
     EXPIRY_SHIFT,
     HEADER_SIZE,
-    INDEX_MASK,
     LEVEL_SHIFT,
     MULTIPLIER,
     PRECEDENCE_SHIFT,
@@ -24,6 +24,7 @@ from scoring.numbers.hot_format import (
     ROW_SHIFT,
     Header,
     TableError,
+    directory_size,
 )
 from scoring.numbers.number import E164_DIGITS_MAX, KEY_LOCAL, KEY_TENANT_SHIFT, Number
 from scoring.numbers.rows import ACTIONS, LEVELS, PRECEDENCES, HotEntry
@@ -47,17 +48,20 @@ class HotTable:
         self.origin = footer.origin
         """Which configured file the table takes in, as its publisher named it; empty for none."""
         self._body = memoryview(data)[HEADER_SIZE:]
-        prefixes = 16 * header.exact_slots
-        details = prefixes + 16 * header.prefix_slots
-        self._exact = self._body[:prefixes].cast("Q")
-        self._prefixes = self._body[prefixes:details].cast("Q")
-        self._details = self._body[details : details + 8 * header.entries].cast("Q")
-        self._exact_shift = 64 - header.exact_bits
-        self._exact_mask = (1 << header.exact_bits) - 1
+        exact = directory_size(header.exact_bits)
+        prefixes = exact + 8 * ENTRY_WORDS * header.exact_count
+        listed = prefixes + directory_size(header.prefix_bits)
+        self._homes = self._body[:exact].cast("I")
+        self._exact = self._body[exact:prefixes].cast("Q")
+        self._prefix_homes = self._body[prefixes:listed].cast("I")
+        self._prefixes = self._body[listed : listed + 8 * ENTRY_WORDS * header.prefix_count].cast("Q")
+        self._shift = 64 - header.exact_bits
+        self._mask = (1 << header.exact_bits) - 1
         self._prefix_shift = 64 - header.prefix_bits
         self._prefix_mask = (1 << header.prefix_bits) - 1
         self._tenants = {name: place << KEY_TENANT_SHIFT for place, name in enumerate(footer.tenants)}
         self._reasons = footer.reasons
+        self.texts = footer
         self._prefix_best = header.prefix_best
         self._steps = (_steps(header.lengths_e164), _steps(header.lengths_local))
 
@@ -65,7 +69,8 @@ class HotTable:
     def open(cls, path: Path, verify: bool = True) -> "HotTable":
         """Map the file. `verify` reads it all for its checksum; without it only header, size and footer.
 
-        Raises TableError naming the file, or OSError.
+        The mapping is shared: however many processes open the table, it is in memory once. Raises TableError
+        naming the file, or OSError.
         """
         if sys.byteorder != "little":
             raise TableError(f"{path}: hot tables are little-endian, this machine is not")
@@ -75,9 +80,11 @@ class HotTable:
                 data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             if len(data) != header.file_size:
                 raise TableError(f"{len(data)} bytes long, {header.file_size} expected: truncated?")
-            footer = msgspec.json.decode(data[len(data) - header.footer_size :], type=Footer)
-            table = cls(data, header, footer)
-            if verify and crc32(table._body) != header.body_crc:
+            texts = data[len(data) - header.footer_size :]
+            if crc32(texts) != header.footer_crc:
+                raise TableError("the footer is damaged")
+            table = cls(data, header, msgspec.json.decode(texts, type=Footer))
+            if verify and not table.sound():
                 raise TableError("the checksum is wrong")
         except (TableError, msgspec.MsgspecError) as error:
             raise TableError(f"{path}: {error}") from None
@@ -90,12 +97,13 @@ class HotTable:
     def __len__(self) -> int:
         return self.header.entries
 
-    def checksum_part(self, start: int, size: int, crc: int) -> tuple[int, bool]:
-        """The running checksum over `size` more bytes of the body, and whether that was the last part.
+    def sound(self) -> bool:
+        """Whether the checksum over all but the header is right. Reads the whole file, without the GIL."""
+        return crc32(self._body) == self.header.body_crc
 
-        For verifying a large file in slices between other work; compare with `header.body_crc`.
-        """
-        return crc32(self._body[start : start + size], crc), start + size >= len(self._body)
+    def words(self) -> tuple[memoryview, memoryview]:
+        """The entries of numbers and of prefixes, `ENTRY_WORDS` 64-bit words each."""
+        return self._exact, self._prefixes
 
     def lookup(
         self, tenant: str, number: Number, at: datetime, superseded: Set[int] = NO_ROWS
@@ -112,41 +120,31 @@ class HotTable:
         local = key & KEY_LOCAL
         value = key ^ local
         key |= owner
-        best = 0
-        slots = self._exact
-        slot = (key * MULTIPLIER >> self._exact_shift & self._exact_mask) << 1
-        while (found := slots[slot]) != 0:
-            slot += 2
-            if found == key and self._counts(slots[slot - 1], at, superseded):
-                best = slots[slot - 1]
+        best = detail = 0
+        homes, words = self._homes, self._exact
+        home = key * MULTIPLIER >> self._shift & self._mask
+        for place in range(ENTRY_WORDS * homes[home], ENTRY_WORDS * homes[home + 1], ENTRY_WORDS):
+            if words[place] == key and _counts(words[place + 1], words[place + 2], at, superseded):
+                best, detail = words[place + 1], words[place + 2]
                 break
         digits = matched = len(number.digits)
         wildcard = False
         if self._prefix_best < (best >> PRECEDENCE_SHIFT & 7 if best else 8):
             owner |= local
-            slots = self._prefixes
+            homes, words = self._prefix_homes, self._prefixes
             for length, divisor in self._steps[bool(local)][digits]:
                 key = value // divisor | owner
-                slot = (key * MULTIPLIER >> self._prefix_shift & self._prefix_mask) << 1
-                while (found := slots[slot]) != 0:
-                    slot += 2
-                    if found == key and self._counts(slots[slot - 1], at, superseded):
-                        statement = slots[slot - 1]
+                home = key * MULTIPLIER >> self._prefix_shift & self._prefix_mask
+                for place in range(ENTRY_WORDS * homes[home], ENTRY_WORDS * homes[home + 1], ENTRY_WORDS):
+                    if words[place] == key and _counts(words[place + 1], words[place + 2], at, superseded):
+                        statement = words[place + 1]
                         # A longer match stands unless the shorter one has a better precedence.
                         if not best or statement >> PRECEDENCE_SHIFT & 7 < best >> PRECEDENCE_SHIFT & 7:
-                            best, matched, wildcard = statement, length, True
+                            best, detail, matched, wildcard = statement, words[place + 2], length, True
                         break
-        return self._entry(best, matched, wildcard) if best else None
+        return self._entry(best, detail, matched, wildcard) if best else None
 
-    def _counts(self, value: int, at: datetime, superseded: Set[int]) -> bool:
-        """Whether a statement is in force."""
-        expiry = value & EXPIRY_FIELD
-        if expiry and expiry >> EXPIRY_SHIFT <= at.timestamp():
-            return False
-        return not superseded or self._details[value & INDEX_MASK] >> ROW_SHIFT not in superseded
-
-    def _entry(self, value: int, matched: int, wildcard: bool) -> HotEntry:
-        detail = self._details[value & INDEX_MASK]
+    def _entry(self, value: int, detail: int, matched: int, wildcard: bool) -> HotEntry:
         expiry = value >> EXPIRY_SHIFT & EXPIRY_MASK
         action = value >> ACTION_SHIFT & 7
         return HotEntry(
@@ -160,6 +158,14 @@ class HotTable:
             PRECEDENCES[value >> PRECEDENCE_SHIFT & 7],
             matched,
         )
+
+
+def _counts(value: int, detail: int, at: datetime, superseded: Set[int]) -> bool:
+    """Whether a statement is in force."""
+    expiry = value & EXPIRY_FIELD
+    if expiry and expiry >> EXPIRY_SHIFT <= at.timestamp():
+        return False
+    return not superseded or detail >> ROW_SHIFT not in superseded
 
 
 def _steps(lengths: int) -> list[list[tuple[int, int]]]:

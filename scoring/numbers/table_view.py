@@ -15,8 +15,8 @@ from scoring.numbers.hot_table import NO_ROWS, HotTable
 from scoring.numbers.number import KEY_LOCAL, Number, text_key
 from scoring.numbers.rows import HotEntry, entry_of, strongest
 
-_VERIFY_SLICE = 4 * 1024 * 1024
-_DELTA_SLICE = 1024 * 1024
+_DELTA_SLICE = 32 * 1024
+"""As much as is decoded in about a millisecond."""
 
 Place = tuple[str, int, bool]
 """Tenant, key without tenant bits, wildcard."""
@@ -70,47 +70,71 @@ class Overlay:
         return strongest(self.lookup(tenant, number, at))
 
 
-@dataclass(slots=True)
-class _Candidate:
-    """A new file, checked in slices so that no poll takes long."""
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look at the disk found: for `TableView.take`, and lines for an operator."""
 
-    mark: Mark
-    table: HotTable
-    done: int = 0
-    crc: int = 0
+    table: HotTable | None = None
+    lost: bool = False
+    """The table in use is damaged, and there is no other."""
+    changes: tuple[Change, ...] = ()
+    problems: tuple[str, ...] = ()
+    behind: bool = False
+    """There are more changes to read at once."""
+
+
+@dataclass(slots=True)
+class _Disk:
+    """What the looks at the disk have to remember; only they touch it."""
+
+    mark: Mark | None = None
+    unverified: HotTable | None = None
+    delta: BinaryIO | None = None
+    delta_offset: int = 0
 
 
 class TableView:
     """The table at `path` and its changes. Before there is a file it is empty, version 0.
 
-    `poll` is called a few times a second, from the thread that looks up; it never waits, and it reads at most
-    some megabytes at a time. A file that cannot be used leaves the last good one in place.
+    A few times a second `look` reads what is new, in a thread, and `take` makes it count, in the thread that
+    looks up. Neither is long: a large file is checked without the GIL and mapped, never read into memory, and
+    changes come some at a time. A file that cannot be used leaves the last good one in place.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._table: HotTable | None = None
-        self._mark: Mark | None = None
-        self._candidate: _Candidate | None = None
         self._changes: list[Change] = []
         self._overlay = Overlay()
-        self._delta: BinaryIO | None = None
-        self._delta_offset = 0
+        self._disk = _Disk()
 
     @classmethod
     def open(cls, path: Path) -> "TableView":
-        """The view with what is on disk now. Raises TableError or OSError for a file that cannot be used."""
+        """The view with what is on disk now. Raises TableError or OSError for a file that cannot be used.
+
+        The table's size and header are checked at once, its checksum at the first `look`: a large table would
+        hold up the start.
+        """
         view = cls(path)
         mark = _mark(path)
         if mark is not None:
-            view._use(HotTable.open(path), mark)
-        view.poll()
+            view._table = view._disk.unverified = HotTable.open(path, verify=False)
+            view._disk.mark = mark
+        behind = True
+        while behind:
+            found = view._look_at_changes()
+            view.take(found)
+            behind = found.behind
         return view
 
     @property
     def version(self) -> int:
         table = self._table.version if self._table is not None else 0
         return max(table, self._changes[-1].version) if self._changes else table
+
+    def __len__(self) -> int:
+        """Entries in the mapped file."""
+        return len(self._table) if self._table is not None else 0
 
     def lookup(self, tenant: str, number: Number, at: datetime) -> HotEntry | None:
         """What counts for a number `at` this moment (UTC, aware), or None."""
@@ -122,79 +146,75 @@ class TableView:
         kept = self._table.lookup(tenant, number, at, self._overlay.superseded(tenant))
         return strongest([*changed, kept]) if changed else kept
 
-    def poll(self) -> tuple[str, ...]:
-        """Take up what changed on disk. Returns what an operator should know of it, one line each."""
-        return (*self._poll_table(), *self._poll_delta())
+    def look(self) -> Found:
+        """Read what changed on disk. One look at a time, in any thread; `take` what it returns."""
+        disk = self._disk
+        if disk.unverified is not None:
+            table, disk.unverified = disk.unverified, None
+            if not table.sound():
+                return Found(
+                    lost=True, problems=(f"{self._path}: the checksum is wrong: no hot table is in use",)
+                )
+        mark = _mark(self._path)
+        if mark is None or mark == disk.mark:
+            return self._look_at_changes()
+        disk.mark = mark  # a refusal is said once, not at every look
+        try:
+            return Found(table=HotTable.open(self._path))
+        except (OSError, ValueError) as error:
+            return Found(problems=(f"hot table not taken, version {self.version} stays: {error}",))
 
-    def _poll_table(self) -> list[str]:
-        candidate = self._candidate
-        if candidate is None:
-            mark = _mark(self._path)
-            if mark is None or mark == self._mark:
-                return []
-            try:
-                self._candidate = _Candidate(mark, HotTable.open(self._path, verify=False))
-            except (OSError, ValueError) as error:
-                return [self._refused(mark, str(error))]
-            return []
-        candidate.crc, complete = candidate.table.checksum_part(candidate.done, _VERIFY_SLICE, candidate.crc)
-        candidate.done += _VERIFY_SLICE
-        if not complete:
-            return []
-        self._candidate = None
-        if candidate.crc != candidate.table.header.body_crc:
-            return [self._refused(candidate.mark, f"{self._path}: the checksum is wrong")]
-        self._use(candidate.table, candidate.mark)
-        return [f"hot table version {self.version} with {len(candidate.table)} entries"]
+    def take(self, found: Found) -> None:
+        """Make what was found count."""
+        if found.lost:
+            self._table = None
+        if found.table is not None:
+            self._table = found.table
+            newer = [change for change in self._changes if change.version > found.table.version]
+            if len(newer) < len(self._changes):
+                self._changes, self._overlay = newer, Overlay(newer)
+        for change in found.changes:
+            if change.version > self.version:
+                self._changes.append(change)
+                self._overlay.apply(change)
 
-    def _refused(self, mark: Mark, error: str) -> str:
-        self._mark = mark  # said once, not at every poll
-        return f"hot table not taken, version {self.version} stays: {error}"
-
-    def _use(self, table: HotTable, mark: Mark) -> None:
-        self._table, self._mark = table, mark
-        self._changes = [change for change in self._changes if change.version > table.version]
-        self._overlay = Overlay(self._changes)
-
-    def _poll_delta(self) -> list[str]:
+    def _look_at_changes(self) -> Found:
+        changes: list[Change] = []
         problems: list[str] = []
-        for line in self._new_lines():
+        lines, behind = self._new_lines()
+        for line in lines:
             try:
-                change = decode_change(line)
+                changes.append(decode_change(line))
             except (msgspec.MsgspecError, ValueError) as error:
                 problems.append(
                     f"{delta_path(self._path)}: a change that cannot be read was left out: {error}"
                 )
-                continue
-            if change.version > self.version:
-                self._changes.append(change)
-                self._overlay.apply(change)
-        return problems
+        return Found(changes=tuple(changes), problems=tuple(problems), behind=behind)
 
-    def _new_lines(self) -> list[bytes]:
-        """Whole lines that were appended since, or all of a new file."""
-        path = delta_path(self._path)
+    def _new_lines(self) -> tuple[list[bytes], bool]:
+        """Whole lines that were appended since, or from the start of a new file; whether there are more."""
+        path, disk = delta_path(self._path), self._disk
         try:
             found = path.stat()
             # While the old file is held open its inode cannot be given to another one.
-            if self._delta is None or os.fstat(self._delta.fileno()).st_ino != found.st_ino:
+            if disk.delta is None or os.fstat(disk.delta.fileno()).st_ino != found.st_ino:
                 new = path.open("rb")
                 self.close()
-                self._delta, self._delta_offset = new, 0
+                disk.delta, disk.delta_offset = new, 0
         except FileNotFoundError:
-            return []
-        data = os.pread(self._delta.fileno(), _DELTA_SLICE, self._delta_offset)
+            return [], False
+        data = os.pread(disk.delta.fileno(), _DELTA_SLICE, disk.delta_offset)
         end = data.rfind(b"\n") + 1
         if not end and len(data) == _DELTA_SLICE:
             end = len(data)  # no change is so long
-        self._delta_offset += end
-        return [line for line in data[:end].split(b"\n") if line]
+        disk.delta_offset += end
+        return [line for line in data[:end].split(b"\n") if line], len(data) == _DELTA_SLICE
 
     def close(self) -> None:
         """Let go of the delta file. The mapping goes with the object."""
-        if self._delta is not None:
-            self._delta.close()
-            self._delta = None
+        if self._disk.delta is not None:
+            self._disk.delta.close()
+            self._disk.delta = None
 
 
 def _mark(path: Path) -> Mark | None:

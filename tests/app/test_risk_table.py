@@ -53,7 +53,7 @@ class Bench:
 
     def found(self, number: str) -> HotEntry | None:
         for _ in range(4):
-            self.view.poll()
+            self.view.take(self.view.look())
         return self.view.lookup(LAB, CN.normalise(number), AT)
 
 
@@ -113,7 +113,7 @@ async def test_what_cannot_be_listed_never_reaches_the_store(bench: Bench, store
 async def test_many_changes_are_taken_up_into_the_table(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.app.risk_table._REBUILD_BYTES", 2000)
+    monkeypatch.setattr("scoring.numbers.hot_publish._DELTA_BYTES_MAX", 2000)
     for last in range(12):
         await bench.table.add(risk(f"+86139000000{last:02}"), "li.na")
     assert (bench.folder / "risk.hot").exists()

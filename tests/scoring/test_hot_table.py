@@ -78,7 +78,7 @@ def same(found: HotEntry | None, wanted: HotEntry | None) -> bool:
 
 
 def written(path: Path, table: list[RiskRow]) -> HotTable:
-    path.write_bytes(build(columns(table), 1, AT))
+    path.write_bytes(b"".join(build(columns(table), 1, AT)))
     return HotTable.open(path)
 
 
@@ -192,7 +192,7 @@ def test_many_neighbours_are_all_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", [0, 9, 20, HEADER_SIZE - 1, HEADER_SIZE, -1, "half"])
 def test_damage_is_seen(tmp_path: Path, place: int | str) -> None:
     path = tmp_path / "risk.hot"
-    data = bytearray(build(columns([row("+8613900000001"), row("+8617*", row=2)]), 1, AT))
+    data = bytearray(b"".join(build(columns([row("+8613900000001"), row("+8617*", row=2)]), 1, AT)))
     if isinstance(place, int):
         data[place] ^= 0x10
     else:
