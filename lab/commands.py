@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from engine.app.processes import configure_logging, run
+from engine import logs
+from engine.app.processes import run
 from engine.app.supervisor import ChildFailed
 from engine.cli.options import Overrides, fail, read_config
 
@@ -36,7 +36,7 @@ def demo(
     from lab.demo.runner import run_demo
 
     config = read_config(DEMO_CONFIG, overrides)
-    configure_logging(logging.WARNING)
+    logs.configure("demo", "warning")
     _empty(config.data.folder)
     try:
         code = run(

@@ -8,6 +8,7 @@ command line to the working directory. Without one, data lies below the working 
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -206,12 +207,24 @@ def _check_sense(config: Config) -> Config:
             seen[address] = name
     if config.dissuasion.enabled and not config.dissuasion.caller:
         raise ConfigError("dissuasion.enabled needs dissuasion.caller, a number assigned to the tenant")
+    metrics = config.metrics
+    if metrics.listen.port and not metrics.token and not is_loopback(metrics.listen.host):
+        raise ConfigError(
+            f"metrics.listen = {metrics.listen}: set metrics.token, or listen on a loopback address"
+        )
     if config.console.host not in ("127.0.0.1", "::1", "localhost"):
         raise ConfigError(
             f"console.host = {config.console.host}: without authentication the console "
             "listens on loopback only"
         )
     return config
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _plain(message: str) -> str:

@@ -1,12 +1,10 @@
-"""What every process of ours does first: the loop, signals, logs."""
+"""What every process of ours does first: the loop and signals. Logs are `engine.logs`."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
-import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -20,15 +18,6 @@ def stop_event() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
-
-
-def configure_logging(level: int = logging.INFO) -> None:
-    """One line an event on standard error. Numbers are masked by whoever logs them."""
-    logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for name in ("aiosqlite", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:

@@ -19,6 +19,8 @@ from engine.warning.announcements import CatalogueError
 from engine.warning.announcements import load as load_catalogue
 from scoring.numbers.risk_csv import load_csv
 
+SECRETS = frozenset({"password", "token"})
+
 app = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
 
 
@@ -69,7 +71,7 @@ def check(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
 
 @app.command()
 def show(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
-    """Print every key with the value in force as JSON; of a password only that it is set."""
+    """Print every key with the value in force as JSON; of a password or token only that it is set."""
     config = read_config(config_file, overrides)
     typer.echo(msgspec.json.format(msgspec.json.encode(_plain(config)), indent=2).decode())
 
@@ -78,8 +80,9 @@ def _plain(value: object) -> object:
     """Sections as objects; addresses, ranges and paths as they are written in the file."""
     if isinstance(value, Section):
         fields = {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
-        if fields.get("password"):
-            fields["password"] = "(set)"  # noqa: S105 (says that there is one)
+        for secret in SECRETS & fields.keys():
+            if fields[secret]:
+                fields[secret] = "(set)"  # that there is one
         return fields
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}

@@ -13,8 +13,9 @@ from typing import Annotated
 
 import typer
 
+from engine import logs
 from engine.app.config import ConfigError
-from engine.app.processes import configure_logging, run, stop_event
+from engine.app.processes import run, stop_event
 from engine.app.supervisor import Child, ChildFailed, Supervisor
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
 from engine.model.config import Config
@@ -72,7 +73,7 @@ def up(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
     Example: ringward up --config lab/demo.toml
     """
     config = read_config(config_file, overrides)
-    configure_logging()
+    logs.configure("up", config.logging.level, config.logging.format)
     raise typer.Exit(run(_up(config, config_file, overrides or [])))
 
 
@@ -121,7 +122,7 @@ def _serve(
     if supervised:
         die_with_parent()
     config = read_config(config_file, overrides)
-    configure_logging()
+    logs.configure(name, config.logging.level, config.logging.format)
 
     async def main() -> int:
         return await serve(config, stop_event(), lambda line: _print(f"ringward {name} {line}"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from engine import logs
+
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: str
@@ -22,3 +24,5 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Ed25519 key that signs them; made on first use."""
     rtp_timeout_s: float = 45.0
     """Silence of an endpoint that should send, before it is told; 0: never."""
+    log_level: logs.Level = "info"
+    log_format: logs.Format = "text"

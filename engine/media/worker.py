@@ -22,6 +22,7 @@ from typing import cast
 import msgspec
 import uvloop
 
+from engine import logs
 from engine.media import link
 from engine.media.disk import Disk
 from engine.media.endpoint import Endpoint
@@ -275,10 +276,10 @@ def main() -> None:
     parser.add_argument("--link", type=int, required=True, help="file descriptor of the socket to the engine")
     parser.add_argument("--settings", required=True, help="WorkerSettings as JSON")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(name)s %(levelname)s %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the engine's to hear: it ends calls in order
     die_with_parent()
     settings = msgspec.json.decode(arguments.settings, type=WorkerSettings)
+    logs.configure("media", settings.log_level, settings.log_format)
     try:
         ports = PortPool(settings.host, settings.first_port, settings.last_port)
     except (OSError, ValueError) as error:

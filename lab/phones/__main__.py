@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine.app.processes import configure_logging, run, stop_event
+from engine import logs
+from engine.app.processes import run, stop_event
 from engine.model.config import Address
 from lab.phones.messages import AnyOrder, Call, Expect, HangUp, Observation, Quit
 from lab.phones.phone import LabPhone
@@ -51,7 +52,7 @@ async def _orders(phone: LabPhone, reader: asyncio.StreamReader, stop: asyncio.E
 def main() -> int:
     name, listen, lines = sys.argv[1:]
     die_with_parent()
-    configure_logging()
+    logs.configure("phones")
     return run(serve(name, Address.parse(listen), Path(lines)))
 
 
