@@ -19,6 +19,7 @@ from engine.rtp.events import EventReceiver, EventSender, Press
 from engine.rtp.g711 import Law, Samples
 from engine.rtp.packet import HEADER, HEADER_BYTES, MARKER, PLAIN, payload_bounds
 from engine.rtp.playout import PlayoutBuffer
+from engine.rtp.rtcp import parse
 from engine.rtp.source import SocketAddress, SourceLock
 from engine.rtp.statistics import Reception
 
@@ -69,8 +70,7 @@ class Endpoint:
         self._listener = listener
         self._ip_version = ipaddress.ip_address(host).version
         self._lock: SourceLock | None = None
-        self._rtcp_signalled: SocketAddress = ("", 0)
-        self._rtcp_target: SocketAddress = ("", 0)
+        self._rtcp_lock: SourceLock | None = None
         self._laws: dict[int, Law] = {}
         self._telephone_event: int | None = None
         self._keys_in = EventReceiver()
@@ -89,10 +89,11 @@ class Endpoint:
         except KeyError:
             raise CommandError(UNSUPPORTED_CODEC, command.codec.name) from None
         on_hold = ipaddress.ip_address(command.host).is_unspecified  # RFC 3264 §8.4: nowhere to send to
-        if self._lock is None or (self._lock.signalled != signalled and not on_hold):
-            self._lock = SourceLock(signalled)
-        if self._rtcp_signalled != rtcp and not on_hold:
-            self._rtcp_signalled = self._rtcp_target = rtcp
+        if self._lock is None or self._rtcp_lock is None:
+            self._lock, self._rtcp_lock = SourceLock(signalled), SourceLock(rtcp)
+        elif not on_hold:
+            self._lock.reopen(signalled)
+            self._rtcp_lock.reopen(rtcp)
         # A peer may use any format of its description, and the static types mean what they always mean.
         self._laws = {0: Law.PCMU, 8: Law.PCMA, command.codec.payload_type: law}
         self._telephone_event = command.telephone_event
@@ -108,7 +109,7 @@ class Endpoint:
         if wanted and not out.open:
             out.change_source()
         out.open = wanted
-        self.expects_rtp = command.receive
+        self.expects_rtp = command.receive and wanted  # who holds the other may be silent
         self.heard_at, self.timeout_told = now, False
 
     @property
@@ -261,19 +262,21 @@ class Endpoint:
     # --- reports ---
 
     def rtcp_readable(self) -> None:
-        """Take one packet off the RTCP socket; only the leg's own host is believed."""
+        """Take one packet off the RTCP socket; who is believed is locked as for RTP."""
         try:
             size, source = self.pair.rtcp.recvfrom_into(BUFFER)
         except OSError:
             return
-        if self._lock is not None and source[0] == self._lock.target[0]:
-            self._rtcp_target = source
-            self.reports.read(bytes(BUFFER[:size]), self.out.ssrc, time.time())
-        else:
-            self._refused += 1
+        lock = self._rtcp_lock
+        if lock is not None and source[0] == lock.target[0]:
+            packets = parse(bytes(BUFFER[:size]))
+            if packets and lock.admit(source):
+                self.reports.read(packets, self.out.ssrc, time.time())
+                return
+        self._refused += 1
 
     def send_report(self) -> None:
-        if self._lock is not None:
+        if self._rtcp_lock is not None:
             out = self.out
             self._send_rtcp(
                 self.reports.build(
@@ -282,12 +285,13 @@ class Endpoint:
             )
 
     def send_goodbye(self) -> None:
-        if self._lock is not None and self.out.packets:
+        if self._rtcp_lock is not None and self.out.packets:
             self._send_rtcp(self.reports.goodbye(self.out.ssrc))
 
     def _send_rtcp(self, data: bytes) -> None:
+        assert self._rtcp_lock is not None
         try:
-            self.pair.rtcp.sendto(data, self._rtcp_target)
+            self.pair.rtcp.sendto(data, self._rtcp_lock.target)
         except OSError:
             return
 

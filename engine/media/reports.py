@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from engine.rtp.rtcp import (
+    Goodbye,
     Report,
     ReportBlock,
     build_bye,
     build_report,
     middle,
     ntp_time,
-    parse,
     round_trip_s,
 )
 from engine.rtp.statistics import Reception
@@ -45,9 +46,9 @@ class Reports:
     def goodbye(self, ssrc: int) -> bytes:
         return build_bye(ssrc, self._cname)
 
-    def read(self, data: bytes, ssrc: int, wall_s: float) -> None:
+    def read(self, packets: Sequence[Report | Goodbye], ssrc: int, wall_s: float) -> None:
         """Take in a compound packet of the peer; `ssrc` is our own."""
-        for report in parse(data):
+        for report in packets:
             if not isinstance(report, Report):
                 continue
             if report.ntp is not None:

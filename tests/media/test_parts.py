@@ -152,7 +152,7 @@ def test_reports_echo_the_peers_and_measure_the_trip() -> None:
     theirs = rtcp.Report(
         9, (rtcp.ReportBlock(5, 0, 4, 0, 0, rtcp.middle(rtcp.ntp_time(999.0)), 0),), rtcp.ntp_time(50.0)
     )
-    reports.read(rtcp.build_report(theirs, "x"), 5, 999.25)
+    reports.read(rtcp.parse(rtcp.build_report(theirs, "x")), 5, 999.25)
     assert reports.remote_lost == 4
     assert reports.round_trip_ms == pytest.approx(250, abs=1)
     reception = Reception(9, 100, 0, 1.0)

@@ -176,6 +176,77 @@ async def test_answers_go_where_the_phone_really_sends_from(lab: Lab) -> None:
     assert a.heard == []
 
 
+async def test_an_attacker_on_the_phones_own_host_is_put_out_by_the_phone(lab: Lab) -> None:
+    """Before, during and after the phone sends, with its very SSRC, to RTP and to RTCP."""
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    attacker = lab.phone(host=a.address[0])
+    stranger = lab.phone(host=STRANGER)
+    for thief in (attacker, stranger):
+        thief.engine, thief.ssrc = a.engine, a.ssrc
+    a.send(b"\xd5" * 160)
+    await lab.until(lambda: len(b.heard) == 1)
+    await asyncio.gather(attacker.speak(sine(900, 0.1)), stranger.speak(sine(900, 0.1)))
+    await a.speak(sine(440, 0.1))
+    await asyncio.gather(attacker.speak(sine(900, 0.1)), stranger.speak(sine(900, 0.1)))
+    await lab.until(lambda: len(b.heard) == 6)
+    await b.speak(sine(440, 0.1))
+    await lab.until(lambda: len(a.heard) == 5)
+    assert [p.payload for p in b.heard] == a.sent
+    assert attacker.heard == stranger.heard == []
+    lab.send(CloseSession(session=SESSION))
+    assert (await lab.expect(SessionClosed)).statistics["a"].packets_refused == 20
+
+
+async def test_reports_of_others_are_not_believed(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    host, port = a.address
+    sockets = {
+        name: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for name in ("phone", "neighbour", "stranger")
+    }
+    try:
+        sockets["phone"].bind((host, port + 1))
+        sockets["neighbour"].bind((host, 0))
+        sockets["stranger"].bind((STRANGER, 0))
+        engine = (a.engine[0], a.engine[1] + 1)
+        for name in ("phone", "neighbour", "stranger"):
+            sockets[name].sendto(rtcp.build_report(rtcp.Report(7), name), engine)
+        sockets["phone"].sendto(b"\x80\xc9 no report", engine)
+        await a.speak(sine(440, 0.2))
+        await lab.until(lambda: len(b.heard) == 10)  # what came before has been read by then
+        lab.send(CloseSession(session=SESSION))
+        refused = (await lab.expect(SessionClosed)).statistics["a"].packets_refused
+    finally:
+        for each in sockets.values():
+            each.close()
+    assert refused == 3
+
+
+async def test_a_new_offer_lets_a_phone_move(lab: Lab) -> None:
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    first, second = (lab.phone(host=a.address[0]) for _ in range(2))  # two mappings of one NAT
+    first.engine = second.engine = a.engine
+    await first.speak(sine(440, 0.04))
+    await lab.until(lambda: len(b.heard) == 2)
+    await second.speak(sine(440, 0.04))
+    lab.send(lab.remote("a", a))
+    await lab.settle()
+    await b.speak(sine(440, 0.04))
+    await lab.until(lambda: len(first.heard) == 2)  # until the new place is heard
+    await second.speak(sine(440, 0.04))
+    await lab.until(lambda: len(b.heard) == 4)
+    await b.speak(sine(440, 0.04))
+    await lab.until(lambda: len(second.heard) == 2)
+
+
 async def test_hold_and_resume(lab: Lab) -> None:
     a, b = lab.phone(), lab.phone()
     await lab.call(a=a, b=b)
@@ -340,10 +411,25 @@ async def test_silence_is_told_once(make_lab: MakeLab) -> None:
     lab = await make_lab(rtp_timeout_s=1.0)
     a, b = lab.phone(), lab.phone()
     await lab.call(a=a, b=b)
-    lab.send(lab.remote("b", b, receive=False))
+    lab.send(lab.remote("b", b, receive=False))  # recvonly, or inactive
     told = await lab.expect(RtpTimeout)
     assert (told.endpoint, told.silent_s >= 1.0) == ("a", True)
     await asyncio.sleep(1.2)
     assert not [e for e in lab.events if isinstance(e, RtpTimeout)]
     await a.speak(sine(440, 0.02))
     assert (await lab.expect(RtpTimeout)).endpoint == "a"
+
+
+@pytest.mark.parametrize(
+    "way", [{"send": False}, {"send": False, "receive": False}, {"host": "0.0.0.0"}], ids=str
+)
+async def test_hold_may_be_silent(make_lab: MakeLab, way: dict[str, object]) -> None:
+    """Whoever holds the other sends music or nothing; only the one who talks must be heard."""
+    lab = await make_lab(rtp_timeout_s=0.5)
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(lab.remote("a", a, **way), lab.remote("b", b, receive=False))
+    await asyncio.sleep(2.2)
+    assert not [event for event in lab.events if isinstance(event, RtpTimeout)]
+    lab.send(lab.remote("a", a), lab.remote("b", b))
+    await asyncio.gather(b.speak(sine(440, 0.02)), lab.expect(RtpTimeout))
