@@ -75,6 +75,8 @@ class Numbering:
         codes, areas, carriers = (
             own if pattern is None else pattern for own, pattern in zip(own_patterns, given, strict=True)
         )
+        self.mainland = region == "CN" and country_code == "86" and all(each is None for each in given)
+        """Mainland China's plan, with no patterns of the tenant's own."""
         self.region = region
         self.country_code = country_code
         self.protected = frozenset(protected)
