@@ -187,7 +187,14 @@ class TransactionLayer:
                 self._accepted[server.ack_key] = server
         return effects
 
-    def dismiss(self, key: ServerKey, request: Request, status: int, flow: Flow) -> list[Effect]:
+    def dismiss(
+        self,
+        key: ServerKey,
+        request: Request,
+        status: int,
+        flow: Flow,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> list[Effect]:
         """Refuse a request that has no answer yet and keep nothing of it (RFC 3261 §8.2.7).
 
         For strangers: what is kept and repeated for them can be used against us, and against whoever's
@@ -197,7 +204,7 @@ class TransactionLayer:
         if server is None:
             raise LocalProtocolError(f"no server transaction {key}")
         self._forget(server)
-        return [_stateless(request, status, None, request.top_via, flow)]
+        return [_stateless(request, status, None, request.top_via, flow, headers)]
 
     def abandon(self, key: ServerKey) -> None:
         """Forget a request without an answer: no 408 is sent to anything but an INVITE (RFC 4320 §4.2)."""
@@ -453,8 +460,15 @@ def _reply_flow(via: Via, flow: Flow) -> Flow:
     return Flow(flow.transport, flow.local, (flow.remote[0], port))
 
 
-def _stateless(request: Request, status: int, reason: str | None, via: Via, flow: Flow) -> Send:
+def _stateless(
+    request: Request,
+    status: int,
+    reason: str | None,
+    via: Via,
+    flow: Flow,
+    headers: Iterable[tuple[str, str]] = (),
+) -> Send:
     """An answer without transaction; its tag is the same each time (RFC 3261 §8.2.7)."""
     tag = blake2s(f"{via}{request.get('Call-ID')}".encode(), digest_size=8).hexdigest()
-    answer = response_to(request, status, reason, to_tag=tag)
+    answer = response_to(request, status, reason, to_tag=tag, headers=headers)
     return Send(_reply_flow(via, flow), answer.to_bytes(), "")
