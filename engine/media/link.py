@@ -18,23 +18,27 @@ class WorkerReady(msgspec.Struct, frozen=True, tag=True):
     pid: int
 
 
+class Beat(msgspec.Struct, frozen=True, tag=True):
+    """From the engine, answered at once with the same: the worker's loop turns."""
+
+
 class BrokenLink(Exception):
     """The other end does not speak this protocol."""
 
 
 _encoder = msgspec.msgpack.Encoder()
-_commands: msgspec.msgpack.Decoder[AnyMediaCommand] = msgspec.msgpack.Decoder(AnyMediaCommand)
-_events: msgspec.msgpack.Decoder[AnyMediaEvent | WorkerReady] = msgspec.msgpack.Decoder(
-    AnyMediaEvent | WorkerReady
+_commands: msgspec.msgpack.Decoder[AnyMediaCommand | Beat] = msgspec.msgpack.Decoder(AnyMediaCommand | Beat)
+_events: msgspec.msgpack.Decoder[AnyMediaEvent | WorkerReady | Beat] = msgspec.msgpack.Decoder(
+    AnyMediaEvent | WorkerReady | Beat
 )
 
 
-def pack(message: AnyMediaCommand | AnyMediaEvent | WorkerReady) -> bytes:
+def pack(message: AnyMediaCommand | AnyMediaEvent | WorkerReady | Beat) -> bytes:
     body = _encoder.encode(message)
     return len(body).to_bytes(_PREFIX_BYTES, "big") + body
 
 
-def command(frame: bytes) -> AnyMediaCommand:
+def command(frame: bytes) -> AnyMediaCommand | Beat:
     """Raises `BrokenLink`."""
     try:
         return _commands.decode(frame)
@@ -42,7 +46,7 @@ def command(frame: bytes) -> AnyMediaCommand:
         raise BrokenLink(str(error)) from error
 
 
-def event(frame: bytes) -> AnyMediaEvent | WorkerReady:
+def event(frame: bytes) -> AnyMediaEvent | WorkerReady | Beat:
     """Raises `BrokenLink`."""
     try:
         return _events.decode(frame)

@@ -7,6 +7,7 @@ import logging
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Protocol, cast
 
@@ -14,6 +15,7 @@ import msgspec
 
 from engine.media import link
 from engine.media.failures import NO_WORKER, OVERLOAD
+from engine.media.heartbeat import BEAT_S, LIMIT_S, Heartbeat, Pulse
 from engine.media.settings import WorkerSettings
 from engine.model.ids import RecordingId, SessionId
 from engine.model.media import (
@@ -31,6 +33,8 @@ from engine.model.media import (
 log = logging.getLogger("ringward.media")
 
 OnMediaEvent = Callable[[AnyMediaEvent], None]
+OnAlarm = Callable[[str, str], None]
+"""Slug and detail; told once when the worker is lost, once when the next one works."""
 
 UNSENT_BYTES = 4 << 20
 """Bound of the queue to the worker."""
@@ -69,12 +73,13 @@ class WorkerPort:
 
     A worker that dies takes its sessions with it (`WorkerLost` for each) and is started again; sessions are
     the caller's to open anew. What it was recording is repaired by the next worker, which tells
-    `CaptureClosed(interrupted=True)`.
+    `CaptureClosed(interrupted=True)`. One that hangs is killed and so dies too.
     """
 
-    def __init__(self, settings: WorkerSettings, on_event: OnMediaEvent) -> None:
+    def __init__(self, settings: WorkerSettings, on_event: OnMediaEvent, on_alarm: OnAlarm) -> None:
         self._settings = settings
         self._on_event = on_event
+        self._on_alarm = on_alarm
         self._sessions: set[SessionId] = set()
         self._recordings: dict[RecordingId, SessionId] = {}
         self._link: _Link | None = None
@@ -82,9 +87,11 @@ class WorkerPort:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def start(cls, settings: WorkerSettings, on_event: OnMediaEvent) -> WorkerPort:
+    async def start(
+        cls, settings: WorkerSettings, on_event: OnMediaEvent, on_alarm: OnAlarm = lambda slug, detail: None
+    ) -> WorkerPort:
         """Spawn the worker and wait until it is ready. Raises `MediaWorkerError`."""
-        port = cls(settings, on_event)
+        port = cls(settings, on_event, on_alarm)
         await port._spawn()
         return port
 
@@ -183,8 +190,12 @@ class WorkerPort:
         if worker is not self._link or self._closing:
             return
         self._link = None
-        log.error("the media worker %d is gone", worker.process.pid)
         sessions, self._sessions = self._sessions, set()
+        what = (
+            f"the media worker {worker.process.pid} {worker.fault or 'died'}; {len(sessions)} sessions ended"
+        )
+        log.error("%s", what)
+        self._on_alarm("media_failed", what)
         for session in sessions:
             self._tell(WorkerLost(session=session))
         task = asyncio.get_running_loop().create_task(self._restart(worker))
@@ -197,6 +208,7 @@ class WorkerPort:
         while True:
             try:
                 await self._spawn()
+                self._on_alarm("media_recovered", f"the media worker {self.pid} works")
                 return
             except (MediaWorkerError, OSError) as error:
                 log.error("%s", error)
@@ -215,25 +227,55 @@ class _Link(asyncio.Protocol):
         self._on_event = on_event
         self._on_lost = on_lost
         self._frames = link.FrameReader()
+        self.fault = ""
+        """Why it was killed, if we did it."""
         self._transport: asyncio.WriteTransport | None = None
         self._gone = asyncio.Event()
+        self._heart: Heartbeat | None = None
+        self._beat: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's has no such base
 
     def data_received(self, data: bytes) -> None:
+        if self._heart is not None:
+            self._heart.heard()
         try:
             for frame in self._frames.feed(data):
                 event = link.event(frame)
-                if not isinstance(event, link.WorkerReady):
+                if isinstance(event, link.WorkerReady):
+                    self._begun()
+                elif not isinstance(event, link.Beat):
                     self._on_event(event)
-                elif not self.ready.done():
-                    self.ready.set_result(None)
         except link.BrokenLink:
             log.exception("the media worker sent what is no event")
-            self.process.kill()
+            self._kill("sent what is no event")
+
+    def _begun(self) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
+            self._heart = Heartbeat(time.monotonic())
+            self._look()
+
+    def _look(self) -> None:
+        """Each second while the link is up; at its end the worker may take its time to close recordings."""
+        if self._heart is None or self._transport is None or self.closing:
+            return
+        pulse = self._heart.look(time.monotonic())
+        if pulse is Pulse.HUNG:
+            self._kill(f"did not answer for {LIMIT_S:.0f} s and was killed")
+            return
+        if pulse is Pulse.BEAT:
+            self._transport.write(link.pack(link.Beat()))
+        self._beat = asyncio.get_running_loop().call_later(BEAT_S, self._look)
+
+    def _kill(self, fault: str) -> None:
+        self.fault = fault
+        self.process.kill()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
         self._gone.set()
         if not self.ready.done():
             self.ready.set_exception(ConnectionError("the media worker ended"))
@@ -253,6 +295,7 @@ class _Link(asyncio.Protocol):
 
     async def end(self) -> None:
         """Hang up, read the last events, and see the process end."""
+        self._heart = None
         if self._transport is not None and not self.closing:
             self._transport.write_eof()
         try:

@@ -116,7 +116,11 @@ class MediaWorker(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for frame in self._frames.feed(data):
-                self._carry_out(link.command(frame))
+                command = link.command(frame)
+                if not isinstance(command, link.Beat):
+                    self._carry_out(command)
+                elif self._transport is not None:
+                    self._transport.write(link.pack(command))
         except link.BrokenLink:
             log.exception("the engine sent what is no command")
             self.end()

@@ -28,7 +28,7 @@ async def make_lab(tmp_path: Path) -> AsyncIterator[MakeLab]:
             "chain_key": str(tmp_path / "chain" / "key.pem"),
         } | changes
         lab = Lab(tmp_path, WorkerSettings(**values))  # type: ignore[arg-type]
-        lab.port = await WorkerPort.start(lab.settings, lab.on_event)
+        lab.port = await WorkerPort.start(lab.settings, lab.on_event, lab.on_alarm)
         labs.append(lab)
         return lab
 

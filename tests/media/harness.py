@@ -138,6 +138,7 @@ class Lab:
         self.recordings = Path(settings.recordings_folder)
         self.events: list[AnyMediaEvent] = []
         self.history: list[type[AnyMediaEvent]] = []
+        self.alarms: list[tuple[str, str]] = []
         self.port: WorkerPort
         self._news = asyncio.Event()
         self._phones: list[Phone] = []
@@ -145,6 +146,10 @@ class Lab:
     def on_event(self, event: AnyMediaEvent) -> None:
         self.events.append(event)
         self.history.append(type(event))
+        self._news.set()
+
+    def on_alarm(self, slug: str, detail: str) -> None:
+        self.alarms.append((slug, detail))
         self._news.set()
 
     def send(self, *commands: AnyMediaCommand) -> None:

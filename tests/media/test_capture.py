@@ -132,7 +132,8 @@ async def test_prompts_are_recorded_only_where_asked(lab: Lab) -> None:
     assert share(left, 440) == pytest.approx(8000, rel=0.05)
 
 
-async def test_a_killed_worker_leaves_a_playable_recording(lab: Lab) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+async def test_a_lost_worker_leaves_a_playable_recording(lab: Lab, how: signal.Signals) -> None:
     a, b = lab.phone(), lab.phone()
     await lab.call(a=a, b=b)
     lab.send(BOTH_WAYS, record())
@@ -140,7 +141,7 @@ async def test_a_killed_worker_leaves_a_playable_recording(lab: Lab) -> None:
     await a.speak(sine(440, 2.5))
     first = lab.port.pid
     assert first is not None
-    os.kill(first, signal.SIGKILL)
+    os.kill(first, how)
     assert (await lab.expect(WorkerLost)).session == SESSION
     left, _ = sound(lab, path)
     assert len(left) >= 2 * 8000 - 3200
@@ -157,6 +158,12 @@ async def test_a_killed_worker_leaves_a_playable_recording(lab: Lab) -> None:
     assert (await lab.expect(MediaFailed)).reason in ("no_worker", "unknown_session")
     await lab.until(lambda: lab.port.pid is not None)
     assert lab.port.pid != first
+    why = "died" if how is signal.SIGKILL else "did not answer for 3 s and was killed"
+    await lab.until(lambda: len(lab.alarms) == 2)
+    assert lab.alarms == [
+        ("media_failed", f"the media worker {first} {why}; 1 sessions ended"),
+        ("media_recovered", f"the media worker {lab.port.pid} works"),
+    ]
     await lab.call(a=a, b=b)
     lab.send(BOTH_WAYS)
     await lab.settle()
