@@ -187,7 +187,7 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
             raise ConfigError(f"sip.listen: {listen} cannot be listened on: {error.strerror}") from None
         stack.push_async_callback(worker.close)
         alarms.append(worker.alarm)
-        media = await WorkerPort.start(media_settings(config), worker.media_event)
+        media = await WorkerPort.start(media_settings(config), worker.media_event, worker.alarm)
         stack.push_async_callback(media.close)
         worker.open(media)
         worker.event(PolicyLoaded(version=views.policy.policy.version))
