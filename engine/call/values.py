@@ -6,9 +6,10 @@ Effects are told to the runtime, which does them; commands are what the runtime 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from engine.call.credentials import Credentials
 from engine.model.commands import Acknowledgement
@@ -23,8 +24,7 @@ NOTHING_OWN: Final = OwnAddresses(loopback=True)
 NO_CONTACTS: Final[Mapping[str, Address]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class ScreeningRequest:
+class ScreeningRequest(msgspec.Struct, frozen=True):
     """A new call as it came from the wire: untrusted text, not yet normalised."""
 
     trunk: str
@@ -39,8 +39,7 @@ class ScreeningRequest:
     diversion: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Popup:
+class Popup(msgspec.Struct, frozen=True):
     """A text for the callee, before the phone rings."""
 
     kind: str
@@ -49,8 +48,7 @@ class Popup:
     """Language → text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(msgspec.Struct, frozen=True):
     """One place that a call may leave to: an address which needs no look-up, and who we are there."""
 
     address: Address
@@ -66,8 +64,7 @@ class Hop:
     """Answers after which the next hop is tried; so are no answer and no connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """A verdict with everything its execution needs, so that the core looks nothing up."""
 
     action: Action
@@ -102,8 +99,7 @@ class Decision:
     """URI for the Call-Info of a 608, with the appeal code; of a label, without."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallSettings:
+class CallSettings(msgspec.Struct, frozen=True):
     """The part of the configuration that moves calls."""
 
     tenant: str
@@ -117,30 +113,31 @@ class CallSettings:
     popup_sender: str
     popup_by_sip: bool
     dissuasion_agent: Address
+    failover_s: float = 3.5
+    """A hop that has not said anything by then is left for the next, where there is one."""
+    redirects: int = 5
+    """So many contacts of 3xx responses are followed for a call; 0: none."""
     own: OwnAddresses = NOTHING_OWN
     """Where no description of a peer may point."""
     popup_by_bus: bool = True
     """There is a broker, so pages can be told."""
-    contacts: Mapping[str, Address] = field(default_factory=lambda: NO_CONTACTS)
+    contacts: Mapping[str, Address] = msgspec.field(default_factory=lambda: NO_CONTACTS)
     """Transport → where we listen for it, for those that are not at `contact`."""
 
 
 # --- effects -----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ScreeningRequested:
+class ScreeningRequested(msgspec.Struct, frozen=True):
     call_id: CallId
     request: ScreeningRequest
 
 
-@dataclass(frozen=True, slots=True)
-class MediaRequested:
+class MediaRequested(msgspec.Struct, frozen=True):
     command: AnyMediaCommand
 
 
-@dataclass(frozen=True, slots=True)
-class PopupRequested:
+class PopupRequested(msgspec.Struct, frozen=True):
     """Publish the popup to the pages; answered by `PopupPublished`."""
 
     call_id: CallId
@@ -150,18 +147,15 @@ class PopupRequested:
     calling: Party
 
 
-@dataclass(frozen=True, slots=True)
-class EventRaised:
+class EventRaised(msgspec.Struct, frozen=True):
     event: AnyEvent
 
 
-@dataclass(frozen=True, slots=True)
-class CommandAnswered:
+class CommandAnswered(msgspec.Struct, frozen=True):
     acknowledgement: Acknowledgement
 
 
-@dataclass(frozen=True, slots=True)
-class LegOpened:
+class LegOpened(msgspec.Struct, frozen=True):
     """A call has a dialog of its own making under this Call-ID; told only after `TellLegs(on=True)`."""
 
     call_id: CallId
@@ -173,26 +167,22 @@ class LegOpened:
 # --- commands ----------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ScreeningDecided:
+class ScreeningDecided(msgspec.Struct, frozen=True):
     call_id: CallId
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class MediaReported:
+class MediaReported(msgspec.Struct, frozen=True):
     event: AnyMediaEvent
 
 
-@dataclass(frozen=True, slots=True)
-class PopupPublished:
+class PopupPublished(msgspec.Struct, frozen=True):
     popup_id: str
     result: str
     """"acknowledged", "dropped" or "off"."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceCall:
+class PlaceCall(msgspec.Struct, frozen=True):
     """A dissuasion call: the victim first, the agent on answer."""
 
     command_id: CommandId
@@ -207,21 +197,18 @@ class PlaceCall:
     record: bool
 
 
-@dataclass(frozen=True, slots=True)
-class EndCallNow:
+class EndCallNow(msgspec.Struct, frozen=True):
     command_id: CommandId
     call_id: CallId
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(msgspec.Struct, frozen=True):
     """Take no new calls; with `end_calls` also say BYE to those that are up."""
 
     end_calls: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TellLegs:
+class TellLegs(msgspec.Struct, frozen=True):
     """Tell of each leg that is opened from now on, or no longer."""
 
     on: bool

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+import msgspec
 
 from scoring.numbers import Action, HotEntry, Level, Number, Precedence
 
@@ -44,8 +46,7 @@ class Attestation(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """Everything a verdict may depend on; nothing else does."""
 
     tenant: str
@@ -78,7 +79,7 @@ class Facts:
     kill_switch: bool = False
     screening_failed: bool = False
     """What was needed could not be looked up in time: the policy's explicit default applies."""
-    counters: Mapping[str, int] = field(default_factory=lambda: _NO_COUNTERS)
+    counters: Mapping[str, int] = msgspec.field(default_factory=lambda: _NO_COUNTERS)
     language: str = "zh-CN"
     """Of the subscriber, as in the configuration: `en` or `zh-CN`."""
 
@@ -92,8 +93,7 @@ class Facts:
         return (self.calling, self.asserted)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What happens to the call, and why.
 
     `protected` calls are beyond every limit: never warned, recorded, transcribed, scored or held up.

@@ -8,10 +8,11 @@ import hmac
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from urllib.parse import quote
+
+from msgspec import structs
 
 from engine.call.credentials import Credentials
 from engine.call.values import Decision, Hop, Popup, ScreeningRequest
@@ -73,7 +74,7 @@ class Screener:
             verdict = decide(facts, self._policy())
         except Exception as error:  # a broken table or rule must not stop calls; now no rule is asked
             self._failed(error)
-            facts = replace(facts, screening_failed=True)
+            facts = structs.replace(facts, screening_failed=True)
             verdict = decide(facts, self._policy())
         if verdict.protected and facts.direction is Direction.OUTBOUND:
             self._remember_emergency(facts)

@@ -7,9 +7,12 @@ block: it ends some day or a person answers for it, and the kill switch turns it
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
+
+import msgspec
+from msgspec import structs
 
 from engine.model.screening import (
     Action,
@@ -38,8 +41,7 @@ class Table(Protocol):
     def lookup(self, tenant: str, number: Number, at: datetime) -> HotEntry | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(msgspec.Struct, frozen=True):
     """A decision before the promises about blocks are kept."""
 
     action: Action
@@ -69,7 +71,7 @@ def with_entry(facts: Facts, table: Table) -> Facts:
     entry = table.lookup(facts.tenant, numbers[0], facts.at)
     if len(numbers) > 1:
         entry = strongest((entry, *(table.lookup(facts.tenant, each, facts.at) for each in numbers[1:])))
-    return replace(facts, entry=entry, table_version=table.version)
+    return structs.replace(facts, entry=entry, table_version=table.version)
 
 
 def decide(facts: Facts, policy: Policy) -> Verdict:

@@ -37,6 +37,9 @@ class Params(Mapping[str, str | None]):
     def __getitem__(self, name: str) -> str | None:
         return self._map[name.lower()]
 
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        return self._map.get(name.lower(), default)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._map)
 
@@ -62,7 +65,7 @@ class Params(Mapping[str, str | None]):
 
     def with_(self, name: str, value: str | None) -> Params:
         """A copy with one parameter set or replaced."""
-        return Params({**self._map, name.lower(): value})
+        return adopt_params({**self._map, name.lower(): value})
 
     def without(self, *names: str) -> Params:
         """A copy lacking the named parameters."""
@@ -133,7 +136,7 @@ def parse_params(text: str) -> Params:
             raise RemoteProtocolError("a parameter appears twice")
         found[name] = unquote_string(quoted) if quoted is not None else bare
         position = match.end()
-    return _adopt(found)
+    return adopt_params(found)
 
 
 def format_params(params: Mapping[str, str | None]) -> str:
@@ -164,7 +167,7 @@ def parse_uri_params(text: str) -> Params:
         if not name or name in found:
             raise RemoteProtocolError("malformed URI parameters")
         found[name] = unescape(value) if equals else None
-    return _adopt(found)
+    return adopt_params(found)
 
 
 def unescape(text: str) -> str:
@@ -187,7 +190,7 @@ def escape(text: str, safe: str) -> str:
         raise LocalProtocolError(f"{text!r} is not Unicode text") from None
 
 
-def _adopt(params: dict[str, str | None]) -> Params:
+def adopt_params(params: dict[str, str | None]) -> Params:
     """Params around a mapping whose names are in lower case already."""
     made = Params.__new__(Params)
     made._map = params

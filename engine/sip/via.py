@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
-from engine.sip.grammar import NO_PARAMS, TOKEN, Params, format_params, is_digits, parse_params
+from engine.sip.grammar import NO_PARAMS, TOKEN, Params, adopt_params, format_params, is_digits, parse_params
 from engine.sip.uri import format_host, parse_host
 
 MAGIC_COOKIE = "z9hG4bK"
@@ -17,6 +17,13 @@ _VIA = re.compile(
         (?::[ \t]*(?P<port>[0-9]{1,5})[ \t]*)?
         (?P<params>;.*)?""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+
+
+# What nearly all senders write, once or twice with rport: matched in one go.
+_PLAIN = re.compile(
+    r"SIP/2\.0/(UDP|TCP|TLS|WSS?) ([a-z0-9._-]++)(?::([0-9]{1,5}))?"
+    r"(;rport)?;branch=([A-Za-z0-9\-.!%*_+`'~]++)(;rport)?"
 )
 
 
@@ -31,12 +38,23 @@ class Via(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> Via:
         """RemoteProtocolError(400) when the text is not a Via value."""
+        plain = _PLAIN.fullmatch(text)
+        if plain is not None:
+            transport, host, port, before, branch, behind = plain.groups()
+            number = int(port) if port is not None else None
+            if number != 0 and (number is None or number < 65536) and not (before and behind):
+                params: dict[str, str | None] = {"branch": branch}
+                if before:
+                    params = {"rport": None, "branch": branch}
+                elif behind:
+                    params["rport"] = None
+                return cls(transport.lower(), host, number, adopt_params(params))
         match = _VIA.fullmatch(text)
         if match is None:
             raise RemoteProtocolError("malformed Via")
-        transport, host, port, params = match.groups()
+        transport, host, port, rest = match.groups()
         host, number = parse_host(host, port)
-        return cls(transport.lower(), host, number, parse_params(params) if params else NO_PARAMS)
+        return cls(transport.lower(), host, number, parse_params(rest) if rest else NO_PARAMS)
 
     @property
     def branch(self) -> str | None:
@@ -59,8 +77,8 @@ class Via(msgspec.Struct, frozen=True):
         params = self.params
         wants_port = "rport" in params
         if wants_port:
-            params = params.with_("rport", str(port))
-        if wants_port or self.host != host:
+            params = params.with_("rport", str(port)).with_("received", host)
+        elif self.host != host:
             params = params.with_("received", host)
         elif "received" in params:
             # Only the receiver says where a request came from.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar
+
+from msgspec import structs
 
 from engine.call.core import CoreEffect, SipCore
 from engine.call.values import (
@@ -90,7 +91,7 @@ class Lab:
 
     def __init__(self, *, trunks: dict[str, TrunkSection] | None = None, **settings: Any) -> None:
         self.now = 100.0
-        self.settings = replace(SETTINGS, **settings)
+        self.settings = structs.replace(SETTINGS, **settings)
         self.core = SipCore(self.settings, trunks or TRUNKS, SeededIds("e"))
         self.carrier = Peer("C", CARRIER, ENGINE, self.post)
         self.phone = Peer("S", ACCESS, ENGINE, self.post)
@@ -231,7 +232,7 @@ class Lab:
 
     def verdict(self, **fields: Any) -> None:
         """The decision on calls to come, otherwise as for a clean one."""
-        self.decide = lambda request: replace(allow(request), **fields)
+        self.decide = lambda request: structs.replace(allow(request), **fields)
 
     def of(self, kind: type[E]) -> list[E]:
         """Events of that kind, in order."""
@@ -261,7 +262,7 @@ class Lab:
             script="general",
             record=True,
         )
-        self.command(replace(place, **fields))
+        self.command(structs.replace(place, **fields))
 
     def connect(self, body: bytes | None = None) -> tuple[Side, Side]:
         """A call from the carrier, answered and acknowledged: the caller's side and the callee's."""

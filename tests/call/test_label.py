@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.call.values import PopupPublished
 from engine.model.events import PopupSent
@@ -150,7 +150,7 @@ def test_cancelled_while_the_popup_is_under_way(lab: Lab) -> None:
 
 def test_media_and_popup_are_both_waited_for(lab: Lab) -> None:
     decide = lab.decide
-    lab.decide = lambda request: replace(decide(request), record=True)
+    lab.decide = lambda request: structs.replace(decide(request), record=True)
     lab.media.opens, lab.bus = False, ""
     ask = lab.carrier.invite(NUMBER)
     lab.media.open()
@@ -176,9 +176,8 @@ def test_trusted_trunks_tell_who_calls() -> None:
 
 
 def replace_trunk(trunk: Any) -> Any:
-    import msgspec
 
-    return msgspec.structs.replace(trunk, trusted_identity=True)
+    return structs.replace(trunk, trusted_identity=True)
 
 
 def test_with_nobody_to_tell_the_invite_leaves_at_once() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from engine.model.media import SetRemote
 from tests.call.kit import ACCESS, CARRIER, LONG, NUMBER, Lab
@@ -26,7 +25,7 @@ class Pair:
     def __init__(self, lab: Lab, who: str, *, anchored: bool) -> None:
         if anchored:
             decide = lab.decide
-            lab.decide = lambda request: replace(decide(request), record=True)
+            lab.decide = lambda request: structs.replace(decide(request), record=True)
         caller, called = lab.connect()
         lab.media.finish()
         self.asking: Side = caller if who == "caller" else called

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from engine.call.answering import capture
 from engine.call.table import State
@@ -77,7 +77,7 @@ class Calls(RuleBasedStateMachine):
     # --- what peers do ---
 
     def decide(self, kind: str) -> Callable[[ScreeningRequest], Decision]:
-        return lambda request: replace(allow(request), **KINDS[kind])
+        return lambda request: structs.replace(allow(request), **KINDS[kind])
 
     @precondition(lambda self: len(self.lab.core.calls) < 3)
     @rule(kind=st.sampled_from(sorted(KINDS)), body=bodies, outbound=st.booleans())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from engine.app.paths import dialplans_folder
 from engine.call.values import Decision, ScreeningRequest
@@ -76,7 +76,7 @@ class World:
         self, calling: str = RED, called: str = SUBSCRIBER, trunk: str = "carrier", **more: object
     ) -> Decision:
         request = ScreeningRequest(trunk, calling, called, f"sip:{called}@x", "", None, ())
-        return self.screener.decide(replace(request, **more))  # type: ignore[arg-type]
+        return self.screener.decide(structs.replace(request, **more))  # type: ignore[arg-type]
 
 
 @pytest.fixture

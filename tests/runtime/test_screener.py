@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from engine.app.paths import dialplans_folder
 from engine.call.values import Decision, ScreeningRequest
@@ -62,7 +63,7 @@ class World:
 
     def call(self, called: str, calling: str = RED, trunk: str = "carrier", **changes: object) -> Decision:
         request = ScreeningRequest(trunk, calling, called, f"sip:{called}@x", "", None, ())
-        return self.screener.decide(replace(request, **changes))  # type: ignore[arg-type]
+        return self.screener.decide(structs.replace(request, **changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture

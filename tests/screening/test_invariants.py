@@ -31,7 +31,7 @@ def ordinary(facts: Facts, **changes: object) -> Facts:
         "attestation": Attestation.NONE,
         "screening_failed": False,
     }
-    return replace(facts, **{**values, **changes})  # type: ignore[arg-type]
+    return structs.replace(facts, **{**values, **changes})  # type: ignore[arg-type]
 
 
 LOUD = Presentation(label=Text("!", "！"), popup="a_popup", announcement="a_prompt", record=True)
@@ -45,7 +45,7 @@ def loud(text: str) -> Policy:
 
 @given(FACTS, POLICIES, PROTECTED_NUMBERS)
 def test_calls_to_protected_numbers_pass_untouched(facts: Facts, text: str, called: Number) -> None:
-    verdict = decide(replace(facts, called=called), loud(text))
+    verdict = decide(structs.replace(facts, called=called), loud(text))
     assert (verdict.action, verdict.protected, verdict.rule) == (Action.ALLOW, True, "emergency")
     assert (verdict.label, verdict.popup, verdict.announcement, verdict.record) == (None, None, None, False)
 
@@ -54,7 +54,7 @@ def test_calls_to_protected_numbers_pass_untouched(facts: Facts, text: str, call
     FACTS, POLICIES, st.sampled_from(["urn:service:sos", "URN:Service:sos.fire", "<urn:service:sos.police>"])
 )
 def test_calls_to_emergency_urns_pass_untouched(facts: Facts, text: str, uri: str) -> None:
-    verdict = decide(replace(facts, request_uri=uri), loud(text))
+    verdict = decide(structs.replace(facts, request_uri=uri), loud(text))
     assert (verdict.action, verdict.protected, verdict.record) == (Action.ALLOW, True, False)
 
 
@@ -65,7 +65,7 @@ def test_a_protected_caller_without_proof_is_screened_like_any_other(
     assume("calling" not in text and "asserted" not in text)  # such rules may tell the two apart
     facts = ordinary(facts, calling=calling, called=called)
     policy = load_policy(text)
-    spoof, stranger = decide(facts, policy), decide(replace(facts, calling=other), policy)
+    spoof, stranger = decide(facts, policy), decide(structs.replace(facts, calling=other), policy)
     assert not spoof.protected
     assert spoof == stranger
 
@@ -87,7 +87,7 @@ def test_proof_exempts_nobody_else(facts: Facts, text: str, calling: Number, cal
 
 @given(FACTS, POLICIES)
 def test_after_an_emergency_call_whoever_calls_gets_through(facts: Facts, text: str) -> None:
-    facts = replace(facts, direction=Direction.INBOUND, emergency_callback=True)
+    facts = structs.replace(facts, direction=Direction.INBOUND, emergency_callback=True)
     verdict = decide(facts, loud(text))
     assert (verdict.action, verdict.protected, verdict.record) == (Action.ALLOW, True, False)
 
@@ -111,13 +111,13 @@ def test_an_entry_that_nobody_answers_for_and_that_has_no_end_to_come_never_bloc
     facts = ordinary(facts, calling=calling, called=called, entry=unanswered, subscriber_block=False)
     assert not decide(facts, load_policy(text)).action.blocks
     ordered = structs.replace(unanswered, precedence=Precedence.ORDER)
-    assert not decide(replace(facts, entry=ordered), load_policy(text)).action.blocks
+    assert not decide(structs.replace(facts, entry=ordered), load_policy(text)).action.blocks
 
 
 @given(FACTS, POLICIES)
 def test_the_kill_switch_turns_every_block_into_a_label_and_nothing_else(facts: Facts, text: str) -> None:
     policy = load_policy(text)
-    off, on = (decide(replace(facts, kill_switch=switch), policy) for switch in (False, True))
+    off, on = (decide(structs.replace(facts, kill_switch=switch), policy) for switch in (False, True))
     if off.action.blocks:
         assert (on.action, on.rule, on.downgraded) == (Action.LABEL, off.rule, "kill_switch")
     else:
@@ -135,7 +135,7 @@ def test_a_subscribers_allow_on_a_red_number_warns(
     )
     assert decide(facts, load_policy(text)).action is Action.WARN
     harmless = structs.replace(red, level=Level.YELLOW)
-    assert decide(replace(facts, entry=harmless), load_policy(text)).action is Action.ALLOW
+    assert decide(structs.replace(facts, entry=harmless), load_policy(text)).action is Action.ALLOW
 
 
 FOUND = ENTRIES.map(lambda found: structs.replace(found, expires=None))
@@ -147,7 +147,7 @@ def test_precedence_before_the_policy(
 ) -> None:
     """Each step is taken away from the top; what is below then decides, whatever the policy says."""
     policy = load_policy(text)
-    facts = replace(
+    facts = structs.replace(
         ordinary(facts, calling=calling, called=called),
         direction=Direction.INBOUND,
         kill_switch=False,
@@ -161,12 +161,12 @@ def test_precedence_before_the_policy(
         (facts, order, "order", Action.REJECT, 608),
         (facts, allowed, "operator_allow", Action.ALLOW, None),
         (facts, listed, "subscriber_block", Action.REJECT, 607),
-        (replace(facts, subscriber_block=False), listed, "subscriber_allow", Action.ALLOW, None),
+        (structs.replace(facts, subscriber_block=False), listed, "subscriber_allow", Action.ALLOW, None),
     ]
     for step, entry, rule, action, status in ladder:
-        verdict = decide(replace(step, entry=entry), policy)
+        verdict = decide(structs.replace(step, entry=entry), policy)
         assert (verdict.rule, verdict.action, verdict.status) == (rule, action, status)
-    last = replace(facts, subscriber_block=False, subscriber_allow=False, entry=listed)
+    last = structs.replace(facts, subscriber_block=False, subscriber_allow=False, entry=listed)
     assert decide(last, policy).rule in {*(rule.id for rule in policy.rules), "no_rule"}
 
 
