@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
+from engine.app.buses import bus_of
 from engine.app.closing import Closing
 from engine.app.config import ConfigError
 from engine.app.dialling import Dialler
@@ -103,7 +104,7 @@ async def run_centre(config: Config, stop: asyncio.Event, say: Callable[[str], N
                 create_app(services), log_level="warning", lifespan="off", timeout_graceful_shutdown=3
             )
         )
-        bus = await stack.enter_async_context(Bus(config.bus.url, f"{config.node.id}-centre"))
+        bus = await stack.enter_async_context(bus_of(config, keys, "centre"))
         shipping = Shipping(config.journal_folder, store, tenant, lambda new: _tell(feed, new))
         stack.callback(shipping.close)
         await _subscribe(bus, tenant, feed, shipping)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from engine.app.config import ConfigError
+from engine.app.buses import bus_of
 from engine.app.keys import load_keys
 from engine.app.looking import keep_looking
 from engine.app.paths import dialplans_folder
@@ -152,7 +153,7 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
     async with AsyncExitStack() as stack:
         numbering = numbering_of(config)
         keys = load_keys(config.data.folder)
-        bus = await stack.enter_async_context(Bus(config.bus.url, f"{config.node.id}-{config.node.worker}"))
+        bus = await stack.enter_async_context(bus_of(config, keys, config.node.worker))
         publisher = BusPublisher(config, bus)
         loop = asyncio.get_running_loop()
         alarms: list[Callable[[str, str], None]] = []

@@ -15,6 +15,7 @@ import typer
 
 from engine import logs
 from engine.app.config import ConfigError
+from engine.app.keys import bus_key_path, load_keys
 from engine.app.processes import run, stop_event
 from engine.app.supervisor import Child, ChildFailed, Supervisor
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
@@ -80,13 +81,14 @@ def up(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
 def children(config: Config, config_file: Path | None, overrides: list[str]) -> list[Child]:
     """What `up` keeps running, in the order of starting."""
     kept: list[Child] = []
-    url = config.bus.url
-    if not url:
+    overrides = list(overrides)
+    if not config.bus.url:  # a URL of the configuration stays there: arguments are for everybody to read
         embedded = str(config.bus.embedded)
-        url = f"mqtt://{embedded}"
-        kept.append(Child("broker", ("-m", "engine.bus.broker", embedded)))
+        overrides.append(f"bus.url=mqtt://{embedded}")
+        key = str(bus_key_path(config.data.folder))
+        kept.append(Child("broker", ("-m", "engine.bus.broker", embedded, key)))
     shared = ["--supervised", *(("--config", str(config_file)) if config_file is not None else ())]
-    for override in (*overrides, f"bus.url={url}"):
+    for override in overrides:
         shared += ["--set", override]
     # the console loads the CSV into the store and publishes the table; the engine only reads it
     from_store = ["--set", "screening.table="]
@@ -99,6 +101,10 @@ def children(config: Config, config_file: Path | None, overrides: list[str]) -> 
 
 async def _up(config: Config, config_file: Path | None, overrides: list[str]) -> int:
     stop = stop_event()
+    try:
+        load_keys(config.data.folder)  # made before the broker asks for its own
+    except ConfigError as error:
+        fail(str(error))
     supervisor = Supervisor(children(config, config_file, overrides), _print)
     try:
         await supervisor.start()
