@@ -22,6 +22,9 @@ class Keys:
     number_id: bytes = field(repr=False)
     """Under which numbers are filed (`scoring.numbers.number_id`) and appeal codes are made."""
 
+    bus: bytes = field(repr=False)
+    """Opens the embedded broker to our own processes."""
+
     def file_number(self, tenant: TenantId, number: str) -> NumberId:
         """The keyed id of a number as it is displayed, or of a prefix with its `*`."""
         return NumberId(canonical_id(self.number_id, tenant, number))
@@ -29,7 +32,12 @@ class Keys:
 
 def load_keys(data_folder: Path) -> Keys:
     """The keys in `data_folder`/keys, made once with mode 0600. Raises ConfigError."""
-    return Keys(number_id=_load(data_folder / "keys" / "number_id.key"))
+    return Keys(number_id=_load(data_folder / "keys" / "number_id.key"), bus=_load(bus_key_path(data_folder)))
+
+
+def bus_key_path(data_folder: Path) -> Path:
+    """Where the key of the embedded broker is, once `load_keys` has made it."""
+    return data_folder / "keys" / "bus.key"
 
 
 def _load(path: Path) -> bytes:

@@ -1,7 +1,7 @@
-"""The embedded broker: `python -m engine.bus.broker HOST:PORT`, on loopback only.
+"""The embedded broker: `python -m engine.bus.broker HOST:PORT KEY_FILE`, on loopback only.
 
-For one host without a broker of its own. It lets anybody in, so it listens on loopback addresses only, and
-it keeps nothing. Prints one line when it is ready, ends on SIGTERM and with its parent.
+For one host without a broker of its own. It lets in who knows the key in the file, whose mode keeps it from
+other users, and it keeps nothing. Prints one line when it is ready, ends on SIGTERM and with its parent.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ import ipaddress
 import logging
 import signal
 import sys
+from pathlib import Path
 
 from amqtt.broker import Broker
 from amqtt.errors import BrokerError
 
+from engine.bus.access import KeyPlugin
 from engine.model.config import Address
 from recordings.parent import die_with_parent
 
 
-async def serve(address: Address) -> None:
+async def serve(address: Address, key: bytes) -> None:
     """Serve until SIGTERM. Raises BrokerError when the address cannot be bound."""
     broker = Broker(
         {
             "listeners": {"default": {"type": "tcp", "bind": str(address)}},
-            # Without this plug-in nobody is let in. Those for logging and $SYS are left out.
-            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+            # Without such a plug-in nobody is let in. Those for logging and $SYS are left out.
+            "plugins": {f"{KeyPlugin.__module__}.{KeyPlugin.__qualname__}": {"key": key.hex()}},
         }
     )
     stop = asyncio.Event()
@@ -39,12 +41,15 @@ async def serve(address: Address) -> None:
 
 def main(arguments: list[str]) -> int:
     try:
-        (text,) = arguments
+        text, key_file = arguments
         address = Address.parse(text)
         if not ipaddress.ip_address(address.host).is_loopback:
             raise ValueError(f"{address.host} is no loopback address; use a broker with authentication there")
-    except ValueError as error:
-        sys.stderr.write(f"python -m engine.bus.broker HOST:PORT: {error}\n")
+        key = Path(key_file).read_bytes()
+        if not key:
+            raise ValueError(f"{key_file} is empty")
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"python -m engine.bus.broker HOST:PORT KEY_FILE: {error}\n")
         return 2
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the parent's to handle
@@ -52,7 +57,7 @@ def main(arguments: list[str]) -> int:
     # It reports clients that vanish, which is what killed processes do, as errors of its own.
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     try:
-        asyncio.run(serve(address))
+        asyncio.run(serve(address, key))
     except BrokerError as error:
         sys.stderr.write(f"broker: {error}\n")
         return 1

@@ -18,6 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 import aiomqtt
 
+USER: Final = "ringward"
+"""As whom our own processes come to the embedded broker."""
 QUEUE_MESSAGES: Final = 1_000
 IN_FLIGHT: Final = 100
 INCOMING_MESSAGES: Final = 1_000
@@ -60,7 +62,7 @@ class _Server:
     host: str
     port: int
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     tls: ssl.SSLContext | None
 
 
@@ -68,14 +70,17 @@ class Bus:
     """`async with Bus(url, node) as bus:`; all calls from its event loop.
 
     `url` is mqtt://[user:password@]host[:port] or mqtts://…; empty: everything works and reports "off".
+    With `key` it is the embedded broker, which only its own deployment's processes may use.
 
     Drop rule: QUEUE_MESSAGES wait for a connection, and when one more comes the oldest is dropped. A message
     whose future was cancelled (the caller's deadline passed) before it went out is not sent any more. What
     was sent and not acknowledged when a connection broke is sent again on the next one, first.
     """
 
-    def __init__(self, url: str, node: str, *, queue_messages: int = QUEUE_MESSAGES) -> None:
-        self._server = _server(url) if url else None
+    def __init__(
+        self, url: str, node: str, *, key: bytes = b"", queue_messages: int = QUEUE_MESSAGES
+    ) -> None:
+        self._server = _server(url, key) if url else None
         self._node = node
         self._queue: deque[_Message] = deque()
         self._queue_messages = queue_messages
@@ -222,15 +227,14 @@ def _settle(message: _Message, result: PublishResult) -> None:
         message.result.set_result(result)
 
 
-def _server(url: str) -> _Server:
+def _server(url: str, key: bytes) -> _Server:
     parts = urlsplit(url)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise ValueError(f"bus.url = {url!r}: expected mqtt://host:port or mqtts://host:port")
     tls = ssl.create_default_context() if parts.scheme == "mqtts" else None
-    return _Server(
-        parts.hostname,
-        parts.port or (1883 if tls is None else 8883),
-        None if parts.username is None else unquote(parts.username),
-        None if parts.password is None else unquote(parts.password),
-        tls,
-    )
+    port = parts.port or (1883 if tls is None else 8883)
+    if key:
+        return _Server(parts.hostname, port, USER, key.hex(), tls)
+    username = None if parts.username is None else unquote(parts.username)
+    password = None if parts.password is None else unquote(parts.password)
+    return _Server(parts.hostname, port, username, password, tls)

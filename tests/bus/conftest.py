@@ -37,7 +37,8 @@ def free_port() -> int:
 class BrokerProcess:
     """A broker that can be killed and started again on the same port."""
 
-    def __init__(self, command: Callable[[int], list[str]]) -> None:
+    def __init__(self, command: Callable[[int], list[str]], key: bytes) -> None:
+        self.key = key
         self.port = _free_port()
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self._command = command
@@ -61,14 +62,24 @@ class BrokerProcess:
             self._process = None
 
 
-def _embedded(port: int) -> list[str]:
-    return [sys.executable, "-m", "engine.bus.broker", f"127.0.0.1:{port}"]
+KEY = b"k" * 32
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "bus.key"
+    path.write_bytes(KEY)
+    return path
 
 
 @pytest.fixture(params=["embedded", "mosquitto"])
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerProcess]:
+def broker(request: pytest.FixtureRequest, tmp_path: Path, key_file: Path) -> Iterator[BrokerProcess]:
     """The embedded broker, and Mosquitto where it is installed; running."""
-    command = _embedded
+
+    def embedded(port: int) -> list[str]:
+        return [sys.executable, "-m", "engine.bus.broker", f"127.0.0.1:{port}", str(key_file)]
+
+    command, key = embedded, KEY
     if request.param == "mosquitto":
         mosquitto = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
         if mosquitto is None:
@@ -79,7 +90,8 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerPro
             configuration.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
             return [mosquitto, "-c", str(configuration)]
 
-    process = BrokerProcess(command)
+        key = b""
+    process = BrokerProcess(command, key)
     process.start()
     yield process
     process.kill()

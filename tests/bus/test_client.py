@@ -37,7 +37,10 @@ class Inbox:
 
 async def test_delivers_in_order_and_tells_when_the_broker_has_it(broker: BrokerProcess) -> None:
     inbox = Inbox()
-    async with Bus(broker.url, "sender") as sender, Bus(broker.url, "receiver") as receiver:
+    async with (
+        Bus(broker.url, "sender", key=broker.key) as sender,
+        Bus(broker.url, "receiver", key=broker.key) as receiver,
+    ):
         await receiver.connected()
         await receiver.subscribe("ringward/v1/+/alarms", inbox.take)
         results = await asyncio.gather(*(sender.publish(TOPIC, b"%d" % i) for i in range(300)))
@@ -48,7 +51,7 @@ async def test_delivers_in_order_and_tells_when_the_broker_has_it(broker: Broker
 
 async def test_each_filter_gets_only_its_own(broker: BrokerProcess) -> None:
     alarms, calls = Inbox(), Inbox()
-    async with Bus(broker.url, "n") as bus:
+    async with Bus(broker.url, "n", key=broker.key) as bus:
         await bus.connected()
         await bus.subscribe("ringward/v1/lab/alarms", alarms.take)
         await bus.subscribe("ringward/v1/lab/calls/+", calls.take)
@@ -61,7 +64,7 @@ async def test_each_filter_gets_only_its_own(broker: BrokerProcess) -> None:
 
 async def test_comes_back_after_the_broker_was_killed(broker: BrokerProcess) -> None:
     inbox = Inbox()
-    async with Bus(broker.url, "n") as bus:
+    async with Bus(broker.url, "n", key=broker.key) as bus:
         await bus.subscribe("ringward/v1/lab/#", inbox.take)
         await bus.connected()
         await bus.publish(TOPIC, b"before")
@@ -83,7 +86,7 @@ async def test_comes_back_after_the_broker_was_killed(broker: BrokerProcess) -> 
 
 
 async def test_what_is_no_mqtt_message_is_dropped_alone(broker: BrokerProcess) -> None:
-    async with Bus(broker.url, "n") as bus:
+    async with Bus(broker.url, "n", key=broker.key) as bus:
         results = [bus.publish(topic, b"1") for topic in (TOPIC, "ringward/+/x", TOPIC)]
         assert await asyncio.gather(*results) == ["acknowledged", "dropped", "acknowledged"]
 
@@ -94,7 +97,7 @@ async def test_a_failing_handler_stops_nothing(broker: BrokerProcess) -> None:
     async def fail(topic: str, payload: bytes) -> None:
         raise RuntimeError("no good")
 
-    async with Bus(broker.url, "n") as bus:
+    async with Bus(broker.url, "n", key=broker.key) as bus:
         await bus.connected()
         await bus.subscribe(TOPIC, fail)
         await bus.subscribe(TOPIC, inbox.take)
