@@ -29,12 +29,13 @@ def test_says_when_it_listens_and_ends_on_sigterm(free_port: int, key_file: Path
 
 
 def test_ends_with_its_parent(free_port: int, key_file: Path) -> None:
+    command = [*_BROKER, f"127.0.0.1:{free_port}", str(key_file)]
     parent = subprocess.Popen(
         [
             sys.executable,
             "-c",
             "import subprocess, sys\n"
-            f"child = subprocess.Popen({[*_BROKER, f'127.0.0.1:{free_port}', str(key_file)]!r}, stdout=subprocess.PIPE)\n"
+            f"child = subprocess.Popen({command!r}, stdout=subprocess.PIPE)\n"
             "child.stdout.readline()\n"
             "print(child.pid, flush=True)\n"
             "child.wait()\n",
