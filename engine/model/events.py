@@ -126,6 +126,27 @@ class KillSwitchChanged(Event, frozen=True):
     expires: float | None = None
 
 
+class TraceChanged(Event, frozen=True):
+    """From now on messages of calls are kept, or no longer."""
+
+    mode: str
+    """"off", "headers", "full"."""
+    by: str
+    """Who turned it; empty: the configuration."""
+    expires: float | None = None
+
+
+class TrunkChanged(Event, frozen=True):
+    """A target of a trunk answers again, or no longer does."""
+
+    trunk: str
+    target: str
+    """transport:host:port"""
+    up: bool
+    reason: str
+    """What was seen last: "answered", "timeout", "transport", or a status."""
+
+
 class PolicyLoaded(Event, frozen=True):
     version: str
     error: str = ""
@@ -150,6 +171,8 @@ AnyEvent = (
     | DissuasionEnded
     | CallEnded
     | KillSwitchChanged
+    | TraceChanged
+    | TrunkChanged
     | PolicyLoaded
     | Alarm
 )
