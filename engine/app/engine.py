@@ -84,6 +84,8 @@ def call_settings(config: Config) -> CallSettings:
         tenant=config.tenant,
         contact=config.sip.listen,
         no_answer_s=config.sip.no_answer_s,
+        failover_s=config.sip.failover_s,
+        redirects=config.sip.redirects,
         key_timeout_s=config.warning.key_timeout_s,
         warning_repeat=config.warning.repeat,
         dial_pause_s=config.warning.dial_pause_s,

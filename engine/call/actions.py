@@ -22,6 +22,8 @@ ACTIONS: Final[Mapping[str, Callable[[Call], None]]] = {
         calling.await_hang_up,
         calling.end_announced,
         calling.invite_callee,
+        calling.invite_next,
+        calling.leave_hop,
         calling.ring_caller,
         calling.early_media_to_caller,
         calling.end_refused,

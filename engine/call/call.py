@@ -6,26 +6,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from engine.call.actions import ACTIONS
 from engine.call.anchor import Anchor
+from engine.call.attempts import Attempts, Target
 from engine.call.captures import Captures
 from engine.call.invites import redress_headers
 from engine.call.leg_events import LegRefused
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
 from engine.call.plan import Plan
+from engine.call.refusals import FinalResponse, reasons_for_other
 from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
 from engine.call.timers import CallTimers
-from engine.call.values import CallSettings, Decision, Hop, LegOpened, PlaceCall
+from engine.call.values import CallSettings, Decision, Hop, LegOpened, PlaceCall, ScreeningRequest
 from engine.call.wire import Wire
+from engine.model.config import TrunkSection
 from engine.model.events import Alarm, CallEnded, CallStage
 from engine.model.ids import CallId, PlaybackId, RecordingId
 from engine.model.outcome import Outcome
+from engine.model.screening import Action
 from engine.sdp import SdpError, check_targets, parse
 from engine.sip.message import Request
 
-TIMERS = ("no_answer", "key", "progress", "dial_pause", "media")
+TIMERS = ("no_answer", "hop", "key", "progress", "dial_pause", "media")
 MEDIA_S = 5.0
 """A media worker that has not opened a session by then is as good as none."""
 REAP_S = 34.0
@@ -44,6 +48,7 @@ class Call:
         timers: CallTimers,
         captures: Captures,
         settings: CallSettings,
+        trunks: Mapping[str, TrunkSection],
         listener: Listener,
         on_end: Callable[[Call], None],
     ) -> None:
@@ -54,10 +59,13 @@ class Call:
         self.timers = timers
         self.captures = captures
         self.settings = settings
+        self.trunks = trunks
         self.state = State.PREPARING
         self.caller: Leg | None = None
         """The calling leg; the agent's in a dissuasion call."""
         self.callee: OutgoingLeg | None = None
+        self.former: list[Leg] = []
+        """Legs that the call has left, and that still have something open."""
         self.anchor: Anchor | None = None
         self.place: PlaceCall | None = None
         self.recording: RecordingId | None = None
@@ -70,7 +78,14 @@ class Call:
         self.answered_at: float | None = None
         self.invite: Request | None = None
         self.body = b""
+        self.asked: ScreeningRequest | None = None
+        """What screening was asked of this call."""
+        self.attempts = Attempts((), "", settings.contact, 0)
+        self.target: Target | None = None
+        """Where a redirection leads, while screening looks at it."""
         self.refusal = LegRefused(480, "")
+        self.reasons: tuple[str, ...] = ()
+        """Reason values of the side that ended the call (RFC 3326)."""
         self.offer_from: Leg | None = None
         self.offer_body = b""
         self.late_answer: Leg | None = None
@@ -114,7 +129,7 @@ class Call:
             return
         changed = row.state is not self.state
         self.state = row.state
-        if changed and row.state not in (State.ENDING, State.ENDED):
+        if changed and row.state not in (State.ROUTING, State.ENDING, State.ENDED):
             self.wire.emit(CallStage(call_id=self.call_id, stage=row.state.value))
         try:
             for action in row.actions:
@@ -124,23 +139,24 @@ class Call:
             self.feed(Input.UNACCEPTABLE_REJECT if self.plan.reject else Input.UNACCEPTABLE)
             return
         if row.end is not None:
-            self.end(row.end)
+            self.finish(row.end)
 
     # --- the end ---
 
     def dispose(self) -> None:
         """Nothing of the call is left."""
-        for leg in (self.caller, self.callee):
-            if leg is not None:
-                leg.dispose()
+        for leg in self.legs:
+            leg.dispose()
         for name in (*TIMERS, "reap"):
             self.timers.cancel(self.call_id, name)
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end(self)
 
-    def end(self, end: End) -> None:
+    def finish(self, end: End, final: FinalResponse | None = None) -> None:
         """The outcome is known: tell it, and let go of the legs and the media."""
+        if final is None:
+            final = self._final(end.status)
         self.outcome = Outcome(end.blame, end.reason)
         self.late_answer = None
         answered = self.answered_at is not None
@@ -149,7 +165,7 @@ class Call:
             CallEnded(
                 call_id=self.call_id,
                 outcome=self.outcome,
-                status=200 if answered else end.status,
+                status=0 if self.plan.agent else 200 if answered else final.status,
                 answered=answered,
                 duration_ms=round(duration_s * 1000),
             )
@@ -158,32 +174,47 @@ class Call:
             self.timers.cancel(self.call_id, name)
         self.timers.set(self.call_id, "reap", self.wire.now + REAP_S)
         for leg in (self.caller, self.callee):
-            self._release(leg, end.status)
+            self._release(leg, final)
         if self.anchor is not None:
             if self.recording is not None and self.recording in self.captures:
                 self.anchor.stop_capture(self.recording)
             self.anchor.close()
         self.check_ended()
 
-    def _release(self, leg: Leg | None, status: int) -> None:
+    def _final(self, status: int) -> FinalResponse:
+        """What a caller without an answer is told: of a block as its trunk wants it."""
+        if status == 608 and self.decision.action is Action.REJECT:
+            return FinalResponse(608, redress_headers(self.decision))
+        return FinalResponse(status or 480, reasons_for_other(self.reasons))
+
+    def _release(self, leg: Leg | None, final: FinalResponse) -> None:
         if leg is None or leg.ended:
             return
         if leg.answered:
-            leg.hang_up()
+            leg.hang_up(reasons_for_other(self.reasons))
         elif isinstance(leg, IncomingLeg):
-            leg.refuse(status or 480, redress_headers(self.decision) if status == 608 else ())
+            leg.refuse(final.status, final.headers, final.phrase)
         elif isinstance(leg, OutgoingLeg):
-            leg.cancel()
+            leg.cancel(reasons_for_other(self.reasons))
 
     def check_ended(self) -> None:
-        if self.state is State.ENDING and all(leg is None or leg.ended for leg in (self.caller, self.callee)):
+        if self.state is State.ENDING and all(leg.ended for leg in self.legs):
             self.feed(Input.LEGS_ENDED)
+
+    def sweep(self) -> None:
+        """Forget those left behind that have nothing open any more."""
+        for leg in [leg for leg in self.former if leg.ended]:
+            leg.dispose()
+            self.former.remove(leg)
+
+    @property
+    def legs(self) -> list[Leg]:
+        return [leg for leg in (self.caller, self.callee, *self.former) if leg is not None]
 
     def reap(self) -> None:
         """A leg never came to its end: drop it."""
-        for leg in (self.caller, self.callee):
-            if leg is not None:
-                leg.dispose()
+        for leg in self.legs:
+            leg.dispose()
         self.check_ended()
 
     def end_now(self) -> None:
@@ -191,6 +222,11 @@ class Call:
         self.feed(Input.END_REQUESTED)
 
     # --- helpers of the actions ---
+
+    @property
+    def called_user(self) -> str:
+        """The number as the caller dialled it."""
+        return (self.invite.uri.user or "") if self.invite is not None else ""
 
     @property
     def calling_role(self) -> str:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from engine.call.attempts import Attempts, Target
 from engine.call.invites import onward_invite, own_invite
-from engine.call.refusals import outcome_of, status_for_caller
-from engine.call.table import End
+from engine.call.plan import Plan
+from engine.call.refusals import final_for_caller, outcome_of
+from engine.call.table import End, Input, State
+from engine.call.values import Decision, Hop, ScreeningRequest, ScreeningRequested
+from engine.model.events import CallStage
 from engine.model.outcome import Blame
+from engine.model.screening import Action
 
 if TYPE_CHECKING:
     from engine.call.call import Call
@@ -32,30 +39,97 @@ def await_hang_up(call: Call) -> None:
 def end_announced(call: Call) -> None:
     """The caller hung up during the announcement."""
     if call.plan.reject:
-        call.end(End(Blame.POLICY, "rejected", 487))
+        call.finish(End(Blame.POLICY, "rejected", 487))
     else:
-        call.end(End(Blame.CALLER, "dial_warning_heeded", 487))
+        call.finish(End(Blame.CALLER, "dial_warning_heeded", 487))
 
 
 def invite_callee(call: Call) -> None:
-    decision = call.decision
-    hop = decision.hops[0]
-    invite = call.invite
+    """By the first of the decision's hops."""
+    dialled = call.place.called_user if call.place is not None else call.called_user
+    redirects = call.settings.redirects if call.place is None else 0
+    call.attempts = Attempts(call.decision.hops, dialled, call.settings.contact, redirects)
+    invite_next(call)
+
+
+def invite_next(call: Call) -> None:
+    """By the next hop; what a redirection asks for is screened first, as a call to that number."""
+    _let_go(call)
+    found = call.attempts.take()
+    if isinstance(found, Hop):
+        _invite(call, found)
+    elif call.asked is not None:
+        call.target = found
+        call.wire.effects.append(ScreeningRequested(call.call_id, _redirected(call, call.asked, found)))
+
+
+def leave_hop(call: Call) -> None:
+    """It may still answer: then the leg says BYE by itself."""
+    _let_go(call)
+
+
+def _let_go(call: Call) -> None:
+    leg, call.callee = call.callee, None
+    if leg is not None:
+        leg.cancel()
+        call.former.append(leg)
+        call.sweep()
+
+
+def _redirected(call: Call, asked: ScreeningRequest, target: Target) -> ScreeningRequest:
+    """A subscriber's phone that forwards is a subscriber who calls; else the call stays what it was."""
+    hop = call.attempts.hop
+    trunk = call.trunks.get(hop.trunk) if hop is not None else None
+    return replace(
+        asked,
+        trunk=hop.trunk if hop is not None and trunk is not None and trunk.side == "access" else asked.trunk,
+        called=target.number,
+        request_uri=str(target.uri),
+        diversion=(asked.called, *asked.diversion),
+    )
+
+
+def target_screened(call: Call, decision: Decision) -> None:
+    """What screening says to the target of a redirection; it asks for no warning of its own."""
+    target, call.target = call.target, None
+    if target is None or call.state is not State.ROUTING:
+        return
+    blocked = decision.action is Action.REJECT
+    if not blocked and call.attempts.screened(target, decision.hops):
+        if decision.protected:  # neither warned nor recorded from here on
+            call.decision, call.plan = replace(call.decision, protected=True), Plan()
+        call.feed(Input.TARGET_ALLOWED)
+    else:
+        call.feed(Input.HOP_FAILED if call.attempts.more else Input.CALLEE_REFUSED)
+
+
+def _invite(call: Call, hop: Hop) -> None:
+    decision, invite = call.decision, call.invite
+    call.wire.emit(CallStage(call_id=call.call_id, stage=State.ROUTING.value, detail=hop.trunk))
     leg = call.callee = call.outgoing("callee", hop)
     if call.anchor is not None:
         body = call.anchor.offer(leg, like=invite.body if invite is not None else b"")
     else:
         assert invite is not None
         body = call.passed(leg, invite.body)
-    ids = call.wire.ids
+    ids, now = call.wire.ids, call.wire.now
     if call.place is not None:
-        call.send_invite(leg, own_invite(call.place, call.place.called_user, hop, leg.contact, ids, body))
+        request = own_invite(call.place, call.place.called_user, hop, leg.contact, ids, body)
     else:
         assert invite is not None
-        call.send_invite(
-            leg, onward_invite(invite, decision, hop, leg.contact, call.settings.contact, ids, body)
-        )
-    call.timers.set(call.call_id, "no_answer", call.wire.now + call.settings.no_answer_s)
+        ours = call.settings.contact
+        request = onward_invite(invite, decision, hop, leg.contact, ours, ids, body, call.attempts.diverted)
+    call.send_invite(leg, request)
+    call.timers.set(call.call_id, "no_answer", now + call.settings.no_answer_s)
+    if call.attempts.more:
+        call.timers.set(call.call_id, "hop", now + call.settings.failover_s)
+
+
+def hop_silent(call: Call) -> None:
+    """The timer's: leave a hop that has said nothing for the next one."""
+    waits = call.state is State.ROUTING and call.callee is not None and not call.callee.heard
+    if waits and call.attempts.more:
+        call.feed(Input.HOP_SILENT)
 
 
 def ring_caller(call: Call) -> None:
@@ -87,9 +161,11 @@ def early_media_to_caller(call: Call) -> None:
 
 
 def end_refused(call: Call) -> None:
+    """The caller hears what the callee has said, as far as that is true of the caller's own leg."""
     refusal = call.refusal
     outcome = outcome_of(refusal.status, refusal.no_response)
-    call.end(End(outcome.blame, outcome.reason, status_for_caller(refusal.status)))
+    final = final_for_caller(refusal)
+    call.finish(End(outcome.blame, outcome.reason, final.status), final)
 
 
 def repeat_progress(call: Call) -> None:

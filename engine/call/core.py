@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from engine.call.admission import refusal_of, screening_request, unsupported
 from engine.call.agent import dissuasion_outcome
 from engine.call.call import Call
+from engine.call.calling import target_screened
 from engine.call.captures import Captures
 from engine.call.inputs import on_leg, on_media, on_timer
 from engine.call.invites import redress_headers
@@ -30,6 +31,7 @@ from engine.call.values import (
     PlaceCall,
     PopupPublished,
     ScreeningDecided,
+    ScreeningRequest,
     ScreeningRequested,
     TellLegs,
 )
@@ -64,6 +66,7 @@ class _Pending:
     request: Request
     flow: Flow
     trunk: str
+    asked: ScreeningRequest
 
 
 class SipCore:
@@ -129,6 +132,8 @@ class SipCore:
                 if pending is not None:
                     self._pending_keys.pop(pending.key, None)
                     self._decided(call_id, pending, decision)
+                elif (redirected := self._calls.get(call_id)) is not None:
+                    target_screened(redirected, decision)
             case MediaReported(event):
                 self._media(event)
             case PopupPublished(popup_id, result):
@@ -213,9 +218,9 @@ class SipCore:
             self._wire.respond(key, response_to(request, 200, to_tag=self._wire.ids.tag(), headers=headers))
             return
         call_id = CallId(self._wire.ids.token())
-        self._pending[call_id] = _Pending(key, request, flow, trunk)
-        self._pending_keys[key] = call_id
         asked = screening_request(request, trunk, trusted=self._trunks[trunk].trusted_identity)
+        self._pending[call_id] = _Pending(key, request, flow, trunk, asked)
+        self._pending_keys[key] = call_id
         self._wire.effects.append(ScreeningRequested(call_id, asked))
 
     def _may(self, flow: Flow, leg: Leg | None) -> bool:
@@ -305,6 +310,7 @@ class SipCore:
         self._wire.respond(pending.key, response_to(request, 100))
         plan = plan_for(decision, outbound=outbound, has_offer=bool(request.body))
         call = self._new_call(call_id, decision, plan)
+        call.asked = pending.asked
         call.caller = IncomingLeg(self._wire, "caller", pending.flow, call.listener, pending.key, request)
         call.start(request, wait_for_popup=decision.popup is not None and not plan.reject)
         self._watch(call)
@@ -363,6 +369,7 @@ class SipCore:
             self._timers,
             self._captures,
             self._settings,
+            self._trunks,
             listener,
             self._ended,
         )

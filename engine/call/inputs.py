@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.call.call import Call
-from engine.call.calling import repeat_progress
+from engine.call.calling import hop_silent, repeat_progress
 from engine.call.leg_events import (
     LegAckMissing,
     LegAcknowledged,
@@ -23,7 +23,7 @@ from engine.call.leg_events import (
 from engine.call.legs import Leg
 from engine.call.offers import acknowledged, offer_answered
 from engine.call.refusals import status_for_caller
-from engine.call.table import TABLE, Input
+from engine.call.table import TABLE, Input, State
 from engine.call.troubles import MEDIA, PORTS
 from engine.model.events import Alarm, CallStage
 from engine.model.media import (
@@ -45,8 +45,12 @@ REFUSE_KEY = "2"
 def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
     """A leg of `call` tells something."""
     calling = leg is call.caller
+    if not calling and leg is not call.callee:  # one that was left behind: only its end is waited for
+        call.sweep()
+        call.check_ended()
+        return
     match event:
-        case LegRinging(body):
+        case LegRinging(body=body):
             if not calling:
                 call.body = body
                 call.feed(Input.CALLEE_EARLY_MEDIA if body else Input.CALLEE_RINGING)
@@ -55,12 +59,14 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
             call.feed(Input.CALLER_ANSWERED if calling else _answered(call))
         case LegRefused():
             call.refusal = event
-            call.feed(Input.CALLER_REFUSED if calling else Input.CALLEE_REFUSED)
+            call.feed(Input.CALLER_REFUSED if calling else _refused(call, event))
             call.check_ended()
-        case LegCancelled():
-            call.feed(Input.CALLER_CANCELLED)
+        case LegCancelled(status, reasons):
+            call.reasons = reasons
+            call.feed(Input.CALLER_CANCELLED if status == 487 else Input.CALLER_FAILED)
             call.check_ended()
-        case LegHungUp(report):
+        case LegHungUp(report, reason):
+            call.reasons = reason
             _reported(call, leg, report)
             call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
             call.check_ended()
@@ -70,7 +76,7 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
         case LegAcknowledged(body):
             acknowledged(call, leg, body)
         case LegAckMissing():
-            call.feed(Input.ACK_MISSING)
+            call.feed(Input.CALLER_ACK_MISSING if calling else Input.CALLEE_ACK_MISSING)
         case LegOffered(body):
             call.offer_from, call.offer_body = leg, body
             call.feed(Input.OFFERED)
@@ -88,6 +94,17 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
         case LegInfo(report):
             if call.plan.agent and calling and report == "notice-given":
                 call.feed(Input.NOTICE_GIVEN)
+
+
+def _refused(call: Call, event: LegRefused) -> Input:
+    """Whether the call goes on elsewhere; from where it rings only a redirection leads on."""
+    attempts, ringing = call.attempts, call.state is State.RINGING
+    if call.state is State.ROUTING or ringing:
+        if event.contacts and attempts.redirect(event.contacts, event.status, rang=ringing):
+            return Input.REDIRECTED
+        if not ringing and attempts.passes_on(event.status, event.no_response):
+            return Input.HOP_FAILED
+    return Input.CALLEE_REFUSED
 
 
 def _reported(call: Call, leg: Leg, report: str) -> None:
@@ -183,5 +200,7 @@ def on_timer(call: Call, name: str) -> None:
         media_lost(call, "the media worker opens no session")
     elif name == "reap":
         call.reap()
+    elif name == "hop":
+        hop_silent(call)
     elif name == "progress":
         repeat_progress(call)

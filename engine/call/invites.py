@@ -5,6 +5,7 @@ Supported, Require, Allow, Session-Expires and Feature-Caps of the other leg are
 
 from __future__ import annotations
 
+from engine.call.diversion import Diverted, history
 from engine.call.identity import identities
 from engine.call.legs import ALLOW, SDP_TYPE, Headers
 from engine.call.values import Decision, Hop, PlaceCall
@@ -25,6 +26,7 @@ def onward_invite(
     ours: Address,
     ids: IdSource,
     body: bytes,
+    diverted: tuple[Diverted, ...] = (),
 ) -> Request:
     """The caller's INVITE towards the callee, under our own identifiers and with the verdict's label.
 
@@ -40,6 +42,7 @@ def onward_invite(
             if decision.label is not None:
                 asserted = asserted.replace(display=decision.label)
             headers.append(("P-Asserted-Identity", str(asserted)))
+        headers += history(invite, diverted, ours.host)
     privacy = invite.get("Privacy")
     if privacy:
         headers.append(("Privacy", privacy))

@@ -79,7 +79,7 @@ class IncomingLeg(Leg):
 class OutgoingLeg(Leg):
     """An INVITE of ours and what becomes of it."""
 
-    __slots__ = ("_cancelling", "_credentials", "_key", "_request")
+    __slots__ = ("_cancelling", "_credentials", "_key", "_request", "heard")
 
     def __init__(
         self,
@@ -94,12 +94,15 @@ class OutgoingLeg(Leg):
         self._key: ClientKey | None = None
         self._request: Request | None = None
         self._cancelling = False
+        self.heard = False
+        """The next hop has said something."""
 
     def invite(self, request: Request) -> None:
         self._request = request
         self._key = self.wire.request(request, self.flow, self._response)
 
     def _response(self, response: Response | None, failure: str) -> None:
+        self.heard = response is not None
         if response is None:
             status = 408 if failure == "timeout" else 503
             self._refused(LegRefused(status, "", no_response=failure))

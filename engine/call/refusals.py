@@ -1,9 +1,12 @@
-"""What a callee's refusal means: the call's outcome, and the status that the caller sees."""
+"""What a callee's refusal means: the call's outcome, and what the caller is told."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
+from engine.call.leg_events import LegRefused, reason_headers
+from engine.call.legs import Headers
 from engine.model.outcome import Blame, Outcome
 
 _OUTCOMES: Final[dict[int, tuple[Blame, str]]] = {
@@ -21,6 +24,18 @@ _OUTCOMES: Final[dict[int, tuple[Blame, str]]] = {
     606: (Blame.UPSTREAM, "not_acceptable"),
     607: (Blame.CALLEE, "declined"),
 }
+_TELLS_WHERE_TO_TURN: Final = frozenset((603, 607, 608))
+MAX_REASONS: Final = 4
+MAX_TEXT: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class FinalResponse:
+    """A final non-2xx for the caller."""
+
+    status: int
+    headers: Headers = ()
+    phrase: str | None = None
 
 
 def outcome_of(status: int, no_response: str) -> Outcome:
@@ -35,10 +50,27 @@ def status_for_caller(status: int) -> int:
     """The callee's status, but for those that speak of our own leg.
 
     A redirection would lead the caller around screening; a challenge is for us to answer; 487 without a
-    CANCEL of the caller's would confuse it.
+    CANCEL of the caller's would confuse it; 503 would say that we are overloaded (RFC 3261 §16.7 step 6).
     """
     if status < 400 or status == 487:
         return 480
-    if status in (401, 407):
-        return 503
-    return status
+    return 500 if status in (401, 407, 503) else status
+
+
+def final_for_caller(refusal: LegRefused) -> FinalResponse:
+    """What the caller gets. A 603+ passes as it is, with its phrase (ATIS-1000099)."""
+    status = status_for_caller(refusal.status)
+    headers = list(reasons_for_other(refusal.reasons))
+    if status in _TELLS_WHERE_TO_TURN and _passable(refusal.call_info):
+        headers.append(("Call-Info", refusal.call_info))
+    phrase = refusal.reason if refusal.network_blocked and _passable(refusal.reason) else None
+    return FinalResponse(status, headers, phrase)
+
+
+def reasons_for_other(reasons: tuple[str, ...]) -> Headers:
+    """Reason headers that one leg brought, for the other (RFC 3326); few and short."""
+    return reason_headers(tuple(value for value in reasons if _passable(value))[:MAX_REASONS])
+
+
+def _passable(text: str) -> bool:
+    return 0 < len(text) <= MAX_TEXT and text.isprintable()

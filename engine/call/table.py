@@ -23,7 +23,7 @@ class State(Enum):
     ANNOUNCING = "announcing"
     """The caller hears an announcement in early media."""
     ROUTING = "routed"
-    """The INVITE to the callee has left."""
+    """The INVITE to the callee has left, by one hop after another; told by `calling`, with the trunk."""
     RINGING = "ringing"
     WARNING = "warning"
     """The callee has answered and hears the warning alone; the caller hears ringback."""
@@ -50,10 +50,15 @@ class Input(Enum):
     ANSWERED_NOTICE = "2xx from the callee; the call is recorded"
     ANSWERED_WARN = "2xx from the callee, who must hear the warning"
     ANSWERED_AGENT = "2xx from the victim of a dissuasion call"
+    HOP_FAILED = "a final response that lets the next hop be tried, or none; and there is a next hop"
+    HOP_SILENT = "not one response from the hop in time, and there is another"
+    REDIRECTED = "3xx from the callee, with a contact that can be followed"
+    TARGET_ALLOWED = "screening lets the call go on to where it was redirected"
     CALLEE_REFUSED = "final response from the callee, or none in time"
     CALLEE_GONE = "BYE from the callee"
     CALLER_CANCELLED = "CANCEL from the caller"
     CALLER_GONE = "BYE from the caller (or the agent)"
+    CALLER_FAILED = "no PRACK from the caller for a reliable 18x (RFC 3262 §3)"
     CALLER_REFUSED = "the agent did not answer"
     CALLER_ANSWERED = "the agent answered"
     ANSWER_TAKEN = "the ACK brought the answer to the offer in our 2xx"
@@ -66,7 +71,8 @@ class Input(Enum):
     NOTICE_GIVEN = "the agent has said that the call is recorded"
     OFFERED = "re-INVITE from either side"
     NO_ANSWER = "the callee rang too long, or the agent"
-    ACK_MISSING = "no ACK for our 2xx in 64*T1 (RFC 3261 §13.3.1.4)"
+    CALLER_ACK_MISSING = "no ACK from the caller for our 2xx in 64*T1 (RFC 3261 §13.3.1.4)"
+    CALLEE_ACK_MISSING = "the same of the callee, whose re-INVITE we had answered"
     RTP_TIMEOUT = "an anchored leg sends nothing any more"
     MEDIA_FAILED = "no port, or the media worker is gone"
     MEDIA_FAILED_REJECT = "no port, or no worker, for the announcement of a reject"
@@ -96,6 +102,7 @@ S, I = State, Input  # noqa: E741 (a table is read by its columns)
 
 _NO_MEDIA = End(Blame.ENGINE, "media_failed", 503)
 _CANCELLED = End(Blame.CALLER, "cancelled", 487)
+_UNACKNOWLEDGED = End(Blame.CALLER, "ack_missing", 504)
 _STOPPED = End(Blame.ENGINE, "shutdown", 503)
 _UNACCEPTABLE = End(Blame.UPSTREAM, "not_acceptable", 488)
 _HUNG_UP_BY_CALLER = End(Blame.CALLER, "hung_up", 487)
@@ -121,6 +128,12 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.ANNOUNCING, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
     (S.ANNOUNCING, I.UNACCEPTABLE_REJECT): Row(S.ENDING, (), _REJECTED),
     (S.ANNOUNCING, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
+    # calling the callee: fail-over (RFC 3261 §16.7 step 8, RFC 3263 §4.3), and redirection (§8.1.3.4)
+    (S.ROUTING, I.HOP_FAILED): Row(S.ROUTING, ("invite_next",)),
+    (S.ROUTING, I.HOP_SILENT): Row(S.ROUTING, ("leave_hop", "invite_next")),
+    (S.ROUTING, I.REDIRECTED): Row(S.ROUTING, ("invite_next",)),
+    (S.RINGING, I.REDIRECTED): Row(S.ROUTING, ("invite_next",)),
+    (S.ROUTING, I.TARGET_ALLOWED): Row(S.ROUTING, ("invite_next",)),
     # calling the callee
     (S.ROUTING, I.CALLEE_RINGING): Row(S.RINGING, ("ring_caller",)),
     (S.ROUTING, I.CALLEE_EARLY_MEDIA): Row(S.RINGING, ("early_media_to_caller",)),
@@ -138,6 +151,10 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.RINGING, I.CALLEE_REFUSED): Row(S.ENDING, ("end_refused",)),
     (S.ROUTING, I.CALLER_CANCELLED): Row(S.ENDING, (), _CANCELLED),
     (S.RINGING, I.CALLER_CANCELLED): Row(S.ENDING, (), _CANCELLED),
+    (S.ANNOUNCING, I.CALLER_FAILED): Row(S.ENDING, (), _UNACKNOWLEDGED),
+    (S.ROUTING, I.CALLER_FAILED): Row(S.ENDING, (), _UNACKNOWLEDGED),
+    (S.RINGING, I.CALLER_FAILED): Row(S.ENDING, (), _UNACKNOWLEDGED),
+    (S.WARNING, I.CALLER_FAILED): Row(S.ENDING, (), _UNACKNOWLEDGED),
     (S.ROUTING, I.NO_ANSWER): Row(S.ENDING, (), End(Blame.UPSTREAM, "no_answer", 480)),
     (S.RINGING, I.NO_ANSWER): Row(S.ENDING, (), End(Blame.CALLEE, "no_answer", 480)),
     (S.ROUTING, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
@@ -179,7 +196,7 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.NOTICE, I.CALLER_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLER),
     (S.NOTICE, I.CALLEE_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLEE),
     (S.NOTICE, I.OFFERED): Row(S.NOTICE, ("refuse_offer",)),
-    (S.NOTICE, I.ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLER, "ack_missing", 0)),
+    (S.NOTICE, I.CALLER_ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLER, "ack_missing", 0)),
     (S.NOTICE, I.RTP_TIMEOUT): Row(S.ENDING, (), End(Blame.UPSTREAM, "rtp_timeout", 0)),
     # without a notice there is no recording: the call goes on unrecorded
     (S.NOTICE, I.PROMPT_FAILED): Row(S.CONNECTED, ("connect",)),
@@ -190,7 +207,8 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.CONNECTED, I.CALLER_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLER),
     (S.CONNECTED, I.CALLEE_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLEE),
     (S.CONNECTED, I.OFFERED): Row(S.CONNECTED, ("pass_offer",)),
-    (S.CONNECTED, I.ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLER, "ack_missing", 0)),
+    (S.CONNECTED, I.CALLER_ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLER, "ack_missing", 0)),
+    (S.CONNECTED, I.CALLEE_ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLEE, "ack_missing", 0)),
     (S.CONNECTED, I.RTP_TIMEOUT): Row(S.ENDING, (), End(Blame.UPSTREAM, "rtp_timeout", 0)),
     (S.CONNECTED, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
     (S.CONNECTED, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
@@ -214,7 +232,9 @@ IGNORED: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     _pairs((S.ENDING,), I.RTP_TIMEOUT, I.KEY_ACCEPT_NOTICE, I.KEY_ACCEPT_CONNECT, I.KEY_REFUSE),
     # So may what the legs tell: the final response to our CANCEL, the other side's BYE, no ACK for our 2xx.
     _pairs((S.ENDING,), I.CALLEE_REFUSED, I.CALLER_REFUSED, I.CALLEE_GONE, I.CALLER_GONE, I.NOTICE_GIVEN),
-    _pairs((S.ENDING,), I.ACK_MISSING, I.END_REQUESTED),
+    _pairs((S.ENDING,), I.CALLER_ACK_MISSING, I.CALLEE_ACK_MISSING, I.END_REQUESTED),
+    # Screening may take longer than the caller waits.
+    _pairs((S.ENDING,), I.TARGET_ALLOWED),
     # The popup of a call that has ended already.
     _pairs((S.ENDED,), I.READY_ROUTE, I.READY_ANNOUNCE),
     # Keys mean something in the warning only; afterwards they are the other side's to hear.
@@ -241,6 +261,10 @@ IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDING, S.ENDED), I.ANSWERED_CONNECT, I.ANSWERED_NOTICE),
     _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDING, S.ENDED), I.ANSWERED_WARN, I.ANSWERED_AGENT),
     _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDED), I.CALLEE_REFUSED),
+    # One hop after another in ROUTING alone: once it rings somewhere, that is where the call is.
+    _pairs((S.PREPARING, S.ANNOUNCING, S.RINGING, *_ANSWERED, S.ENDING, S.ENDED), I.HOP_FAILED, I.HOP_SILENT),
+    _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDING, S.ENDED), I.REDIRECTED),
+    _pairs((S.PREPARING, S.ANNOUNCING, S.RINGING, *_ANSWERED, S.ENDED), I.TARGET_ALLOWED),
     _pairs((S.PREPARING, S.ANNOUNCING, S.WARNING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.NO_ANSWER),
     # The agent is called in ATTACHING, likewise.
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.NOTICE, S.CONNECTED, S.ENDED), I.CALLER_REFUSED),
@@ -250,9 +274,11 @@ IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     _pairs((*_BEFORE_ANSWER, S.ENDED), I.CALLEE_GONE),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.CALLER_GONE),
     _pairs((*_BEFORE_ANSWER, S.ENDED), I.OFFERED),
-    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.ACK_MISSING),
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.CALLER_ACK_MISSING),
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.NOTICE, S.ENDED), I.CALLEE_ACK_MISSING),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDING, S.ENDED), I.ANSWER_TAKEN),
     _pairs((S.ATTACHING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.CALLER_CANCELLED),
+    _pairs((S.PREPARING, S.ATTACHING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.CALLER_FAILED),
     # Before WARNING the callee has nowhere to send keys to; prompts and timers are stopped on leaving it.
     _pairs((*_BEFORE_ANSWER, S.ATTACHING, S.ENDED), I.KEY_ACCEPT_NOTICE, I.KEY_ACCEPT_CONNECT, I.KEY_REFUSE),
     _pairs((S.NOTICE,), I.KEY_ACCEPT_CONNECT),

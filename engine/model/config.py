@@ -63,6 +63,10 @@ class SipSection(Section, frozen=True):
     listen: Address = Address("127.0.20.1", 5060)
     no_answer_s: float = 60.0
     """How long a callee may ring."""
+    failover_s: float = 3.5
+    """A next hop that has not answered an INVITE at all by then is left for the next, where there is one."""
+    redirects: int = 5
+    """So many contacts of 3xx responses are followed for one call; 0: a redirected call ends with 480."""
     receive_buffer_bytes: int = 4 * 1024 * 1024
     dns: tuple[Address, ...] = ()
     """Name servers for next hops and targets that are names; empty: those of /etc/resolv.conf."""
@@ -73,7 +77,7 @@ class SipSection(Section, frozen=True):
 
     They hold numbers, names and addresses in clear: "headers" leaves out bodies, "full" keeps session
     descriptions too. Credentials and the texts of messages are never kept. Off unless a fault is looked for;
-    `ringward calls trace-on` turns it on for a while.
+    `ringward calls trace-on` turns it on for a while, and the journal tells who did.
     """
     trace_total_mb: int = 256
     """Of all trace files of a worker together; the oldest go first."""
@@ -338,6 +342,10 @@ class Config(Section, frozen=True):
     @property
     def traces_folder(self) -> Path:
         return self.data.folder / "traces"
+
+    @property
+    def trace_switch_file(self) -> Path:
+        return self.data.folder / "trace.json"
 
     @property
     def store_url(self) -> str:

@@ -73,8 +73,8 @@ class Ask:
         rows.append(("To", self.last.rows("To")[0]))
         self.side.peer.post(write(f"ACK {self.uri} SIP/2.0", rows))
 
-    def cancel(self) -> None:
-        rows = self._like("CANCEL", None)
+    def cancel(self, headers: Headers = ()) -> None:
+        rows = [*self._like("CANCEL", None), *headers]
         self.side.asks[self._branch, "CANCEL"] = Ask(self.side, "CANCEL", self.uri, rows, b"")
         self.side.peer.post(write(f"CANCEL {self.uri} SIP/2.0", rows))
 
@@ -104,7 +104,14 @@ class Told:
         self.answered = 0
 
     def reply(
-        self, status: int, body: bytes = b"", headers: Headers = (), *, tag: str = "", contact: str = ""
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: Headers = (),
+        *,
+        tag: str = "",
+        contact: str = "",
+        phrase: str = "Whatever",
     ) -> None:
         request = self.request
         tag = tag or (self.side.tag if self.side is not None else f"{self.peer.name}-stray")
@@ -117,12 +124,12 @@ class Told:
             ("Call-ID", request.call_id),
             ("CSeq", request.rows("CSeq")[0]),
         ]
-        if request.method == "INVITE" and 100 < status < 300:
+        if (request.method == "INVITE" and 100 < status < 300) or contact:
             rows.append(("Contact", contact or self.peer.contact))
         rows += headers
         if body:
             rows.append(("Content-Type", SDP_TYPE))
-        data = write(f"SIP/2.0 {status} Whatever", rows, body)
+        data = write(f"SIP/2.0 {status} {phrase}", rows, body)
         self.answered = status
         self.peer.answers[request.top_via.branch or "", request.method] = data
         self.peer.post(data)

@@ -66,7 +66,7 @@ def test_the_whole_ladder(lab: Lab) -> None:
     assert victim.has("BYE") == 1
     assert dissuaded(lab) == "dissuaded"
     assert lab.of(DissuasionEnded)[0].case_id == "case-1"
-    assert lab.ended == "caller/hung_up 200"
+    assert lab.ended == "caller/hung_up 0"
     assert [type(event) for event in lab.events if isinstance(event, CallEnded | DissuasionEnded)] == [
         CallEnded,
         DissuasionEnded,
@@ -104,7 +104,7 @@ def test_the_victim_hangs_up_and_the_agent_says_how_it_went(lab: Lab) -> None:
     victim, _ = attached(lab)
     victim.bye()
     assert dissuaded(lab) == "still_at_risk"
-    assert lab.ended == "callee/hung_up 200"
+    assert lab.ended == "callee/hung_up 0"
 
 
 def test_the_victim_cannot_name_the_outcome(lab: Lab) -> None:
@@ -116,11 +116,11 @@ def test_the_victim_cannot_name_the_outcome(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("status", "expected", "ended"),
     [
-        (486, "busy", "callee/busy 486"),
-        (603, "refused", "callee/declined 603"),
-        (480, "not_reached", "callee/no_answer 480"),
-        (404, "not_reached", "upstream/not_found 404"),
-        (500, "not_reached", "upstream/failed 500"),
+        (486, "busy", "callee/busy 0"),
+        (603, "refused", "callee/declined 0"),
+        (480, "not_reached", "callee/no_answer 0"),
+        (404, "not_reached", "upstream/not_found 0"),
+        (500, "not_reached", "upstream/failed 0"),
     ],
 )
 def test_the_victim_does_not_answer(lab: Lab, status: int, expected: str, ended: str) -> None:
@@ -169,7 +169,7 @@ def test_the_victim_hangs_up_before_the_agent_is_there(lab: Lab) -> None:
     lab.agent.calls[0].invite.reply(100)
     victim.bye()
     assert lab.agent.calls[0].has("CANCEL") == 1
-    assert lab.ended == "callee/hung_up 480"
+    assert lab.ended == "callee/hung_up 0"
     assert dissuaded(lab) == "refused"
 
 
@@ -225,7 +225,7 @@ def test_the_engine_ends_it_at_any_stage(lab: Lab, stage: str, how: str) -> None
     else:
         lab.media.lose()
     reason = "media_failed" if how == "worker lost" else "shutdown"
-    assert lab.ended == f"engine/{reason} {200 if stage == 'connected' else 503}"
+    assert lab.ended == f"engine/{reason} 0"
     lab.advance(LONG)
     assert dissuaded(lab) == "not_reached"
 

@@ -376,8 +376,8 @@ def test_nobody_there(lab: Lab) -> None:
 def test_a_next_hop_that_cannot_be_sent_to(lab: Lab) -> None:
     lab.unreachable.add(ACCESS)
     ask = lab.carrier.invite(NUMBER)
-    assert ask.status == 503
-    assert lab.ended == "upstream/unreachable 503"
+    assert ask.status == 500
+    assert lab.ended == "upstream/unreachable 500"
 
 
 # --- retransmissions and losses ---

@@ -188,9 +188,9 @@ def test_other_methods_in_a_dialog(lab: Lab, method: str, status: int, who: int)
     ("status", "seen", "ended"),
     [
         (302, 480, "upstream/failed 480"),
-        (401, 503, "upstream/failed 503"),
+        (401, 500, "upstream/failed 500"),
         (404, 404, "upstream/not_found 404"),
-        (407, 503, "upstream/failed 503"),
+        (407, 500, "upstream/failed 500"),
         (408, 408, "callee/no_answer 408"),
         (410, 410, "upstream/not_found 410"),
         (415, 415, "upstream/not_acceptable 415"),
@@ -200,7 +200,7 @@ def test_other_methods_in_a_dialog(lab: Lab, method: str, status: int, who: int)
         (487, 480, "upstream/failed 480"),
         (488, 488, "upstream/not_acceptable 488"),
         (500, 500, "upstream/failed 500"),
-        (503, 503, "upstream/failed 503"),
+        (503, 500, "upstream/failed 500"),
         (600, 600, "callee/busy 600"),
         (603, 603, "callee/declined 603"),
         (604, 604, "upstream/not_found 604"),
@@ -215,7 +215,7 @@ def test_what_the_caller_sees(lab: Lab, status: int, seen: int, ended: str, ring
     called = lab.phone.calls[0]
     if rings:
         called.invite.reply(180)
-    called.invite.reply(status, headers=[("Contact", "<sip:elsewhere@192.0.2.1>"), ("Retry-After", "9")])
+    called.invite.reply(status, headers=[("Contact", "<mailto:elsewhere@example.org>"), ("Retry-After", "9")])
     assert ask.status == seen
     assert lab.ended == ended
     assert [ask.last.get(name) for name in ("Contact", "Retry-After", "WWW-Authenticate")] == [None] * 3

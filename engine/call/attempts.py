@@ -1,0 +1,160 @@
+"""Where a call may still go: hops of its decision, and targets of redirections (RFC 3261 §8.1.3.4)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from msgspec import structs
+
+from engine.call.diversion import Diverted
+from engine.call.values import Hop
+from engine.model.config import Address
+from engine.sdp import SdpError
+from engine.sdp.addresses import check_address
+from engine.sip.uri import NameAddr, Uri, is_address
+
+_TRANSPORTS: Final = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
+_FINAL: Final = 600
+"""From here on the answer speaks for the callee, wherever it was asked (RFC 3261 §21.6)."""
+
+
+class Target(NamedTuple):
+    """A contact of a redirection: a number, and an address where the contact names one."""
+
+    uri: Uri
+    number: str
+    address: Address | None
+    transport: str
+
+
+class Attempts:
+    """Of one call. The next is taken by `take`; nothing is tried twice."""
+
+    __slots__ = ("_before", "_dialled", "_from", "_limit", "_own", "_tried", "_waiting", "diverted", "hop")
+
+    def __init__(self, hops: Iterable[Hop], dialled: str, own: Address, redirects: int) -> None:
+        self._waiting: deque[Hop | Target] = deque(hops)
+        self._dialled = dialled
+        self._own = own
+        self._limit = redirects
+        self._tried: set[tuple[str, str]] = set()
+        self.hop: Hop | None = None
+        """The one under way, or the last."""
+        self.diverted: tuple[Diverted, ...] = ()
+        """The redirections on the way to `hop`."""
+        self._before: tuple[Diverted, ...] = ()
+        """Those before the last one."""
+        self._from: tuple[str, int, bool] | None = None
+        """Number, status and ringing of the redirection whose contacts are waiting."""
+
+    @property
+    def more(self) -> bool:
+        return bool(self._waiting)
+
+    def take(self) -> Hop | Target:
+        """The next hop to call, or a target that is to be screened first."""
+        found = self._waiting.popleft()
+        if isinstance(found, Hop):
+            self.hop = found
+            self._tried.add(self._key(found))
+            if self._from is not None:
+                number, status, rang = self._from
+                self.diverted = (*self._before, Diverted(number, self.number, status, rang))
+        return found
+
+    @property
+    def number(self) -> str:
+        """Whom the hop under way is asked for."""
+        return (self.hop.called_user if self.hop is not None else "") or self._dialled
+
+    def passes_on(self, status: int, no_response: str) -> bool:
+        """Whether this end of an attempt lets the next hop be tried; never what the callee has decided."""
+        if not self.more or status >= _FINAL:
+            return False
+        return (
+            bool(no_response)
+            or status == 503
+            or (self.hop is not None and status in self.hop.failover_statuses)
+        )
+
+    # --- redirections ---
+
+    def redirect(self, contacts: Iterable[NameAddr], status: int, *, rang: bool) -> bool:
+        """Put the contacts of a 3xx in place of what was to be tried; False where none can be followed."""
+        found: list[Hop | Target] = []
+        for contact in sorted(contacts, key=_preference, reverse=True):
+            target = self._target(contact.uri)
+            if target is None or self._limit == 0:
+                continue
+            waiting: Hop | Target = target
+            if self.same_number(target.number):
+                if target.address is None:
+                    continue  # the number that we are calling, by a name for which we have our own hops
+                waiting = self.direct(target)
+                if self._key(waiting) in self._tried or waiting in found:
+                    continue
+            self._limit -= 1
+            found.append(waiting)
+        if found:
+            self._waiting = deque(found)
+            self._from, self._before = (self.number, status, rang), self.diverted
+        return bool(found)
+
+    def screened(self, target: Target, hops: Iterable[Hop]) -> bool:
+        """Screening lets the call go on to `target`: by its address, or by the hops its number has."""
+        if target.address is not None:
+            ways: list[Hop] = [self.direct(target)]
+        else:
+            ways = [structs.replace(hop, called_user=hop.called_user or target.number) for hop in hops]
+        new = [hop for hop in ways if self._key(hop) not in self._tried]
+        self._waiting.extendleft(reversed(new))
+        return bool(new)
+
+    def same_number(self, number: str) -> bool:
+        return number == self.number
+
+    def direct(self, target: Target) -> Hop:
+        """The hop to the address in a contact: of the trunk that redirected, where the host is its."""
+        address, hop = target.address, self.hop
+        assert address is not None
+        near = hop is not None and hop.address.host == address.host
+        base = hop if near and hop is not None else Hop(address)
+        return structs.replace(base, address=address, transport=target.transport, called_user=target.number)
+
+    def _target(self, uri: Uri) -> Target | None:
+        """What a contact means; None where it cannot be followed: other schemes, no number, ourselves."""
+        if uri.scheme not in ("sip", "sips", "tel"):
+            return None
+        number = uri.user or self._dialled
+        if uri.scheme == "tel" or not is_address(uri.host):
+            return Target(uri, number, None, "") if uri.user else None
+        transport = (
+            "tls" if uri.scheme == "sips" else _TRANSPORTS.get((uri.params.get("transport") or "udp").lower())
+        )
+        address = Address(uri.host, uri.port or (5061 if transport == "tls" else 5060))
+        if transport is None or address == self._own or not _may_be_called(uri.host):
+            return None
+        return Target(uri, number, address, transport)
+
+    def _key(self, hop: Hop) -> tuple[str, str]:
+        return hop.called_user or self._dialled, f"{hop.transport}:{hop.address}"
+
+
+def _preference(contact: NameAddr) -> float:
+    """Its q (RFC 3261 §20.10); 1 where it has none or none that can be read."""
+    q = contact.params.get("q") or "1"
+    whole, _, decimals = q.partition(".")
+    if whole not in ("0", "1") or not (decimals == "" or (decimals.isascii() and decimals.isdigit())):
+        return 1.0
+    return float(q)
+
+
+def _may_be_called(host: str) -> bool:
+    """No multicast, link-local or unspecified address, no metadata service: a peer does not send us there."""
+    try:
+        check_address(host)
+    except SdpError:
+        return False
+    return host not in ("0.0.0.0", "::")  # noqa: S104 (an address that is refused)
