@@ -62,6 +62,8 @@ class Hop(msgspec.Struct, frozen=True):
     """The same of the calling number."""
     failover_statuses: tuple[int, ...] = ()
     """Answers after which the next hop is tried; so are no answer and no connection."""
+    trusted: bool = False
+    """P-Asserted-Identity may go there (RFC 3325)."""
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -85,8 +87,10 @@ class Decision(msgspec.Struct, frozen=True):
     """Where the call may go, the first to be tried first; empty: nowhere."""
     unrouted: str = ""
     """Why nowhere: "not_routed", "unreachable" (no target known), "over_limit"."""
+    retry_after_s: int = 0
+    """When there may be room again, where all is over its limit."""
     pass_identity: bool = False
-    """P-Asserted-Identity goes on: both trunks are trusted (RFC 3325)."""
+    """P-Asserted-Identity of the caller's trunk is believed: it goes on to trusted hops (RFC 3325)."""
     language: str = "en"
     """Of the person who hears the warning."""
     label: str | None = None

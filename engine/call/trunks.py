@@ -1,0 +1,285 @@
+"""Trunks: who a request comes from, where a call may leave to, and what each can take at the moment. Pure.
+
+One `Trunks` is shared by the core, which feeds it, and the screener, which asks it for routes. `now` is set
+before each input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Final
+
+import msgspec
+
+from engine.call.health import FAILURES
+from engine.call.leg_events import LegAnswered, LegEvent, LegRefused, LegRinging
+from engine.call.limits import Way
+from engine.call.sources import Sources
+from engine.call.translation import translated
+from engine.call.trunk import MAX_HOPS, Dialled, Endpoint, Route, Trunk
+from engine.call.values import Hop
+from engine.model.config import TrunkSection
+from engine.model.events import Alarm, AnyEvent, TrunkChanged
+from engine.model.ids import CallId
+from engine.sip.flow import Flow
+from engine.sip.location import Draw, Location, Target, in_order
+from engine.sip.uri import Uri
+from scoring.numbers import Number
+
+LOOKUP_MIN_S: Final = 1.0
+
+Emit = Callable[[AnyEvent], None]
+
+
+class Lookup(msgspec.Struct, frozen=True):
+    """The address of a next hop is to be found; answered by `resolved`."""
+
+    query_id: str
+    uri: Uri
+
+
+class TrunkState(msgspec.Struct, frozen=True):
+    """What is known of one target, to be shown."""
+
+    trunk: str
+    side: str
+    target: str
+    state: str
+    calls_in: int
+    calls_out: int
+    """Of the whole trunk, as the calls in."""
+
+
+class Trunks:
+    """All trunks of one tenant. `draw` is the chance that weights need."""
+
+    def __init__(
+        self,
+        sections: Mapping[str, TrunkSection],
+        *,
+        country_code: str = "86",
+        draw: Draw = lambda most: most,
+        emit: Emit = lambda event: None,
+    ) -> None:
+        self._country_code = country_code
+        self._draw = draw
+        self.emit = emit
+        self.now = 0.0
+        self._sources = Sources({name: section.match for name, section in sections.items()})
+        self._trunks = {name: Trunk(name, section) for name, section in sections.items()}
+        self._sides = {
+            side: [each for each in self._trunks.values() if each.section.side == side and each.places]
+            for side in ("access", "carrier")
+        }
+        self._ways: dict[CallId, dict[Way, str]] = {}
+        """Call → the trunks that it came and leaves by."""
+        self._endpoints: dict[Target, list[Endpoint]] = {}
+        self._next: float | None = None
+        self._reached_anew()
+
+    def of(self, remote: tuple[str, int]) -> str | None:
+        """The trunk that a source (host, port) belongs to."""
+        return self._sources.of(remote)
+
+    # --- numbers ---
+
+    def meaning(self, trunk: str, calling: str, called: str) -> tuple[str, str]:
+        """What the user parts of a call from `trunk` mean by its rules."""
+        section = self._trunks[trunk].section
+        return translated(calling, section.calling_in), translated(called, section.called_in)
+
+    def authorised(self, trunk: str, calling: Number) -> bool:
+        """Whether the trunk's calls may have that calling number."""
+        callers = self._trunks[trunk].section.callers
+        return not callers or calling.display.startswith(callers)
+
+    # --- where to ---
+
+    def route(self, side: str, calling: Dialled, called: Dialled, *, protected: bool) -> Route:
+        """Where a call to that side goes.
+
+        A protected call heeds no limit, and tries what is down as well. Other calls do so where all is down.
+        """
+        takers = self._takers(side, called.number, protected=protected)
+        if not takers:
+            return Route(unrouted="not_routed")
+        constant = takers[0].constant
+        as_came = called.meant == called.text and calling.meant == calling.text
+        if constant is not None and len(takers) == 1 and as_came:
+            return constant
+        waits = [0.0 if protected else trunk.limits[Way.OUT].wait_s(self.now) for trunk in takers]
+        free = [trunk for trunk, wait_s in zip(takers, waits, strict=True) if not wait_s]
+        if not free:
+            return Route(unrouted="over_limit", wait_s=min(waits))
+        usable: list[Hop] = []
+        down: list[Hop] = []
+        for trunk in free:
+            for endpoint in trunk.in_turn(self._draw):
+                hop = trunk.hop(endpoint.target, calling, called, self._country_code, protected=protected)
+                (usable if endpoint.health.usable else down).append(hop)
+        hops = [*usable, *down] if protected else usable or down
+        return Route(tuple(hops[:MAX_HOPS])) if hops else Route(unrouted="unreachable")
+
+    def _takers(self, side: str, called: Number, *, protected: bool) -> list[Trunk]:
+        """The trunks of the side that take the number: by the longest prefix, priority and chance."""
+        known = self._sides[side]
+        if len(known) == 1 and not known[0].section.prefixes:
+            return known
+        display = called.display
+        lengths: dict[int, list[Trunk]] = {}
+        for trunk in known:
+            fitting = [len(each) for each in trunk.section.prefixes or ("",) if display.startswith(each)]
+            if fitting:
+                lengths.setdefault(max(fitting), []).append(trunk)
+        if not lengths and protected:
+            lengths[0] = known
+        in_turn = sorted(lengths.items(), reverse=True)
+        return [trunk for _, same in in_turn for trunk in in_order(same, self._draw)]
+
+    # --- calls ---
+
+    def wait_s(self, trunk: str) -> float:
+        """Seconds until one more call from there can be taken; 0: now."""
+        return self._trunks[trunk].limits[Way.IN].wait_s(self.now)
+
+    def entered(self, call_id: CallId, trunk: str) -> None:
+        """A call has come by that trunk."""
+        self._take(call_id, Way.IN, trunk)
+
+    def left(self, call_id: CallId, trunk: str) -> None:
+        """A call tries that trunk now, and no longer the one before."""
+        self._take(call_id, Way.OUT, trunk)
+
+    def gone(self, call_id: CallId) -> None:
+        """The call is over."""
+        for way, trunk in self._ways.pop(call_id, {}).items():
+            self._trunks[trunk].limits[way].give_back()
+
+    def _take(self, call_id: CallId, way: Way, trunk: str) -> None:
+        if trunk not in self._trunks:  # the dissuasion agent is on none
+            return
+        ways = self._ways.setdefault(call_id, {})
+        earlier = ways.get(way)
+        if earlier is not None:
+            self._trunks[earlier].limits[way].give_back()
+        ways[way] = trunk
+        self._trunks[trunk].limits[way].take(self.now)
+
+    def __len__(self) -> int:
+        """Calls that are counted."""
+        return len(self._ways)
+
+    # --- health ---
+
+    def told(self, flow: Flow, event: LegEvent) -> None:
+        """What a leg of ours has heard from the other end of its flow."""
+        endpoints = self._endpoints.get(Target(flow.transport, *flow.remote))
+        if endpoints is None or not isinstance(event, LegRinging | LegAnswered | LegRefused):
+            return
+        status, silence = (event.status, event.no_response) if isinstance(event, LegRefused) else (200, "")
+        for endpoint in endpoints:
+            self.heard(endpoint, status, silence)
+
+    def heard(self, endpoint: Endpoint, status: int, silence: str = "") -> None:
+        """A response, or why there was none ("timeout", "transport")."""
+        health = endpoint.health
+        if silence or status in FAILURES:
+            changed = health.failed(self.now)
+        else:
+            changed = health.alive()
+        if changed:
+            reason = silence or ("answered" if health.usable else str(status))
+            up = health.usable
+            self.emit(TrunkChanged(trunk=endpoint.trunk, target=str(endpoint), up=up, reason=reason))
+            self._judge(self._trunks[endpoint.trunk])
+            self._plan()
+
+    def _judge(self, trunk: Trunk) -> None:
+        """One alarm when a whole trunk is down, and one when it is back."""
+        down = bool(trunk.endpoints) and not any(each.health.usable for each in trunk.endpoints.values())
+        if down != trunk.all_down:
+            trunk.all_down = down
+            targets = ", ".join(str(each) for each in trunk.endpoints.values())
+            self.emit(Alarm(slug="trunk_down" if down else "trunk_up", detail=f"{trunk.name}: {targets}"))
+
+    def states(self) -> list[TrunkState]:
+        """Every target of every trunk, to be shown."""
+        return [
+            TrunkState(
+                trunk.name,
+                trunk.section.side,
+                str(endpoint),
+                endpoint.health.state.value,
+                trunk.limits[Way.IN].calls,
+                trunk.limits[Way.OUT].calls,
+            )
+            for trunk in self._trunks.values()
+            for endpoint in trunk.endpoints.values()
+        ]
+
+    # --- time ---
+
+    def next_timer(self) -> float | None:
+        """When `due` has something next."""
+        return self._next
+
+    def due(self) -> tuple[list[Endpoint], list[Lookup]]:
+        """Targets to which an OPTIONS is due, and names whose addresses are."""
+        pings, lookups = [], []
+        for trunk in self._trunks.values():
+            for endpoint in trunk.endpoints.values():
+                if _reached(endpoint.health.retry_at, self.now):
+                    endpoint.health.retry(self.now)
+                if _reached(endpoint.ping_at, self.now):
+                    endpoint.ping_at = self.now + trunk.section.health.options_s
+                    pings.append(endpoint)
+            for number, place in enumerate(trunk.places):
+                if _reached(place.lookup_at, self.now):
+                    place.lookup_at = inf  # until the answer is there
+                    lookups.append(Lookup(f"{trunk.name} {number}", place.uri))
+        self._plan()
+        return pings, lookups
+
+    def resolved(self, query_id: str, location: Location) -> bool:
+        """The answer to a lookup; False when it is none of ours. Nobody's answer leaves what was known."""
+        name, _, number = query_id.rpartition(" ")
+        trunk = self._trunks.get(name)
+        if trunk is None:
+            return False
+        place = trunk.places[int(number)]
+        if location.reason != "dns" or place.location is None:
+            place.location = location
+        place.lookup_at = self.now + max(location.ttl_s, LOOKUP_MIN_S)
+        trunk.set_endpoints()
+        self._reached_anew()
+        self._judge(trunk)
+        return True
+
+    def _reached_anew(self) -> None:
+        """Targets are new: know them by their address, and when each is looked after."""
+        self._endpoints = {}
+        for trunk in self._trunks.values():
+            interval_s = trunk.section.health.options_s
+            for target, endpoint in trunk.endpoints.items():
+                self._endpoints.setdefault(target, []).append(endpoint)
+                if endpoint.ping_at is None and interval_s:  # not all at the same moment
+                    endpoint.ping_at = self.now + interval_s * self._draw(1000) / 1000
+        self._plan()
+
+    def _plan(self) -> None:
+        times = [
+            at
+            for trunk in self._trunks.values()
+            for at in (
+                *(each.ping_at for each in trunk.endpoints.values()),
+                *(each.health.retry_at for each in trunk.endpoints.values()),
+                *(place.lookup_at for place in trunk.places),
+            )
+            if at is not None and at < inf
+        ]
+        self._next = min(times, default=None)
+
+
+def _reached(at: float | None, now: float) -> bool:
+    return at is not None and at <= now
