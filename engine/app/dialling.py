@@ -29,7 +29,9 @@ _log = logging.getLogger(__name__)
 
 
 class Dialler:
-    """One per store. A lead is claimed before its call is asked for, so a retry cannot dial twice."""
+    """One per store. A lead is claimed before its call is asked for, and asked for again under the same id
+    where the answer is not known, so that a retry cannot dial twice.
+    """
 
     def __init__(
         self,
@@ -54,6 +56,8 @@ class Dialler:
         await self._bus.subscribe(ACKNOWLEDGEMENTS.name(tenant, node=node, worker=worker), self._acknowledged)
         while True:
             try:
+                for lead in await self._leads.leads_left(self._now()):
+                    await self._take_over(lead)
                 for lead in await self._leads.leads_to_call(self._now()):
                     await self._call(lead)
             except SQLAlchemyError as error:
@@ -66,19 +70,39 @@ class Dialler:
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)
 
-    async def _call(self, lead: LeadEntry) -> None:
-        now = self._now()
-        if not await self._leads.lead_started(lead.tenant, lead.case_id, now):
+    async def _take_over(self, lead: LeadEntry) -> None:
+        """A centre died between claim and answer, or an engine with a call and never came back."""
+        if not await self._leads.lead_taken_over(lead.tenant, lead.case_id, self._now()):
             return
+        if lead.command is None:
+            _log.error("nothing is known of the dissuasion call of case %s", lead.case_id)
+            await self._leads.lead_ended(lead.tenant, lead.case_id, "lost")
+        elif lead.called:
+            await self._leads.lead_placed(lead.tenant, lead.case_id, self._now())
+        else:
+            _log.warning("case %s was left unfinished; its call is asked for again", lead.case_id)
+            await self._dial(lead, lead.attempts, lead.command)
+
+    async def _call(self, lead: LeadEntry) -> None:
+        command = lead.command or CommandId(secrets.token_hex(8))
+        if not await self._leads.lead_started(lead.tenant, lead.case_id, self._now(), command):
+            return
+        if lead.called:  # an earlier command was heard after all
+            await self._leads.lead_placed(lead.tenant, lead.case_id, self._now())
+        else:
+            await self._dial(lead, lead.attempts + 1, command)
+
+    async def _dial(self, lead: LeadEntry, attempts: int, command_id: CommandId) -> None:
+        """Ask for the call of a claimed lead; `attempts` with this one."""
         number = lead.victim.number
         if number is None:
             await self._leads.lead_ended(lead.tenant, lead.case_id, "erased")
             return
         config = self._config
         command = PlaceDissuasionCall(
-            id=CommandId(secrets.token_hex(8)),
+            id=command_id,
             tenant=lead.tenant,
-            deadline=now.timestamp() + self._deadline_s,
+            deadline=self._now().timestamp() + self._deadline_s,
             case_id=lead.case_id,
             number=number,
             language=config.language_of(number),
@@ -86,12 +110,17 @@ class Dialler:
         )
         answer = await self._ask(command)
         if answer is not None and answer.ok:
+            await self._leads.lead_placed(lead.tenant, lead.case_id, self._now())
             return
         reason = answer.error if answer is not None else "no_worker"
-        retry = lead.attempts + 1 < MOST_ATTEMPTS and reason in ("no_worker", "expired", "draining")
+        retry = attempts < MOST_ATTEMPTS and reason in ("no_worker", "expired", "draining")
         _log.warning("a dissuasion call was not placed: %s%s", reason, "; tried again later" if retry else "")
         await self._leads.lead_ended(
-            lead.tenant, lead.case_id, reason, self._now() + RETRY_AFTER if retry else None
+            lead.tenant,
+            lead.case_id,
+            reason,
+            self._now() + RETRY_AFTER if retry else None,
+            unanswered=answer is None,
         )
 
     async def _ask(self, command: PlaceDissuasionCall) -> Acknowledgement | None:

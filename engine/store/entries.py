@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from engine.model.ids import CallId, CaseId, EventId, NumberId, RecordingId, TenantId
+from engine.model.ids import CallId, CaseId, CommandId, EventId, NumberId, RecordingId, TenantId
 from engine.model.outcome import Outcome
 from scoring.numbers import Action, Level, RiskRow, Source
 
@@ -145,6 +145,10 @@ class LeadEntry:
     due_at: datetime
     attempts: int
     last_outcome: str
+    command: CommandId | None = None
+    """With which its call was asked for, where nobody knows whether that was heard."""
+    called: bool = False
+    """There is a dissuasion call of its case: nobody may call a second time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,7 @@ class Projection:
                         "due_at": due_at,
                         "attempts": 0,
                         "last_outcome": "",
+                        "command_id": "",
                     }
                 ],
             )

@@ -314,10 +314,16 @@ lead: Final = Table(
     _time("called_at", nullable=True),
     _count("attempts"),
     _text("last_outcome"),
+    _text("command_id"),
+    _time("lease_until", nullable=True),
     PrimaryKeyConstraint("tenant_id", "case_id"),
     Index(None, "state", "due_at"),
 )
-"""Who is to be called back, once per case, after the call `call_id`. States: new, queued, calling, done."""
+"""Who is to be called back, once per case, after the call `call_id`. States: new, queued, calling, done.
+
+`command_id` is the command a call was asked for with, while nobody knows what became of it. A lead in
+`calling` whose lease is over was left there by a process that died.
+"""
 
 dissuasion: Final = Table(
     "dissuasion",

@@ -16,8 +16,10 @@ from engine.bus.client import Bus, Handler, PublishResult
 from engine.bus.topics import ACKNOWLEDGEMENTS, COMMANDS
 from engine.model.commands import Acknowledgement, PlaceDissuasionCall
 from engine.model.config import Config, DissuasionSection, SubscribersSection
-from engine.model.ids import CaseId, TenantId
+from engine.model.events import CallStarted, Party, Record
+from engine.model.ids import CallId, CaseId, CommandId, EventId, NumberId, TenantId
 from engine.store.entries import LeadEntry, LeadRule
+from engine.store.leads import CALL_LEASE, LEASE
 from engine.store.store import Store
 from tests.store.conftest import EPOCH, Node, file_number
 
@@ -83,6 +85,14 @@ class World:
                 for lead in await self.store.leads.leads_to_call(NOW + timedelta(days=365)):
                     if lead.state == state:
                         return lead
+                await asyncio.sleep(0.01)
+
+    async def until_nothing_is_left(self) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                leads = self.store.leads
+                if not (await leads.leads_left(self.now) or await leads.leads_to_call(self.now)):
+                    return
                 await asyncio.sleep(0.01)
 
     async def stop(self) -> None:
@@ -156,7 +166,8 @@ async def test_what_may_succeed_is_tried_again_later(world: World, error: str) -
         assert (lead.attempts, lead.last_outcome, lead.due_at) == (attempt, error, world.now + RETRY_AFTER)
         world.now += RETRY_AFTER
         commands.append(await world.asked())
-    assert len({command.id for command in commands}) == MOST_ATTEMPTS
+    # whoever did not answer may have heard: asked under the same id it calls nobody twice
+    assert len({command.id for command in commands}) == (1 if error == "no_worker" else MOST_ATTEMPTS)
     await world.store.ship(Node(boot=2).call("c2", action="warn", called="+8613800138001"))
     assert (await world.asked()).case_id == "case-c2"
     assert (await world.lead("queued")).case_id == "case-c2"
@@ -177,3 +188,58 @@ async def test_an_answer_that_is_late_still_counts(world: World) -> None:
     await world.store.ship(Node(boot=2).call("c2", action="warn", called="+8613800138001"))
     assert (await world.asked()).case_id == "case-c2"
     assert await world.store.leads.leads_to_call(NOW + timedelta(days=365)) == []
+
+
+async def test_what_a_dead_centre_left_is_asked_for_again_under_the_same_id(world: World) -> None:
+    (lead,) = await world.store.leads.leads_to_call(NOW)
+    assert await world.store.leads.lead_started(LAB, lead.case_id, NOW, CommandId("first"))
+    world.start()
+    await world.store.ship(Node(boot=2).call("c2", action="warn", called="+8613800138001"))
+    assert (await world.asked()).case_id == "case-c2"  # not while the claim lasts
+    world.now += LEASE
+    again = await world.asked()
+    assert (again.case_id, again.id) == ("case-c1", "first")
+    assert again.deadline == world.now.timestamp() + 0.05
+    await world.until_nothing_is_left()
+
+
+@pytest.mark.parametrize("known", ["claimed", "queued"])
+async def test_a_call_that_the_store_knows_is_not_asked_for_again(world: World, known: str) -> None:
+    """The worker heard the command and the centre did not hear the worker."""
+    leads = world.store.leads
+    assert await leads.lead_started(LAB, CaseId("case-c1"), NOW, CommandId("first"))
+    if known == "queued":
+        await leads.lead_ended(LAB, CaseId("case-c1"), "no_worker", NOW, unanswered=True)
+    await world.store.ship([dissuasion(5, "d1")])
+    world.now += LEASE
+    world.start()
+    await world.until_nothing_is_left()
+    assert world.bus.asked.empty()
+    assert await leads.leads_left(world.now + LEASE) == []
+    (lost,) = await leads.leads_left(world.now + CALL_LEASE)
+    assert (lost.case_id, lost.command, lost.called) == ("case-c1", None, True)
+
+
+async def test_a_call_nobody_tells_of_any_more_is_over(world: World) -> None:
+    world.start()
+    await world.asked()
+    world.now += LEASE
+    await world.until_nothing_is_left()
+    world.now += CALL_LEASE
+    await world.until_nothing_is_left()
+    assert world.bus.asked.empty()
+    assert await world.store.leads.leads_to_call(NOW + timedelta(days=365)) == []
+
+
+def dissuasion(seq: int, call_id: str) -> Record:
+    """A dissuasion call of case-c1 has begun, on a node of its own."""
+    calling, called = Party("96110", NumberId("n-96110")), Party("+8613800138000", NumberId("n-victim"))
+    started = CallStarted(
+        call_id=CallId(call_id),
+        direction="dissuasion",
+        trunk="",
+        calling=calling,
+        called=called,
+        case_id=CaseId("case-c1"),
+    )
+    return Record(id=EventId("node-9", 1, seq), at=EPOCH + 90.0, tenant=LAB, event=started)
