@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -59,8 +59,23 @@ class NodeSection(Section, frozen=True):
     worker: str = "w1"
 
 
+class TlsSection(Section, frozen=True):
+    listen: Address | None = None
+    """Where SIP over TLS is taken; without it none is spoken."""
+    certificate: Path | None = None
+    """PEM, the chain included; shown to servers that ask for one too."""
+    key: Path | None = None
+    ca: Path | None = None
+    """PEM of the authorities that peers' certificates come from; without it the system's."""
+    verify_clients: bool = False
+    """Refuse who connects without a certificate of these authorities."""
+
+
 class SipSection(Section, frozen=True):
     listen: Address = Address("127.0.20.1", 5060)
+    tcp: bool = True
+    """Take SIP over TCP at `listen` too."""
+    tls: TlsSection = TlsSection()
     no_answer_s: float = 60.0
     """How long a callee may ring."""
     failover_s: float = 3.5
@@ -83,6 +98,32 @@ class SipSection(Section, frozen=True):
     """Of all trace files of a worker together; the oldest go first."""
     trace_days: int = 7
     """Trace files older than that are deleted."""
+
+
+class LimitsSection(Section, frozen=True):
+    """What peers may cost. Trunks' addresses are throttled, never banned; calls to emergency numbers pass."""
+
+    messages_per_s: float = 100.0
+    """From one address that is no trunk's; bursts of twice as many pass."""
+    trunk_messages_per_s: float = 20_000.0
+    """The same of a trunk's address."""
+    sources_per_worker: int = 10_000
+    """Addresses remembered; one more takes the place of the oldest that is quiet."""
+    ban_after: int = 1_000
+    """So many messages dropped without a pause ban an address."""
+    ban_s: float = 10.0
+    """The first ban; each further one is twice as long, up to `longest_ban_s`."""
+    longest_ban_s: float = 3_600.0
+    connections: int = 2_000
+    """By TCP and TLS each, from all addresses that are no trunk's; each trunk's address has as many."""
+    connections_per_source: int = 64
+    """From one address that is no trunk's."""
+    message_s: float = 10.0
+    """A stream's message must be complete so long after its first byte, a connection's first one after it opened."""
+    idle_s: float = 600.0
+    """A connection on which nothing moves is closed."""
+    connect_s: float = 4.0
+    """For opening a connection, TLS handshake included."""
 
 
 class MediaSection(Section, frozen=True):
@@ -212,6 +253,10 @@ class TrunkSection(Section, frozen=True):
     """Calling numbers that may come from here, by prefix (+8613…); empty: all."""
     callers_else: Literal["pass", "label", "reject"] = "label"
     """What becomes of a call from another number."""
+    tls_name: str = ""
+    """What the certificate of `next_hop` must name, sent as SNI; empty: its address."""
+    tcp_above_bytes: int = 0
+    """Requests longer than this go by TCP, where that fails by UDP; RFC 3261 §18.1.1 says 1300. 0: never."""
     announce_608: bool = True
     """Play an announcement in early media to callers that do not support sip.608 (RFC 8688 §3.4)."""
     reject: Literal["608", "603+"] = "608"
@@ -232,6 +277,21 @@ class TrunkSection(Section, frozen=True):
         if self.next_hop is None:
             return self.next_hops
         return (NextHopSection(uri=f"sip:{self.next_hop};transport={self.transport}"), *self.next_hops)
+
+
+class CountersSection(Section, frozen=True):
+    """Counters of recent calls, for conditions such as caller_short_calls_3600s; one set a worker."""
+
+    callers: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 10_000
+    """Callers known at a time, 2 kB each; the idle ones give way, those who call often stay."""
+    prefixes: Annotated[int, msgspec.Meta(ge=16, le=100_000)] = 2_000
+    """Number ranges known at a time, 5 kB each."""
+    prefix_digits: Annotated[int, msgspec.Meta(ge=1, le=15)] = 9
+    """Digits of E.164 that make a range: 9 is a number segment (+86 138 0013) in mainland China."""
+    routes: Annotated[int, msgspec.Meta(ge=4, le=10_000)] = 64
+    """Trunks calls come over, 17 kB each."""
+    short_call_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    """An answered call that is over sooner is a short one."""
 
 
 class SubscribersSection(Section, frozen=True):
@@ -301,9 +361,11 @@ class Config(Section, frozen=True):
     tenant: str = "default"
     node: NodeSection = NodeSection()
     sip: SipSection = SipSection()
+    limits: LimitsSection = LimitsSection()
     media: MediaSection = MediaSection()
     data: DataSection = DataSection()
     screening: ScreeningSection = ScreeningSection()
+    counters: CountersSection = CountersSection()
     popup: PopupSection = PopupSection()
     warning: WarningSection = WarningSection()
     recording: RecordingSection = RecordingSection()

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -18,8 +19,9 @@ from engine.call.credentials import Credentials
 from engine.call.values import Decision, Hop, Popup, ScreeningRequest
 from engine.model.config import Config, TrunkSection
 from engine.model.events import Party
-from engine.model.ids import NumberId
+from engine.model.ids import CallId, NumberId
 from engine.model.screening import Action, Direction, Facts, Verdict
+from engine.runtime.counting import CallCounting
 from engine.screening.decide import Table, decide, with_entry
 from engine.screening.policy import Policy
 from engine.screening.shadow import compare
@@ -50,6 +52,7 @@ class Screener:
         key: bytes,
         on_failure: Callable[[str], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._numbering = numbering
@@ -66,8 +69,11 @@ class Screener:
         self._popups = lru_cache(REMEMBERED)(self._make_popup)
         self._appeal_codes = lru_cache(REMEMBERED)(self._make_appeal_code)
         self._emergencies: OrderedDict[str, datetime] = OrderedDict()
+        seed = int.from_bytes(hmac.digest(key, b"counters", hashlib.sha256)[:8])
+        self.counting = CallCounting(config.counters, seed, monotonic)
 
-    def decide(self, request: ScreeningRequest) -> Decision:
+    def decide(self, request: ScreeningRequest, call_id: CallId | None = None) -> Decision:
+        """With its id the call's end is counted too, see `CallCounting`."""
         facts = self.facts(request)
         try:
             facts = with_entry(facts, self._table)
@@ -78,6 +84,7 @@ class Screener:
             verdict = decide(facts, self._policy())
         if verdict.protected and facts.direction is Direction.OUTBOUND:
             self._remember_emergency(facts)
+        self.counting.screened(call_id, facts, verdict)
         return self._decision(request, facts, verdict)
 
     def facts(self, request: ScreeningRequest) -> Facts:
@@ -104,6 +111,7 @@ class Screener:
             diversion=tuple(number(text) for text in request.diversion),
             emergency_callback=direction is Direction.INBOUND and self._called_emergency(subscriber, at),
             kill_switch=self._kill_switch(),
+            counters=self.counting.read(calling, request.trunk),
             language=self._config.language_of(subscriber.display),
         )
 

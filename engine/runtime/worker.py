@@ -38,12 +38,12 @@ from engine.call.values import (
 from engine.media.port import MediaPort
 from engine.model.commands import Acknowledgement, AnyCommand, EndCall, PlaceDissuasionCall
 from engine.model.config import Config
-from engine.model.events import Alarm, AnyEvent
+from engine.model.events import Alarm, AnyEvent, CallEnded
 from engine.model.ids import CommandId, EventId, TenantId
 from engine.model.media import AnyMediaEvent
 from engine.runtime.screener import Screener
 from engine.runtime.tally import Tally
-from engine.runtime.udp import UdpSocket
+from engine.runtime.transports import Transports
 from engine.sip.effects import Discarded, Send
 from engine.sip.flow import Flow
 from scoring.numbers import Numbering, NumberKind
@@ -102,11 +102,7 @@ class EngineWorker:
         self._publisher = publisher
         self._tenant = TenantId(config.tenant)
         self._media: MediaPort | None = None
-        listen = config.sip.listen
-        self._socket = UdpSocket(
-            listen.host, listen.port, self._datagram, receive_buffer_bytes=config.sip.receive_buffer_bytes
-        )
-        self._local = self._socket.address
+        self._transports = Transports(config, numbering, self._message, self._send_failed)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -118,7 +114,7 @@ class EngineWorker:
     def open(self, media: MediaPort) -> None:
         self._media = media
         self._loop = asyncio.get_running_loop()
-        self._socket.start()
+        self._transports.start()
 
     @property
     def calls(self) -> int:
@@ -126,6 +122,15 @@ class EngineWorker:
 
     def counts(self) -> dict[str, int]:
         return self._core.counts()
+
+    def transport_counts(self) -> dict[str, dict[str, int]]:
+        """ "flood", "tcp" and "tls": what was dropped, banned, accepted, refused, closed."""
+        return self._transports.counts()
+
+    @property
+    def transports(self) -> list[str]:
+        """Those that are listened on."""
+        return self._transports.names
 
     def retransmissions(self) -> dict[str, int]:
         return self._core.retransmissions()
@@ -149,15 +154,20 @@ class EngineWorker:
 
     # --- inputs ---
 
-    def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
-        flow = Flow("udp", self._local, source)
-        self.tally.received("udp", data)
+    def _message(self, data: bytes, flow: Flow) -> None:
+        self.tally.received(flow.transport, data)
         if self._trace is not None:
             self._trace.received(data, flow, time.monotonic())
         try:
             self._do(self._core.receive(data, flow, time.monotonic()))
         except Exception:  # one bad message must not stop the others; the trace names the fault
-            _log.exception("a datagram from %s:%d could not be handled", *source)
+            _log.exception("a message from %s:%d could not be handled", *flow.remote)
+
+    def _send_failed(self, flow: Flow, branch: str, error: str) -> None:
+        try:
+            self._do(self._core.send_failed(flow, branch, error, time.monotonic()))
+        except Exception:
+            _log.exception("a failure to send could not be handled")
 
     def media_event(self, event: AnyMediaEvent) -> None:
         self.command(MediaReported(event))
@@ -211,11 +221,12 @@ class EngineWorker:
                 if self._trace is not None:
                     self._trace.sent(data, flow, now)
                 try:
-                    self._socket.send(data, flow.remote)
+                    self._transports.send(flow, data, branch)
                 except OSError as error:
                     return self._core.send_failed(flow, branch, str(error), now)
             case ScreeningRequested(call_id, request):
-                return self._core.command(ScreeningDecided(call_id, self._screener.decide(request)), now)
+                decision = self._screener.decide(request, call_id)
+                return self._core.command(ScreeningDecided(call_id, decision), now)
             case EventRaised(event):
                 self.event(event)
             case MediaRequested(command):
@@ -308,6 +319,8 @@ class EngineWorker:
 
     def event(self, event: AnyEvent) -> None:
         """Something that happened, in a call or beside the calls."""
+        if isinstance(event, CallEnded):
+            self._screener.counting.ended(event)
         self.tally.event(event)
         if self._trace is not None:
             self._trace.happened(event, time.monotonic())
@@ -333,7 +346,7 @@ class EngineWorker:
             self._timer.cancel()
             self._timer = None
         self._loop = None
-        self._socket.close()
+        await self._transports.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

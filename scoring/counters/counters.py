@@ -69,7 +69,7 @@ class Counters:
         """A call to that number was screened."""
         if now >= self._next_tick:
             self._advance(now)
-        # Neighbouring numbers must fall on cells as if by chance: one multiplication alone spreads them evenly.
+        # Neighbouring numbers must fall on cells as if by chance: one multiplication would spread them.
         mixed = (called.key ^ self._seed) * _MIX & _WORD
         mixed = (mixed ^ mixed >> 32) * _MIX >> 40
         callers, prefixes, routes = self._ledgers

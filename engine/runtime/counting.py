@@ -1,0 +1,67 @@
+"""What the worker sees of its calls, fed into the counters that policies ask for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from engine.model.config import CountersSection
+from engine.model.events import CallEnded
+from engine.model.ids import CallId
+from engine.model.screening import Action, Facts, Number, Verdict
+from scoring.counters import Counters, Field, Sizes, Subject
+
+MAX_OPEN: Final = 100_000
+"""Calls whose end is waited for; of the oldest beyond that only the attempt counts."""
+
+
+class CallCounting:
+    """One worker's counters. Protected calls (to or from emergency and police numbers) are never counted."""
+
+    def __init__(
+        self, section: CountersSection, seed: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._counters = Counters(
+            Sizes(
+                callers=section.callers,
+                prefixes=section.prefixes,
+                routes=section.routes,
+                prefix_digits=section.prefix_digits,
+            ),
+            seed,
+        )
+        self._short_ms = section.short_call_s * 1000
+        self._clock = clock
+        self._open: dict[CallId, Subject] = {}
+
+    def read(self, calling: Number, trunk: str) -> Mapping[str, int]:
+        """The counters before this call; nothing is counted up until a name is asked for."""
+        return self._counters.read(self._counters.subject(calling, trunk), self._clock())
+
+    def screened(self, call_id: CallId | None, facts: Facts, verdict: Verdict) -> None:
+        """A call got its verdict. Without an id only the attempt is counted, not how the call ends."""
+        if verdict.protected:
+            return
+        now = self._clock()
+        subject = self._counters.subject(facts.calling, facts.trunk)
+        self._counters.attempt(subject, facts.called, now)
+        if verdict.action is Action.REJECT:
+            self._counters.add(subject, Field.REJECTED, now)
+        elif call_id is not None:
+            self._open[call_id] = subject
+            if len(self._open) > MAX_OPEN:
+                del self._open[next(iter(self._open))]
+
+    def ended(self, event: CallEnded) -> None:
+        """A call is over; one that was not counted when it began is not counted now."""
+        subject = self._open.pop(event.call_id, None)
+        if subject is None:
+            return
+        now = self._clock()
+        if event.answered:
+            self._counters.add(subject, Field.ANSWERED, now)
+            if event.duration_ms < self._short_ms:
+                self._counters.add(subject, Field.SHORT_CALLS, now)
+        elif event.outcome.reason == "cancelled":
+            self._counters.add(subject, Field.CANCELLED, now)
