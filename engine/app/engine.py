@@ -24,6 +24,7 @@ from engine.app.paths import dialplans_folder
 from engine.app.policies import PolicyView
 from engine.app.switches import SwitchView
 from engine.app.table import publish_csv
+from engine.app.tracing import LOOK_S, Tracing
 from engine.bus.client import Bus, BusStatus
 from engine.bus.topics import (
     ACKNOWLEDGEMENTS,
@@ -200,12 +201,16 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
             worker.ask(payload)
 
         await bus.subscribe(topic, ask)
+        tracing = Tracing(config, worker)
+        stack.callback(tracing.close)
+        await tracing.look()
         tasks = [
             asyncio.create_task(keep_looking(look, interval_s, worker.alarm))
             for look, interval_s in (
                 (lambda: _look_at_table(views, worker), POLL_TABLE_S),
                 (lambda: _look_at_switches(views, worker), POLL_FILES_S),
                 (lambda: _look_at_policies(views, worker), POLL_FILES_S),
+                (tracing.look, LOOK_S),
             )
         ]
         # what is there now stays: the collector need not look at it again while calls come and go

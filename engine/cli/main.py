@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "console": ("engine.cli.serve", "console"),
     "agent": ("engine.cli.serve", "agent"),
     "explain": ("engine.cli.explain", "explain_call"),
+    "calls": ("engine.cli.calls", "app"),
     "table": ("engine.cli.table", "app"),
     "recordings": ("engine.cli.recordings", "app"),
     "config": ("engine.cli.config", "app"),

@@ -72,6 +72,15 @@ class JournalReader:
                 raise JournalDamaged(f"{self.path}: row {row}: {error}") from None
         return batches
 
+    def newest(self) -> int:
+        """The last row; 0 in an empty journal. Raises JournalDamaged."""
+        try:
+            with self._lock:
+                (row,) = self._connection.execute("SELECT coalesce(max(row), 0) FROM batch").fetchone()
+        except sqlite3.Error as error:
+            raise JournalDamaged(f"{self.path}: {error}") from None
+        return int(row)
+
     def losses(self) -> list[tuple[int, Range]]:
         """What the node could not keep, as (boot, (first seq, last seq))."""
         with self._lock:
