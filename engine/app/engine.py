@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from engine.app.config import ConfigError
 from engine.app.buses import bus_of
+from engine.app.config import ConfigError
 from engine.app.keys import load_keys
 from engine.app.looking import keep_looking
 from engine.app.paths import dialplans_folder
@@ -37,7 +37,7 @@ from engine.bus.topics import (
     call_notice,
 )
 from engine.call.core import SipCore
-from engine.call.values import CallSettings, PopupRequested
+from engine.call.values import CallSettings, PopupRequested, Redress
 from engine.journal import Journal, JournalBusy
 from engine.media.port import WorkerPort
 from engine.media.settings import WorkerSettings
@@ -46,6 +46,7 @@ from engine.model.config import Config
 from engine.model.events import KillSwitchChanged, PolicyLoaded, Record
 from engine.model.ids import TenantId
 from engine.runtime.screener import Screener
+from engine.runtime.transports import ListenError
 from engine.runtime.worker import EngineWorker
 from engine.screening import PolicyError
 from engine.sdp import OwnAddresses
@@ -84,9 +85,11 @@ def call_settings(config: Config) -> CallSettings:
     return CallSettings(
         tenant=config.tenant,
         contact=config.sip.listen,
+        contacts={"tls": tls_listen} if (tls_listen := config.sip.tls.listen) is not None else {},
         no_answer_s=config.sip.no_answer_s,
         failover_s=config.sip.failover_s,
         redirects=config.sip.redirects,
+        redress=Redress(tel=config.redress.tel, email=config.redress.email),
         key_timeout_s=config.warning.key_timeout_s,
         warning_repeat=config.warning.repeat,
         dial_pause_s=config.warning.dial_pause_s,
@@ -186,9 +189,8 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
         core = SipCore(call_settings(config), config.trunk, HashedIds(secrets.token_bytes(32)))
         try:
             worker = EngineWorker(config, core, screener, numbering, journal, publisher)
-        except OSError as error:
-            listen = config.sip.listen
-            raise ConfigError(f"sip.listen: {listen} cannot be listened on: {error.strerror}") from None
+        except ListenError as error:
+            raise ConfigError(str(error)) from None
         stack.push_async_callback(worker.close)
         alarms.append(worker.alarm)
         media = await WorkerPort.start(media_settings(config), worker.media_event, worker.alarm)
@@ -217,7 +219,8 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_ALLOCATIONS, 50, 100)
-        say(f"listening on {config.sip.listen} (udp), policy {views.policy.policy.name}")
+        spoken = ", ".join(worker.transports)
+        say(f"listening on {config.sip.listen} ({spoken}), policy {views.policy.policy.name}")
         await stop.wait()
         await worker.drain(DRAIN_LIMIT_S)
         for task in tasks:

@@ -119,7 +119,7 @@ class LimitsSection(Section, frozen=True):
     connections_per_source: int = 64
     """From one address that is no trunk's."""
     message_s: float = 10.0
-    """A stream's message must be complete so long after its first byte, a connection's first one after it opened."""
+    """For a stream's message, from its first byte on; also for a connection's first one to come."""
     idle_s: float = 600.0
     """A connection on which nothing moves is closed."""
     connect_s: float = 4.0
@@ -172,10 +172,25 @@ class RecordingSection(Section, frozen=True):
 
 
 class RedressSection(Section, frozen=True):
-    """The Call-Info of a 608 (RFC 8688): where a wrongly blocked caller turns to."""
+    """Where a wrongly blocked caller turns to: told in a signed card (608, RFC 8688) or in a Reason (603+)."""
 
     url: str = ""
-    """Appeal page; empty: no Call-Info."""
+    """Appeal page; empty: no card."""
+    policy: Literal["always", "validated", "never"] = "always"
+    """Who is told: "validated" is callers whose number is proved by a full attestation (RFC 8588)."""
+    card_url: str = ""
+    """Where the console's cards are reached, without the code; empty: /jcard/ beside the appeal page."""
+    organisation: str = "Ringward"
+    """Name on the card."""
+    tel: str = ""
+    """E.164 with plus."""
+    email: str = ""
+
+    @property
+    def cards(self) -> str:
+        """Cards' address up to the appeal code, ending in a slash; empty without an appeal page."""
+        base = self.card_url or (self.url.rpartition("/")[0] + "/jcard" if self.url else "")
+        return base.rstrip("/") + "/" if base else ""
 
 
 class NextHopSection(Section, frozen=True):

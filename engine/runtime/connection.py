@@ -125,6 +125,9 @@ class Connection(asyncio.Protocol):
             if len(self._unanswered) > MAX_UNANSWERED:
                 del self._unanswered[next(iter(self._unanswered))]
 
+    def carries(self, branch: str) -> bool:
+        return branch in self._unanswered or any(branch == each for _, _, each in self._waiting)
+
     def answer(self, data: bytes) -> None:
         """The last message on this connection."""
         if self._transport is not None:

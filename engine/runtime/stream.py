@@ -16,9 +16,11 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Coroutine
+from ipaddress import ip_address
 from typing import Final
 
 from engine.model.config import Address
+from engine.runtime.bpf import Source
 from engine.runtime.connection import Connection, StreamLimits
 from engine.runtime.tls import Tls
 from engine.sip.flow import Flow
@@ -108,6 +110,11 @@ class StreamTransport:
     def connected(self, remote: tuple[str, int]) -> bool:
         """Whether a message to there would use a connection that is there already."""
         return remote in self._by_remote or remote in self._by_alias
+
+    def carries(self, remote: tuple[str, int], branch: str) -> bool:
+        """Whether a request with that branch is on its way over a connection, and nothing has answered it."""
+        connection = self._to(remote)
+        return connection is not None and connection.carries(branch)
 
     # --- sending ---
 
@@ -323,12 +330,12 @@ class StreamTransport:
 
     # --- the end ---
 
-    def drop(self, host: str) -> None:
-        """Close whatever that address has opened."""
-        if host in self._of_source:
-            for connection in list(self._all):
-                if connection.accepted and connection.flow.remote[0] == host:
-                    connection.abort("banned")
+    def drop(self, sources: list[Source]) -> None:
+        """Close whatever has been opened from there."""
+        hosts = {host for host in self._of_source if any(ip_address(host) in source for source in sources)}
+        for connection in list(self._all) if hosts else ():
+            if connection.accepted and connection.flow.remote[0] in hosts:
+                connection.abort("banned")
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         assert self._loop is not None
@@ -336,14 +343,18 @@ class StreamTransport:
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    async def close(self) -> None:
-        """Accept nothing more, give the peers `CLOSING_S` to read what is written, and close."""
+    def stop(self) -> None:
+        """Accept nothing more."""
         loop, self._loop = self._loop, None
         if loop is not None:
             loop.remove_reader(self._listener.fileno())
         if self._sweeper is not None:
             self._sweeper.cancel()
         self._listener.close()
+
+    async def close(self) -> None:
+        """Stop, give the peers `CLOSING_S` to read what is written, and close."""
+        self.stop()
         for task in list(self._opening):
             task.cancel()
         await asyncio.gather(*self._opening, return_exceptions=True)
