@@ -1,0 +1,178 @@
+"""An edge between phones and an engine in virtual time; credentials as phones make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from engine.edge.core import EdgeCore
+from engine.edge.settings import BindingRemoved, BindingSaved, EdgeEffect, EdgeSettings
+from engine.sip.digest import authorization, strongest
+from engine.sip.digest_server import Secret
+from engine.sip.effects import ClientKey, RequestReceived, ResponseReceived
+from engine.sip.flow import Flow
+from engine.sip.ids import SeededIds
+from engine.sip.message import Request, Response
+from engine.sip.uri import NameAddr, Uri
+from tests.sip.kit import Host, Net
+
+EDGE = ("192.0.2.1", 5060)
+ENGINE = ("192.0.2.2", 5060)
+REALM = "test"
+USERS = {"bob": "secret-b", "alice": "secret-a", "carol": "secret-c"}
+EMERGENCY = ("110", "119", "112")
+SETTINGS = EdgeSettings(
+    realm=REALM,
+    addresses=dict.fromkeys(("udp", "tcp", "tls", "ws", "wss"), EDGE),
+    bound=dict.fromkeys(("udp", "tcp", "tls", "ws", "wss"), EDGE),
+    engine=ENGINE,
+    key=b"k" * 32,
+)
+
+
+def is_emergency(uri: Uri) -> bool:
+    return uri.user in EMERGENCY or (uri.scheme == "urn" and uri.host.startswith("service:sos"))
+
+
+class Lab(Net):
+    """The edge `E` and the engine `N`; phones are added."""
+
+    def __init__(self, settings: EdgeSettings = SETTINGS, *, without_qop: bool = False) -> None:
+        super().__init__()
+        self.settings = settings
+        self.without_qop = without_qop
+        self.edge = self.host("E", EDGE)
+        self.engine = self.host("N", ENGINE)
+        self.start()
+
+    def start(self) -> EdgeCore:
+        """Start the edge, or start it again with nothing but what its repository would have kept."""
+        saved = self.saved
+        self.edge.heard.clear()
+        self.edge.layer = self.core = EdgeCore(  # type: ignore[assignment]
+            self.settings,
+            {user: Secret.of_password(user, REALM, password) for user, password in USERS.items()},
+            SeededIds("E"),
+            is_emergency=is_emergency,
+            address_of=lambda user: user.removeprefix("+86"),
+            bindings=saved,
+            now=self.now,
+            without_qop=self.without_qop,
+        )
+        return self.core
+
+    @property
+    def told(self) -> list[EdgeEffect]:
+        return self.edge.heard  # type: ignore[return-value]
+
+    @property
+    def saved(self) -> list:  # type: ignore[type-arg]
+        """What a repository holds by now."""
+        kept = []
+        for effect in self.edge.heard:
+            if isinstance(effect, BindingSaved):
+                kept.append(effect.binding)
+            elif isinstance(effect, BindingRemoved) and effect.binding in kept:
+                kept.remove(effect.binding)
+        return kept
+
+    def phone(self, name: str, host: str, transport: str = "udp", port: int = 5060) -> Phone:
+        phone = Phone(self, name, (host, port), transport)
+        self._hosts[phone.address] = phone
+        self._names[phone.address] = name
+        if transport != "udp":
+            self.core.opened(phone.flow_at_edge)
+        return phone
+
+    def hang_up_connection(self, phone: Phone) -> None:
+        self.edge.carry_out(self.core.closed(phone.flow_at_edge, self.now))  # type: ignore[arg-type]
+
+
+class Phone(Host):
+    """A user agent that knows one user's password."""
+
+    cseq = 0
+
+    @property
+    def flow_at_edge(self) -> Flow:
+        return Flow(self.transport, EDGE, self.address)
+
+    def make(
+        self,
+        method: str,
+        to: str,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        call_id: str = "",
+        user: str = "",
+        contact: str | None = None,
+    ) -> Request:
+        self.cseq += 1
+        name = user or self.name
+        target = Uri("sip", None if method == "REGISTER" else to, EDGE[0])
+        rows = [
+            ("Max-Forwards", "70"),
+            ("From", str(NameAddr(None, Uri("sip", name, EDGE[0])).with_tag(f"{name}-tag"))),
+            ("To", f"<sip:{to}@{EDGE[0]}>"),
+            ("Call-ID", call_id or f"{self.name}-call"),
+            ("CSeq", f"{self.cseq} {method}"),
+        ]
+        contact = self.contact if contact is None else contact
+        if contact:
+            rows.append(("Contact", contact))
+        return Request(method, target, [*rows, *headers])
+
+    def ask(self, request: Request) -> Response:
+        """Send it; the answer that comes at once."""
+        self.request(request, EDGE)
+        return self.hear(ResponseReceived).response
+
+    def send(self, request: Request) -> ClientKey:
+        return self.request(request, EDGE)
+
+    def with_credentials(
+        self,
+        request: Request,
+        challenged: Response,
+        *,
+        user: str = "",
+        password: str | None = None,
+        algorithm: str | None = None,
+        nonce_count: int = 1,
+    ) -> Request:
+        """The request again with the next CSeq and credentials."""
+        name = "WWW-Authenticate" if challenged.status == 401 else "Proxy-Authenticate"
+        offered = challenged.rows(name)
+        if algorithm is not None:
+            offered = [value for value in offered if f"algorithm={algorithm}," in value]
+        challenge = strongest(offered)
+        assert challenge is not None
+        user = user or self.name
+        value = authorization(
+            challenge,
+            username=user,
+            password=USERS.get(user, "") if password is None else password,
+            method=request.method,
+            uri=str(request.uri),
+            cnonce="c",
+            nonce_count=nonce_count,
+        )
+        self.cseq += 1
+        rows = [
+            (header, f"{self.cseq} {request.method}" if header == "CSeq" else text)
+            for header, text in request.headers
+        ]
+        answer = "Authorization" if challenged.status == 401 else "Proxy-Authorization"
+        return Request(request.method, request.uri, [*rows, (answer, value)], request.body)
+
+    def register(self, *, headers: Iterable[tuple[str, str]] = (), contact: str | None = None) -> Response:
+        request = self.make("REGISTER", self.name, headers=headers, contact=contact)
+        return self.ask(self.with_credentials(request, self.ask(request)))
+
+    def takes(self) -> RequestReceived:
+        """The oldest request that came."""
+        return self.hear(RequestReceived)
+
+
+def settings(**changes: object) -> EdgeSettings:
+    return replace(SETTINGS, **changes)  # type: ignore[arg-type]
