@@ -22,6 +22,7 @@ from engine.app.keys import load_keys
 from engine.app.looking import keep_looking
 from engine.app.paths import dialplans_folder
 from engine.app.policies import PolicyView
+from engine.app.processes import Stop
 from engine.app.switches import SwitchView
 from engine.app.table import publish_csv
 from engine.app.tracing import LOOK_S, Tracing
@@ -58,7 +59,6 @@ from scoring.numbers.table_view import TableView
 
 POLL_TABLE_S = 0.2
 POLL_FILES_S = 0.5
-DRAIN_LIMIT_S = 5.0
 GC_ALLOCATIONS = 20_000
 """New objects between two looks of the collector at the youngest: calls free theirs by themselves."""
 
@@ -150,8 +150,8 @@ class BusPublisher:
         self._bus.publish(JOURNAL.name(self._tenant, node=self._node), msgspec.json.encode(wake), qos=0)
 
 
-async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], None]) -> int:
-    """Run one engine worker until `stop`. `say` gets the line that tells it is ready.
+async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> int:
+    """Run one engine worker until `stop`, then let it drain. `say` gets the line that tells it is ready.
 
     Raises ConfigError, PolicyError, TableError, CatalogueError, OSError and MediaWorkerError when it cannot
     start; the command line turns them into one line each.
@@ -222,7 +222,7 @@ async def run_engine(config: Config, stop: asyncio.Event, say: Callable[[str], N
         spoken = ", ".join(worker.transports)
         say(f"listening on {config.sip.listen} ({spoken}), policy {views.policy.policy.name}")
         await stop.wait()
-        await worker.drain(DRAIN_LIMIT_S)
+        await worker.drain(config.sip.drain_s, stop.hurry)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,9 +11,22 @@ from typing import Any
 import uvloop
 
 
-def stop_event() -> asyncio.Event:
+class Stop(asyncio.Event):
+    """Set by the first SIGTERM or SIGINT; `hurry` by the second: what takes time is left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hurry = asyncio.Event()
+
+    def set(self) -> None:
+        if self.is_set():
+            self.hurry.set()
+        super().set()
+
+
+def stop_event() -> Stop:
     """Set by SIGTERM or SIGINT."""
-    stop = asyncio.Event()
+    stop = Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -46,12 +46,14 @@ class Supervisor:
         *,
         ready_limit_s: float = READY_LIMIT_S,
         stop_limit_s: float = STOP_LIMIT_S,
+        hurry: asyncio.Event | None = None,
         restart_after_s: float = RESTART_AFTER_S,
     ) -> None:
         self._children = children
         self._say = say
         self._ready_limit_s = ready_limit_s
         self._stop_limit_s = stop_limit_s
+        self._hurry = hurry or asyncio.Event()
         self._restart_after_s = restart_after_s
         self._running: dict[str, Process] = {}
         self._stopping = False
@@ -72,13 +74,17 @@ class Supervisor:
         return process.pid if process is not None and process.returncode is None else None
 
     async def stop(self) -> None:
-        """SIGTERM in the opposite order, each waited for; SIGKILL for one that does not end."""
+        """SIGTERM in the opposite order, each waited for; SIGKILL for one that does not end.
+
+        When `hurry` is set, each gets a second one.
+        """
         self._stopping = True
         for child in reversed(self._children):
             process = self._running.get(child.name)
             if process is None or process.returncode is not None:
                 continue
             process.send_signal(signal.SIGTERM)
+            hurrying = asyncio.create_task(self._hurry_up(process))
             try:
                 async with asyncio.timeout(self._stop_limit_s):
                     await process.wait()
@@ -86,9 +92,16 @@ class Supervisor:
                 _log.error("%s did not end in %.0f s and was killed", child.name, self._stop_limit_s)
                 process.kill()
                 await process.wait()
+            finally:
+                hurrying.cancel()
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
+
+    async def _hurry_up(self, process: Process) -> None:
+        await self._hurry.wait()
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
 
     async def _spawn(self, child: Child) -> Process:
         process = await asyncio.create_subprocess_exec(

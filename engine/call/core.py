@@ -56,6 +56,8 @@ from engine.sip.message import Request, response_to
 
 CoreEffect = Effect | CallEffect
 FEATURE_608 = "sip.608"
+RETRY_LATER = (("Retry-After", "10"),)
+"""With a 503 (RFC 3261 §21.5.4): a restart takes less."""
 
 
 @dataclass(slots=True)
@@ -212,6 +214,9 @@ class SipCore:
         refusal = refusal_of(request)
         if refusal is not None:
             self._turn_away(key, request, refusal)
+            return
+        if self._draining and request.method == "OPTIONS":  # whoever asks before he sends calls: none here
+            self._turn_away(key, request, (503, RETRY_LATER))
             return
         if request.method == "OPTIONS":
             headers = [("Allow", ALLOW), ("Accept", "application/sdp")]

@@ -16,8 +16,8 @@ import typer
 from engine import logs
 from engine.app.config import ConfigError
 from engine.app.keys import bus_key_path, load_keys
-from engine.app.processes import run, stop_event
-from engine.app.supervisor import Child, ChildFailed, Supervisor
+from engine.app.processes import Stop, run, stop_event
+from engine.app.supervisor import STOP_LIMIT_S, Child, ChildFailed, Supervisor
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
 from engine.model.config import Config
 from recordings.parent import die_with_parent
@@ -25,7 +25,7 @@ from recordings.parent import die_with_parent
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Given by `up`: end when it dies."""
 
-Serve = Callable[[Config, asyncio.Event, Callable[[str], None]], Awaitable[int]]
+Serve = Callable[[Config, Stop, Callable[[str], None]], Awaitable[int]]
 
 
 def engine(
@@ -105,7 +105,12 @@ async def _up(config: Config, config_file: Path | None, overrides: list[str]) ->
         load_keys(config.data.folder)  # made before the broker asks for its own
     except ConfigError as error:
         fail(str(error))
-    supervisor = Supervisor(children(config, config_file, overrides), _print)
+    supervisor = Supervisor(
+        children(config, config_file, overrides),
+        _print,
+        stop_limit_s=STOP_LIMIT_S + config.sip.drain_s,
+        hurry=stop.hurry,
+    )
     try:
         await supervisor.start()
     except ChildFailed as error:

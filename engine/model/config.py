@@ -78,6 +78,10 @@ class SipSection(Section, frozen=True):
     tls: TlsSection = TlsSection()
     no_answer_s: float = 60.0
     """How long a callee may ring."""
+    drain_s: float = 10.0
+    """Told to stop, calls that are up may go on for so long; new ones get 503, emergency calls are taken."""
+    audit_s: float = 300.0
+    """A side of a connected call that shows no sign of life for so long is asked for one; 0: never."""
     failover_s: float = 3.5
     """A next hop that has not answered an INVITE at all by then is left for the next, where there is one."""
     redirects: int = 5

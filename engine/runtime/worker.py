@@ -51,6 +51,9 @@ from scoring.numbers import Numbering, NumberKind
 TICK_S = 0.005
 """Timers that come due within one tick are handled together; no SIP timer is finer."""
 REMEMBERED_COMMANDS = 1_000
+GOODBYE_S = 5.0
+"""At the end, so long answers to our BYE are awaited."""
+DRAIN_LOOK_S = 0.02
 _log = logging.getLogger(__name__)
 
 
@@ -332,14 +335,21 @@ class EngineWorker:
 
     # --- the end ---
 
-    async def drain(self, limit_s: float, on_wait: Callable[[int], None] | None = None) -> None:
-        """Take no new calls, end those that are up, and wait until all are gone or `limit_s` is over."""
+    async def drain(self, limit_s: float, hurry: asyncio.Event) -> None:
+        """Take no new calls; those that are up may go on for `limit_s`, then say goodbye to them.
+
+        Whatever is being waited for, `hurry` ends the waiting: then BYE is said and no answer awaited.
+        """
+        self.command(Drain())
+        await self._without_calls(limit_s, hurry)
         self.command(Drain(end_calls=True))
+        await self._without_calls(GOODBYE_S, hurry)
+
+    async def _without_calls(self, limit_s: float, hurry: asyncio.Event) -> None:
+        """Until none is up, `limit_s` is over, or `hurry`."""
         deadline = time.monotonic() + limit_s
-        while self.calls and time.monotonic() < deadline:
-            if on_wait is not None:
-                on_wait(self.calls)
-            await asyncio.sleep(0.02)
+        while self.calls and time.monotonic() < deadline and not hurry.is_set():
+            await asyncio.sleep(DRAIN_LOOK_S)
 
     async def close(self) -> None:
         if self._timer is not None:

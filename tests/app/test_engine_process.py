@@ -37,8 +37,9 @@ E = TypeVar("E", bound=AnyEvent)
 class Engine:
     """One engine between two bare sockets, its files below `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, drain_s: float = 0.0) -> None:
         self.folder = folder
+        self.drain_s = drain_s
         self.host = host()
         self.carrier, self.phone = Socket(host()), Socket(host())
         self.policy = folder / "policy.toml"
@@ -52,7 +53,7 @@ class Engine:
         (folder / "ringward.toml").write_text(
             f"""
             tenant = "lab"
-            sip.listen = "{self.host}:5060"
+            sip = {{ listen = "{self.host}:5060", drain_s = {self.drain_s} }}
             data.folder = "data"
             screening = {{ table = "numbers.csv", policy = "policy.toml" }}
             [trunk.carrier]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from engine.app.config import ConfigError, load_config
 from engine.app.engine import run_engine
+from engine.app.processes import Stop
 from engine.journal import Journal
 from engine.model.config import Address, Config, SipSection
 
@@ -22,7 +22,7 @@ def config(tmp_path: Path) -> Config:
 
 
 async def start(config: Config) -> None:
-    await run_engine(config, asyncio.Event(), lambda line: None)
+    await run_engine(config, Stop(), lambda line: None)
 
 
 async def test_a_second_engine_of_one_name_names_the_journal(config: Config) -> None:

@@ -108,7 +108,7 @@ async def test_garbage_of_all_kinds(bench: Bench) -> None:
 
 async def test_draining_says_goodbye(bench: Bench) -> None:
     await connected(bench)
-    draining = asyncio.create_task(bench.worker.drain(PATIENCE_S))
+    draining = asyncio.create_task(bench.worker.drain(0.0, asyncio.Event()))
     for socket in (bench.phone, bench.carrier):
         bye = await read(socket, "BYE")
         assert isinstance(bye, Request)
@@ -119,9 +119,16 @@ async def test_draining_says_goodbye(bench: Bench) -> None:
     await read(bench.carrier, "503")
 
 
-async def test_draining_has_a_limit(bench: Bench) -> None:
+async def test_draining_waits_for_no_answer_in_a_hurry(bench: Bench) -> None:
     await connected(bench)
-    waited: list[int] = []
-    await bench.worker.drain(0.1, waited.append)
-    assert set(waited) == {1}
+    hurry = asyncio.Event()
+    draining = asyncio.create_task(bench.worker.drain(PATIENCE_S, hurry))
+    bench.carrier.send(bench.request("INVITE", branch="late"), bench.target)
+    await read(bench.carrier, "503")
+    bench.carrier.send(bench.request("OPTIONS", branch="asks"), bench.target)
+    await read(bench.carrier, "503")
+    assert bench.worker.calls == 1  # the call goes on
+    hurry.set()
+    await draining
+    await read(bench.phone, "BYE")
     assert bench.worker.calls == 1
