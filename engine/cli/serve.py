@@ -5,7 +5,6 @@ Each process imports its own parts only.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path

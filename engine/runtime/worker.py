@@ -7,11 +7,12 @@ decides anything about calls.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import msgspec
@@ -349,7 +350,8 @@ class EngineWorker:
         """Until none is up, `limit_s` is over, or `hurry`."""
         deadline = time.monotonic() + limit_s
         while self.calls and time.monotonic() < deadline and not hurry.is_set():
-            await asyncio.sleep(DRAIN_LOOK_S)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(hurry.wait(), DRAIN_LOOK_S)
 
     async def close(self) -> None:
         if self._timer is not None:
