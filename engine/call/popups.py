@@ -49,8 +49,8 @@ class Popups:
         self, call_id: CallId, decision: Decision, called_user: str, done: Callable[[], None]
     ) -> None:
         """Send the decision's popup."""
-        popup = decision.popup
-        if popup is None:
+        popup, settings = decision.popup, self._settings
+        if popup is None or not (settings.popup_by_bus or settings.popup_by_sip):
             done()
             return
         delivery = _Delivery(call_id, self._wire.ids.token(), popup, decision.called, decision.calling, done)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -47,6 +47,13 @@ class Message:
         """Take rows with canonical names and their index from the parser."""
         self.headers = headers
         self._index = index
+
+    @property
+    def index(self) -> Mapping[str, list[str]]:
+        """Canonical name → the values of its rows, of a received message."""
+        if self._index is None:
+            self.rows("Via")
+        return self._index or {}
 
     def rows(self, name: str) -> list[str]:
         """The values of all rows of that name as they stand in the message, not split at commas."""

@@ -7,6 +7,9 @@ from typing import Protocol
 
 from engine.sip.via import MAGIC_COOKIE
 
+_DIGITS = 128
+"""Hexadecimal digits of one digest."""
+
 
 class IdSource(Protocol):
     """Unique identifiers, each a SIP token."""
@@ -34,22 +37,30 @@ class HashedIds:
     def __init__(self, seed: bytes) -> None:
         self._key = seed[:64]
         self._count = 0
+        # A digest is cut into several ids: no two share a digit of it.
+        self._digits = ""
+        self._place = _DIGITS
 
-    def _next(self, size: int) -> str:
-        self._count += 1
-        return blake2b(self._count.to_bytes(8), digest_size=size, key=self._key).hexdigest()
+    def _next(self, digits: int) -> str:
+        begin = self._place
+        if begin + digits > _DIGITS:
+            self._count += 1
+            self._digits = blake2b(self._count.to_bytes(8), key=self._key).hexdigest()
+            begin = 0
+        self._place = end = begin + digits
+        return self._digits[begin:end]
 
     def branch(self) -> str:
-        return MAGIC_COOKIE + self._next(12)
+        return MAGIC_COOKIE + self._next(24)
 
     def tag(self) -> str:
-        return self._next(8)
-
-    def call_id(self) -> str:
         return self._next(16)
 
+    def call_id(self) -> str:
+        return self._next(32)
+
     def token(self) -> str:
-        return self._next(12)
+        return self._next(24)
 
 
 class SeededIds:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2s
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine.sip.effects import (
     AckReceived,
@@ -36,6 +37,7 @@ from engine.sip.machines import (
 )
 from engine.sip.message import Request, Response, parse, response_to
 from engine.sip.messages import ack_for_failure, cancel_for
+from engine.sip.plain import PlainInvite, plain_invite
 from engine.sip.status import reason_phrase
 from engine.sip.timers import TimerQueues, Timers
 from engine.sip.transaction import AckKey, ClientTransaction, MergeKey, ServerTransaction, Transaction
@@ -45,7 +47,23 @@ from engine.sip.via import MAGIC_COOKIE, Via
 DEFAULT_PORT = 5060
 DEFAULT_PORTS: Final = MappingProxyType({"tls": 5061, "ws": 80, "wss": 443})
 """Where a Via names none (RFC 3261 §18.2.2, RFC 7118 §5); elsewhere it is 5060."""
+PLAIN_VIA: Final = re.compile(
+    rb"SIP/2\.0/[UT][A-Z]{2} ([a-z0-9._-]+)(?::([0-9]{1,5}))?"
+    rb"(?:;rport)?;branch=(z9hG4bK[A-Za-z0-9\-.!%*_+`'~]+)(?:;rport)?"
+)
 NO_PORTS: Final[Mapping[str, tuple[str, int]]] = MappingProxyType({})
+
+
+class AtOnce(NamedTuple):
+    """How the gate refuses: status, phrase (None: the usual one) and further headers."""
+
+    status: int
+    reason: str | None
+    headers: Sequence[tuple[str, str]]
+
+
+Gate = Callable[[PlainInvite, Request, Flow], AtOnce | None]
+"""Refuses an INVITE, or lets it pass (None). It may not keep what it is given."""
 
 
 class TransactionLayer:
@@ -77,6 +95,8 @@ class TransactionLayer:
             for name in ("udp", "tcp", "tls", "ws", "wss", *ours)
         }
         self._own = frozenset((self._sent_by, *ours.values()))
+        self.gate: Gate | None = None
+        """Asked first of every plain INVITE outside a dialog."""
         self._timers = timers or Timers()
         self._queues = TimerQueues(self._timers)
         self._clients: dict[str, ClientTransaction] = {}
@@ -98,6 +118,10 @@ class TransactionLayer:
             return []  # keep-alive (RFC 5626 §3.5.1)
         message: Request | Response | None = None
         try:
+            if data.startswith(b"ACK "):
+                effects = self._acknowledged_at_once(data, now)
+                if effects is not None:
+                    return effects
             message = parse(data)
             if isinstance(message, Request):
                 return self._receive_request(message, flow, now)
@@ -230,6 +254,41 @@ class TransactionLayer:
 
     # --- received messages ---
 
+    def _acknowledged_at_once(self, data: bytes, now: float) -> list[Effect] | None:
+        """The ACK of a refused INVITE is known by its top Via alone (RFC 3261 §17.1.1.3); None: parse it."""
+        begin = data.find(b"\r\nVia: ") + 7
+        end = data.find(b"\r\n", begin)
+        if begin < 7 or end < 0:
+            return None
+        key = plain_key(data[begin:end])
+        server = self._servers.get(key) if key is not None else None
+        if server is None or server.state is not State.COMPLETED:
+            return None
+        return self._step(server, Input.RECEIVE_ACK, now)
+
+    def _refused_at_once(
+        self, request: Request, via: Via, key: ServerKey, flow: Flow, now: float
+    ) -> list[Effect] | None:
+        """What the gate refuses gets its answer here, before more of it is read; None: nothing of that."""
+        plain = plain_invite(request) if self.gate is not None else None
+        if self.gate is None or plain is None:
+            return None
+        merge_key = (plain.from_tag, request.call_id, request.cseq.number, "INVITE")
+        if merge_key in self._merges:
+            return None
+        refusal = self.gate(plain, request, flow)
+        if refusal is None:
+            return None
+        request.stamp(*flow.remote)
+        tag = self._ids.tag()
+        answer = response_to(
+            request, refusal.status, refusal.reason, to_tag=tag, headers=refusal.headers, tagged=False
+        )
+        server = ServerTransaction(key, INVITE_SERVER, _reply_flow(via, flow), merge_key)
+        server.to_tag = tag
+        self._servers[key] = self._merges[merge_key] = server
+        return self._step(server, Input.SEND_FAILURE, now, data=answer.to_bytes())
+
     def _receive_request(self, request: Request, flow: Flow, now: float) -> list[Effect]:
         via = request.top_via
         method = request.method
@@ -240,6 +299,10 @@ class TransactionLayer:
         if server is not None:
             self.repeats_received += 1
             return self._step(server, Input.RECEIVE_REQUEST, now)
+        if method == "INVITE" and self.gate is not None:
+            refused = self._refused_at_once(request, via, key, flow, now)
+            if refused is not None:
+                return refused
         request.validate()
         request.stamp(*flow.remote)
         if method == "CANCEL":
@@ -447,6 +510,15 @@ def _server_key(request: Request, via: Via) -> ServerKey:
         )
         branch = blake2s("\0".join(parts).encode(), digest_size=16).hexdigest()
     return ServerKey(branch, (via.host, via.port or DEFAULT_PORT), method)
+
+
+def plain_key(via: bytes) -> ServerKey | None:
+    """The key of the INVITE that a plain Via value names; None for any other value."""
+    match = PLAIN_VIA.fullmatch(via)
+    if match is None:
+        return None
+    host, port, branch = match.groups()
+    return ServerKey(branch.decode(), (host.decode(), int(port) if port else DEFAULT_PORT), "INVITE")
 
 
 def _reply_flow(via: Via, flow: Flow) -> Flow:

@@ -139,11 +139,12 @@ def response_to(
     to_tag: str | None = None,
     headers: Iterable[tuple[str, str]] = (),
     body: bytes = b"",
+    tagged: bool | None = None,
 ) -> Response:
     """A response with what RFC 3261 §8.2.6.2 copies from the request, followed by `headers`.
 
     `to_tag` is added unless the request's To has a tag already; Record-Route is copied where the response
-    may create a dialog, Timestamp into a 100.
+    may create a dialog, Timestamp into a 100. Who knows whether To has a tag says so in `tagged`.
     """
     if to_tag is not None and not TOKEN.fullmatch(to_tag):
         raise LocalProtocolError(f"{to_tag!r} is not a tag")
@@ -153,7 +154,7 @@ def response_to(
         copied += [("Record-Route", value) for value in rows("Record-Route")]
     for name in _REPEATED:
         for value in rows(name)[:1]:
-            if name == "To" and to_tag is not None and not _has_tag(request):
+            if name == "To" and to_tag is not None and not (_has_tag(request) if tagged is None else tagged):
                 value = f"{value};tag={to_tag}"
             copied.append((name, value))
     if status == 100:
