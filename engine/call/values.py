@@ -19,6 +19,8 @@ from engine.model.ids import CallId, CaseId, CommandId
 from engine.model.media import AnyMediaCommand, AnyMediaEvent
 from engine.model.screening import Action
 from engine.sdp import OwnAddresses
+from engine.sip.location import Family, Location
+from engine.sip.uri import Uri
 
 NOTHING_OWN: Final = OwnAddresses(loopback=True)
 NO_CONTACTS: Final[Mapping[str, Address]] = MappingProxyType({})
@@ -100,7 +102,16 @@ class Decision(msgspec.Struct, frozen=True):
     """Slug of what the caller of a block, the warned callee or the warned subscriber hears."""
     record: bool = False
     redress: str = ""
-    """URI for the Call-Info of a 608, with the appeal code; of a label, without."""
+    """URI of the appeal page: of a block, with its code; of a label, without."""
+    card: str = ""
+    """URI of the signed card with the same, for the Call-Info of a 608 (RFC 8688)."""
+
+
+class Redress(msgspec.Struct, frozen=True):
+    """Whom blocked callers may ask, beside the appeal page."""
+
+    tel: str = ""
+    email: str = ""
 
 
 class CallSettings(msgspec.Struct, frozen=True):
@@ -121,8 +132,11 @@ class CallSettings(msgspec.Struct, frozen=True):
     """A hop that has not said anything by then is left for the next, where there is one."""
     redirects: int = 5
     """So many contacts of 3xx responses are followed for a call; 0: none."""
+    redress: Redress = Redress()
     own: OwnAddresses = NOTHING_OWN
     """Where no description of a peer may point."""
+    session_expires_s: int = 1800
+    """How long sessions live without a refresh (RFC 4028); 0: the engine asks for no session timer."""
     popup_by_bus: bool = True
     """There is a broker, so pages can be told."""
     contacts: Mapping[str, Address] = msgspec.field(default_factory=lambda: NO_CONTACTS)
@@ -166,6 +180,16 @@ class LegOpened(msgspec.Struct, frozen=True):
     role: str
     """"callee", "agent", or "popup" for the MESSAGE to the callee's phone."""
     sip_call_id: str
+
+
+class ResolveRequested(msgspec.Struct, frozen=True):
+    """Find the servers of a URI (RFC 3263); answered by `Resolved` with the same id."""
+
+    query_id: str
+    uri: Uri
+    transports: tuple[str, ...]
+    """Those we speak, the dearest first."""
+    families: tuple[Family, ...]
 
 
 # --- commands ----------------------------------------------------------------
@@ -212,11 +236,26 @@ class Drain(msgspec.Struct, frozen=True):
     end_calls: bool = False
 
 
+class Resolved(msgspec.Struct, frozen=True):
+    query_id: str
+    location: Location
+
+
 class TellLegs(msgspec.Struct, frozen=True):
     """Tell of each leg that is opened from now on, or no longer."""
 
     on: bool
 
 
-CallCommand = ScreeningDecided | MediaReported | PopupPublished | PlaceCall | EndCallNow | Drain | TellLegs
-CallEffect = ScreeningRequested | MediaRequested | PopupRequested | EventRaised | CommandAnswered | LegOpened
+CallCommand = (
+    ScreeningDecided | MediaReported | PopupPublished | PlaceCall | EndCallNow | Drain | TellLegs | Resolved
+)
+CallEffect = (
+    ScreeningRequested
+    | MediaRequested
+    | PopupRequested
+    | EventRaised
+    | CommandAnswered
+    | LegOpened
+    | ResolveRequested
+)
