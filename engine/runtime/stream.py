@@ -69,8 +69,9 @@ class StreamTransport:
         welcome: Callable[[str], bool] = lambda host: True,
         on_opened: OnOpened = _ignore,
         on_closed: OnClosed = _ignore,
+        connection: type[Connection] = Connection,
     ) -> None:
-        """`name` is the transport of its flows: "tcp" or "tls". Raises OSError."""
+        """`name` is the transport of its flows: "tcp", "tls", or what `connection` speaks. Raises OSError."""
         self.name = name
         self.limits = limits or StreamLimits()
         self._tls = tls
@@ -80,6 +81,7 @@ class StreamTransport:
         self._on_failed = on_failed
         self._on_opened = on_opened
         self._on_closed = on_closed
+        self._connection = connection
         self._family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
         self._listener = _listening(self._family, listen)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
@@ -141,7 +143,7 @@ class StreamTransport:
             raise OSError("not open")
         if len(self._opening) >= self.limits.opening:
             raise OSError(f"{self.limits.opening} connections are being opened already")
-        connection = Connection(self, flow, accepted=False)
+        connection = self._connection(self, flow, accepted=False)
         self._by_remote[flow.remote] = connection
         self._all.add(connection)
         self._spawn(self._connect(self._loop, connection, flow.remote))
@@ -204,7 +206,7 @@ class StreamTransport:
     def _take(self, accepted: socket.socket, remote: tuple[str, int]) -> None:
         accepted.setblocking(False)
         local: tuple[str, int] = accepted.getsockname()[:2]
-        connection = Connection(self, Flow(self.name, local, remote), accepted=True)
+        connection = self._connection(self, Flow(self.name, local, remote), accepted=True)
         self._of_source[remote[0]] += 1
         self._strangers += remote[0] not in self._trusted
         self._by_remote[remote] = connection
