@@ -28,6 +28,7 @@ from engine.app.transcription import Transcription
 from engine.bus.client import Bus
 from engine.bus.topics import ALARMS, JOURNAL, POPUPS, AlarmNotice, PopupNotice
 from engine.console.app import create_app
+from engine.console.cards import Cards
 from engine.console.live import LiveFeed
 from engine.console.services import RiskRefused, Services, SwitchState
 from engine.model.config import Config
@@ -97,6 +98,7 @@ async def run_centre(config: Config, stop: asyncio.Event, say: Callable[[str], N
             switches=FileSwitches(config.switches_file, feed),
             feed=feed,
             now=_now,
+            cards=Cards(keys.card, config.redress),
         )
         listening = stack.enter_context(_bound(config.console.host, config.console.port))
         server = _Server(

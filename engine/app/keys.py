@@ -25,6 +25,9 @@ class Keys:
     bus: bytes = field(repr=False)
     """Opens the embedded broker to our own processes."""
 
+    card: bytes = field(repr=False)
+    """Seed of the key that signs the cards of blocked callers (RFC 8688)."""
+
     def file_number(self, tenant: TenantId, number: str) -> NumberId:
         """The keyed id of a number as it is displayed, or of a prefix with its `*`."""
         return NumberId(canonical_id(self.number_id, tenant, number))
@@ -32,7 +35,12 @@ class Keys:
 
 def load_keys(data_folder: Path) -> Keys:
     """The keys in `data_folder`/keys, made once with mode 0600. Raises ConfigError."""
-    return Keys(number_id=_load(data_folder / "keys" / "number_id.key"), bus=_load(bus_key_path(data_folder)))
+    folder = data_folder / "keys"
+    return Keys(
+        number_id=_load(folder / "number_id.key"),
+        bus=_load(bus_key_path(data_folder)),
+        card=_load(folder / "card.key"),
+    )
 
 
 def bus_key_path(data_folder: Path) -> Path:

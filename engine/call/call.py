@@ -12,11 +12,11 @@ from engine.call.actions import ACTIONS
 from engine.call.anchor import Anchor
 from engine.call.attempts import Attempts, Target
 from engine.call.captures import Captures
-from engine.call.invites import redress_headers
 from engine.call.leg_events import LegRefused
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
 from engine.call.plan import Plan
 from engine.call.refusals import FinalResponse, reasons_for_other
+from engine.call.rejects import rejection
 from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
 from engine.call.timers import CallTimers
 from engine.call.values import CallSettings, Decision, Hop, LegOpened, PlaceCall, ScreeningRequest
@@ -184,7 +184,7 @@ class Call:
     def _final(self, status: int) -> FinalResponse:
         """What a caller without an answer is told: of a block as its trunk wants it."""
         if status == 608 and self.decision.action is Action.REJECT:
-            return FinalResponse(608, redress_headers(self.decision))
+            return rejection(self.decision, "608", self.settings.redress)
         return FinalResponse(status or 480, reasons_for_other(self.reasons))
 
     def _release(self, leg: Leg | None, final: FinalResponse) -> None:

@@ -11,13 +11,14 @@ from engine.call.call import Call
 from engine.call.calling import target_screened
 from engine.call.captures import Captures
 from engine.call.inputs import on_leg, on_media, on_timer
-from engine.call.invites import redress_headers
 from engine.call.leg import Refusal
 from engine.call.leg_events import LegEvent
 from engine.call.legs import ALLOW, IncomingLeg, Leg
 from engine.call.plan import Plan, plan_for
 from engine.call.popups import TIMER as POPUP_TIMER
 from engine.call.popups import Popups
+from engine.call.refusals import FinalResponse
+from engine.call.rejects import rejection
 from engine.call.timers import CallTimers
 from engine.call.values import (
     CallCommand,
@@ -56,6 +57,8 @@ from engine.sip.message import Request, response_to
 
 CoreEffect = Effect | CallEffect
 FEATURE_608 = "sip.608"
+DRAINED_S = 30
+"""When a caller may try again that a stopping worker has sent away; others take its calls at once."""
 RETRY_LATER = (("Retry-After", "10"),)
 """With a 503 (RFC 3261 §21.5.4): a restart takes less."""
 
@@ -283,12 +286,14 @@ class SipCore:
             )
         )
         if self._draining and not decision.protected:
-            self._refuse(call_id, pending, decision, 503, Outcome(Blame.ENGINE, "shutdown"))
+            final = FinalResponse(503, [("Retry-After", str(DRAINED_S))])
+            self._refuse(call_id, pending, final, Outcome(Blame.ENGINE, "shutdown"))
         elif decision.action is Action.REJECT and not self._announces(pending, decision):
-            self._refuse(call_id, pending, decision, decision.status, Outcome(Blame.POLICY, "rejected"))
+            final = rejection(decision, self._trunks[pending.trunk].reject, self._settings.redress)
+            self._refuse(call_id, pending, final, Outcome(Blame.POLICY, "rejected"))
             self._popup(call_id, pending, decision, lambda: None)
         elif not decision.hops and decision.action is not Action.REJECT:
-            self._refuse(call_id, pending, decision, 404, Outcome(Blame.ENGINE, "not_routed"))
+            self._refuse(call_id, pending, FinalResponse(404), Outcome(Blame.ENGINE, "not_routed"))
         else:
             self._connect(call_id, pending, decision, outbound=outbound)
 
@@ -297,18 +302,18 @@ class SipCore:
         trunk = self._trunks[pending.trunk]
         if not (trunk.announce_608 and decision.status == 608 and decision.announcement):
             return False
+        if trunk.reject != "608":
+            return False
         if not pending.request.body:  # early media needs an offer
             return False
         return not any(FEATURE_608 in value for value in pending.request.rows("Feature-Caps"))
 
-    def _refuse(
-        self, call_id: CallId, pending: _Pending, decision: Decision, status: int, outcome: Outcome
-    ) -> None:
+    def _refuse(self, call_id: CallId, pending: _Pending, final: FinalResponse, outcome: Outcome) -> None:
         """Answer before any dialog exists."""
-        headers = redress_headers(decision) if status == 608 else ()
-        response = response_to(pending.request, status, to_tag=self._wire.ids.tag(), headers=headers)
+        tag = self._wire.ids.tag()
+        response = response_to(pending.request, final.status, final.phrase, to_tag=tag, headers=final.headers)
         self._wire.respond(pending.key, response)
-        self._wire.emit(CallEnded(call_id=call_id, outcome=outcome, status=status))
+        self._wire.emit(CallEnded(call_id=call_id, outcome=outcome, status=final.status))
 
     def _connect(self, call_id: CallId, pending: _Pending, decision: Decision, *, outbound: bool) -> None:
         request = pending.request

@@ -1,4 +1,4 @@
-"""The INVITE that leaves, and the headers of a block: what a B2BUA must set, and nothing more.
+"""The INVITE that leaves: what a B2BUA must set, and nothing more.
 
 Supported, Require, Allow, Session-Expires and Feature-Caps of the other leg are never copied.
 """
@@ -86,11 +86,6 @@ def own_invite(
         headers=[("Allow", ALLOW), ("Content-Type", SDP_TYPE), *headers],
         body=body,
     )
-
-
-def redress_headers(decision: Decision) -> Headers:
-    """Where a wrongly blocked caller turns to (RFC 8688 §3.1); nothing of why."""
-    return [("Call-Info", f"<{decision.redress}>;purpose=info")] if decision.redress else []
 
 
 def _our(user: str | None, ours: Address) -> Uri:

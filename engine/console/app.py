@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from engine.console import errors
-from engine.console.pages import about, call, events, handset, live, recording, risk
+from engine.console.pages import about, call, card, events, handset, live, recording, risk
 from engine.console.render import STATIC, Pages
 from engine.console.security import Guard
 from engine.console.services import Services
@@ -47,5 +47,6 @@ def create_app(services: Services) -> FastAPI:
     for module in (live, call, handset, risk, recording):
         app.include_router(module.routes(services, pages))
     app.include_router(events.routes(services))
+    app.include_router(card.routes(services))
     app.include_router(about.routes(pages))
     return app

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from engine.console.cards import Cards
 from engine.console.live import LiveFeed
 from engine.model.config import Config
 from engine.model.ids import NumberId, TenantId
@@ -65,6 +66,8 @@ class Services:
     feed: LiveFeed
     now: Callable[[], datetime]
     """Wall clock, aware."""
+    cards: Cards
+    """Signs what blocked callers are told."""
     recording_key: bytes | None = None
     """Opens sealed recordings."""
 

@@ -176,7 +176,7 @@ class RecordingSection(Section, frozen=True):
 
 
 class RedressSection(Section, frozen=True):
-    """Where a wrongly blocked caller turns to: told in a signed card (608, RFC 8688) or in a Reason (603+)."""
+    """Where a wrongly blocked caller turns to, told in a signed card (608, RFC 8688) or a Reason (603+)."""
 
     url: str = ""
     """Appeal page; empty: no card."""
@@ -376,6 +376,44 @@ class SpeechSection(Section, frozen=True):
     """Language → folder of a Vosk model."""
 
 
+class EdgeSection(Section, frozen=True):
+    """The edge for phones: registrar and outbound proxy in front of the engine's access side."""
+
+    listen: Address | None = None
+    """Where phones and engine reach it by UDP; without it there is no edge."""
+    tcp: bool = True
+    """Take SIP over TCP at `listen` too."""
+    tls: Address | None = None
+    ws: Address | None = None
+    """SIP over WebSocket (RFC 7118)."""
+    wss: Address | None = None
+    certificate: Path | None = None
+    """PEM, the chain included, for `tls` and `wss`."""
+    key: Path | None = None
+    host: str = ""
+    """Address under which phones and engine reach it, where that is another than those listened on."""
+    realm: str = "ringward"
+    engine: Address | None = None
+    """Where calls of phones go; empty: sip.listen."""
+    engine_hosts: tuple[str, ...] = ()
+    """Further addresses whose requests are the engine's: other workers, a proxy before them."""
+    users: dict[str, str] = {}
+    """User → password, for a lab; others have `users_file`."""
+    users_file: Path | None = None
+    """CSV: user,password,ha1_md5,ha1_sha256; a password, or hashes of user:realm:password."""
+    registered_pass: bool = False
+    """Take calls from the very UDP address of a registration without a challenge, for phones that know none."""
+    without_qop: bool = False
+    """Take answers to a challenge in the form of RFC 2069, each nonce once, for phones that know no other."""
+    min_expires_s: int = 60
+    default_expires_s: int = 3600
+    max_expires_s: int = 7200
+    guesses: int = 10
+    """So many wrong passwords within `guess_window_s` ban a source, and shut a user to unknown sources."""
+    guess_window_s: float = 300.0
+    ban_s: float = 600.0
+
+
 class Config(Section, frozen=True):
     tenant: str = "default"
     node: NodeSection = NodeSection()
@@ -390,6 +428,7 @@ class Config(Section, frozen=True):
     recording: RecordingSection = RecordingSection()
     redress: RedressSection = RedressSection()
     trunk: dict[str, TrunkSection] = {}
+    edge: EdgeSection = EdgeSection()
     subscribers: SubscribersSection = SubscribersSection()
     numbering: NumberingSection = NumberingSection()
     bus: BusSection = BusSection()

@@ -20,7 +20,7 @@ from engine.call.values import Decision, Hop, Popup, ScreeningRequest
 from engine.model.config import Config, TrunkSection
 from engine.model.events import Party
 from engine.model.ids import CallId, NumberId
-from engine.model.screening import Action, Direction, Facts, Verdict
+from engine.model.screening import Action, Attestation, Direction, Facts, Verdict
 from engine.runtime.counting import CallCounting
 from engine.screening.decide import Table, decide, with_entry
 from engine.screening.policy import Policy
@@ -149,6 +149,7 @@ class Screener:
         code = (
             self._appeal_codes(facts.calling.display, verdict.entry_row or 0, verdict.rule) if blocked else ""
         )
+        told = not blocked or self._tells(facts)
         return Decision(
             action=verdict.action,
             calling=self.party(facts.calling),
@@ -171,7 +172,8 @@ class Screener:
             popup=self._popup(facts, verdict),
             announcement=verdict.announcement or "",
             record=verdict.record and config.recording.enabled and not verdict.protected,
-            redress=self._redress(code),
+            redress=self._redress(code) if told else "",
+            card=f"{config.redress.cards}{code}" if told and code and config.redress.cards else "",
         )
 
     def _route(self, facts: Facts) -> TrunkSection | None:
@@ -206,6 +208,11 @@ class Screener:
         digest = hmac.digest(self._key, b"appeal|" + text.encode(), hashlib.sha256)
         code = base64.b32encode(digest[:5]).decode()
         return f"{code[:4]}-{code[4:]}"
+
+    def _tells(self, facts: Facts) -> bool:
+        """Whether a blocked caller is told where to turn to; a forged number need not learn it."""
+        policy = self._config.redress.policy
+        return policy == "always" or (policy == "validated" and facts.attestation is Attestation.FULL)
 
     def _redress(self, code: str) -> str:
         url = self._config.redress.url

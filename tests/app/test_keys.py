@@ -15,7 +15,7 @@ def test_made_once_for_the_owner_only(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert len(keys.number_id) == KEY_BYTES
     assert load_keys(tmp_path) == keys
-    assert {entry.name for entry in path.parent.iterdir()} == {"number_id.key", "bus.key"}
+    assert {entry.name for entry in path.parent.iterdir()} == {"number_id.key", "bus.key", "card.key"}
 
 
 def test_another_folder_has_another_key(tmp_path: Path) -> None:

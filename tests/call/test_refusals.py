@@ -226,7 +226,9 @@ def test_what_the_caller_sees(lab: Lab, status: int, seen: int, ended: str, ring
 
 def test_a_draining_engine_takes_no_calls_but_protected_ones(lab: Lab) -> None:
     lab.drain()
-    assert lab.carrier.invite(NUMBER).statuses == [503]
+    refused = lab.carrier.invite(NUMBER)
+    assert refused.statuses == [503]
+    assert refused.last.get("Retry-After") == "30"
     assert lab.ended == "engine/shutdown 503"
     lab.verdict(protected=True, rule="emergency")
     ask = lab.phone.invite("110", caller="13900000002")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
+from engine.call.values import Redress
 from engine.model.events import CallEnded, CallScreened, CallStage, PopupSent
 from engine.model.media import CloseSession, OpenSession, Play
 from engine.model.screening import Action
-from tests.call.kit import NUMBER, POPUP, Lab
+from tests.call.kit import NUMBER, POPUP, TRUNKS, Lab
 from tests.call.media import MEDIA_HOST
 from tests.call.peer import sdp
 
 REDRESS = "https://example.org/appeal?code=ABCD-EFGH"
+CARD = "https://example.org/jcard/ABCD-EFGH"
 
 
 def rejects(lab: Lab, **fields: object) -> None:
-    lab.verdict(action=Action.REJECT, redress=REDRESS, **fields)
+    lab.verdict(action=Action.REJECT, redress=REDRESS, card=CARD, **fields)
 
 
 def announces(lab: Lab, **fields: object) -> None:
@@ -26,7 +31,7 @@ def test_before_any_dialog(lab: Lab) -> None:
     rejects(lab, popup=POPUP)
     ask = lab.carrier.invite(NUMBER)
     assert lab.ladder() == ["C→E INVITE", "E→C 608", "E→S MESSAGE", "C→E ACK", "S→E 200 (MESSAGE)"]
-    assert ask.last.get("Call-Info") == f"<{REDRESS}>;purpose=info"
+    assert ask.last.get("Call-Info") == f"<{CARD}>;purpose=jwscard"
     assert ask.last.get("Contact") is None
     assert lab.core.calls == {}
     assert lab.ended == "policy/rejected 608"
@@ -63,7 +68,7 @@ def test_announced_first_for_callers_without_608(lab: Lab) -> None:
     assert lab.media.last(Play).language == "en"
     lab.media.finish()
     assert lab.ladder() == ["E→C 608", "C→E ACK"]
-    assert ask.last.get("Call-Info") == f"<{REDRESS}>;purpose=info"
+    assert ask.last.get("Call-Info") == f"<{CARD}>;purpose=jwscard"
     assert lab.ended == "policy/rejected 608"
     assert lab.phone.calls == []
     assert lab.media.count(CloseSession) == 1
@@ -154,3 +159,40 @@ def test_stages_of_an_announced_reject(lab: Lab) -> None:
     lab.carrier.invite(NUMBER)
     lab.media.finish()
     assert [event.stage for event in lab.of(CallStage)] == ["announcing"]
+
+
+# --- 603+ (ATIS-1000099) ---
+
+
+def carriers(reject: str) -> dict[str, Any]:
+    return TRUNKS | {"carrier": msgspec.structs.replace(TRUNKS["carrier"], reject=reject)}
+
+
+def test_a_trunk_that_wants_603_plus_hears_neither_card_nor_announcement() -> None:
+    lab = Lab(trunks=carriers("603+"), redress=Redress(tel="+861096110", email="appeal@example.org"))
+    announces(lab, rule="named-by-table", reason="police_list", level="red")
+    ask = lab.carrier.invite(NUMBER)
+    assert ask.statuses == [603]
+    assert ask.last.reason == "Network Blocked"
+    text = f"v=analytics1;url={REDRESS};tel=+861096110;email=appeal@example.org"
+    assert ask.last.rows("Reason") == [f'SIP;cause=603;text="{text}";location=RLN']
+    assert ask.last.get("Call-Info") is None
+    assert lab.ended == "policy/rejected 603"
+    assert not any(word in str(ask.last.headers) for word in ("named-by-table", "police_list", "level"))
+    lab.settle()
+
+
+def test_the_callees_own_refusal_stays_607_there() -> None:
+    lab = Lab(trunks=carriers("603+"))
+    rejects(lab, status=607)
+    assert lab.carrier.invite(NUMBER).statuses == [607]
+    lab.settle()
+
+
+def test_without_redress_nobody_is_named() -> None:
+    for style, said in (("608", None), ("603+", 'SIP;cause=603;text="v=analytics1";location=RLN')):
+        lab = Lab(trunks=carriers(style))
+        lab.verdict(action=Action.REJECT)
+        ask = lab.carrier.invite(NUMBER)
+        assert (ask.last.get("Call-Info"), ask.last.get("Reason")) == (None, said)
+        lab.settle()

@@ -15,9 +15,10 @@ import soundfile
 
 from engine.app import switches
 from engine.bus.topics import PopupNotice
+from engine.console.cards import Cards
 from engine.console.live import LiveFeed
 from engine.console.services import RiskRefused, Services, SwitchState
-from engine.model.config import Config
+from engine.model.config import Config, RedressSection
 from engine.model.events import (
     AnyEvent,
     CallEnded,
@@ -43,6 +44,9 @@ from recordings.writer import CaptureWriter
 from scoring.numbers import Action, Level, Numbering, Source, number_id
 
 KEY = b"k" * 32
+REDRESS = RedressSection(
+    url="https://example.org/appeal", organisation="Lab 实验室", tel="+861096110", email="appeal@example.org"
+)
 TENANT = TenantId("lab")
 RED, LABELLED, WARNED = "+8617000000001", "+8617000000002", "+8617000000003"
 ALICE, BOB = "+8613800138000", "+8613900139000"
@@ -361,5 +365,6 @@ async def make_world(folder: Path) -> AsyncIterator[World]:
             switches=TestSwitches(folder / "switches.json", clock, feed),
             feed=feed,
             now=clock,
+            cards=Cards(bytes(32), REDRESS),
         )
         yield World(store, archive, services, feed, clock)
