@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from engine.call.capabilities import Refusal, invite_refusal, method_refusal
 from engine.call.identity import identities
-from engine.call.leg import Refusal, invite_refusal, method_refusal
 from engine.call.values import ScreeningRequest
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request

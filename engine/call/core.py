@@ -9,9 +9,9 @@ from engine.call.admission import refusal_of, screening_request, unsupported
 from engine.call.agent import dissuasion_outcome
 from engine.call.call import Call
 from engine.call.calling import target_screened
+from engine.call.capabilities import SUPPORTED, Refusal
 from engine.call.captures import Captures
 from engine.call.inputs import on_leg, on_media, on_timer
-from engine.call.leg import Refusal
 from engine.call.leg_events import LegEvent
 from engine.call.legs import ALLOW, IncomingLeg, Leg
 from engine.call.plan import Plan, plan_for
@@ -94,7 +94,7 @@ class SipCore:
             (contact.host, contact.port),
             sent_by_of={transport: (each.host, each.port) for transport, each in contacts.items()},
         )
-        self._wire = Wire(self._layer, ids, contact, contacts)
+        self._wire = Wire(self._layer, ids, contact, contacts, session_expires_s=settings.session_expires_s)
         self._timers = CallTimers()
         self._popups = Popups(self._wire, self._timers, settings)
         self._calls: dict[CallId, Call] = {}
@@ -122,12 +122,13 @@ class SipCore:
                 self._popups.deadline(call_id)
             elif (call := self._calls.get(call_id)) is not None:
                 on_timer(call, name)
+        self._wire.timers.run(now)
         effects += self._drain_effects()
         return effects
 
     def next_timer(self) -> float | None:
-        times = [at for at in (self._layer.next_timer(), self._timers.next()) if at is not None]
-        return min(times, default=None)
+        sources = (self._layer.next_timer(), self._timers.next(), self._wire.timers.next())
+        return min((at for at in sources if at is not None), default=None)
 
     def command(self, command: CallCommand, now: float) -> list[CoreEffect]:
         self._wire.now = now
@@ -170,7 +171,7 @@ class SipCore:
             "dialogs": len(self._wire.dialogs),
             "handlers": self._wire.open_transactions,
             "popups": len(self._popups),
-            "timers": len(self._timers),
+            "timers": len(self._timers) + len(self._wire.timers),
             "captures": len(self._captures),
             **self._layer.counts(),
         }
@@ -187,8 +188,8 @@ class SipCore:
             match effect:
                 case RequestReceived(key, request, flow):
                     self._request(key, request, flow)
-                case CancelReceived(key, _):
-                    self._cancelled(key)
+                case CancelReceived(key, cancel):
+                    self._cancelled(key, cancel)
                 case _ if not self._wire.heard(effect):
                     out.append(effect)
         return self._drain_effects()
@@ -204,11 +205,7 @@ class SipCore:
             self._wire.dismiss(key, request, 403, flow)
             return
         if tag is not None:
-            if (
-                leg is not None
-                and leg.dialog is not None
-                and leg.dialog.id.remote_tag == (request.from_.tag or "")
-            ):
+            if leg is not None:
                 leg.received(key, request)
             else:
                 self._wire.respond(key, response_to(request, 481))
@@ -222,7 +219,7 @@ class SipCore:
             self._turn_away(key, request, (503, RETRY_LATER))
             return
         if request.method == "OPTIONS":
-            headers = [("Allow", ALLOW), ("Accept", "application/sdp")]
+            headers = [("Allow", ALLOW), ("Supported", SUPPORTED), ("Accept", "application/sdp")]
             self._wire.respond(key, response_to(request, 200, to_tag=self._wire.ids.tag(), headers=headers))
             return
         call_id = CallId(self._wire.ids.token())
@@ -236,10 +233,10 @@ class SipCore:
         host = flow.remote[0]
         return host in self._trunk_of or (leg is not None and leg.is_from(host))
 
-    def _cancelled(self, key: ServerKey) -> None:
+    def _cancelled(self, key: ServerKey, cancel: Request) -> None:
         leg = self._wire.incoming.get(key)
         if leg is not None:
-            leg.cancelled(key)
+            leg.cancelled(key, cancel)
             return
         call_id = self._pending_keys.pop(key, None)
         if call_id is not None:

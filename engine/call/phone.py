@@ -52,10 +52,12 @@ class PhoneCore:
         return self._run(now, lambda: self._layer.send_failed(flow, branch, error, now))
 
     def timer(self, now: float) -> list[Send]:
-        return self._run(now, lambda: self._layer.timer(now))
+        sends = self._run(now, lambda: self._layer.timer(now))
+        return sends + self.act(lambda: self._wire.timers.run(now), now)
 
     def next_timer(self) -> float | None:
-        return self._layer.next_timer()
+        times = [at for at in (self._layer.next_timer(), self._wire.timers.next()) if at is not None]
+        return min(times, default=None)
 
     def act(self, action: Callable[[], object], now: float) -> list[Send]:
         """Run what commands legs (`leg.answer(…)`, `phone.call(…)`) and return what it sends."""
@@ -105,10 +107,10 @@ class PhoneCore:
             match effect:
                 case RequestReceived(key, request, flow):
                     self._request(key, request, flow)
-                case CancelReceived(key, _):
+                case CancelReceived(key, cancel):
                     found = self._wire.incoming.get(key)
                     if found is not None:
-                        found.cancelled(key)
+                        found.cancelled(key, cancel)
                 case Send():
                     self._wire.effects.append(effect)
                 case _:

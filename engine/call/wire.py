@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
+from engine.call.leg_timers import LegTimers
+from engine.call.names import Names
 from engine.call.troubles import Troubles
 from engine.call.values import NO_CONTACTS, EventRaised, Hop, MediaRequested
 from engine.model.config import Address
 from engine.model.events import AnyEvent
+from engine.model.ids import CallId
 from engine.model.media import AnyMediaCommand
 from engine.sip.dialog import Dialog
 from engine.sip.effects import (
@@ -23,8 +28,9 @@ from engine.sip.effects import (
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
+from engine.sip.location import PORTS, TRANSPORTS
 from engine.sip.message import Request, Response
-from engine.sip.uri import is_address
+from engine.sip.uri import Uri, is_address
 
 if TYPE_CHECKING:
     from engine.call.legs import Leg
@@ -38,6 +44,9 @@ TRANSPORT_PARAMETERS: Final = {
     "wss": ";transport=ws",
 }
 """What a URI says of the transport (RFC 3261 §19.1.1, RFC 7118 §5.2)."""
+
+# The same few hosts are asked for in every dialog; what only looks like an address is a name.
+_is_address = lru_cache(maxsize=4096)(is_address)
 
 ResponseHandler = Callable[[Response | None, str], None]
 """Told each response of a client transaction, or (None, "timeout" | "transport")."""
@@ -57,8 +66,12 @@ class Wire:
         "effects",
         "ids",
         "incoming",
+        "names",
         "now",
+        "routed",
+        "session_expires_s",
         "tell_legs",
+        "timers",
         "troubles",
     )
 
@@ -68,6 +81,8 @@ class Wire:
         ids: IdSource,
         contact: Address,
         contacts: Mapping[str, Address] = NO_CONTACTS,
+        *,
+        session_expires_s: int = 0,
     ) -> None:
         self._layer = layer
         self._handlers: dict[ClientKey, ResponseHandler] = {}
@@ -82,7 +97,17 @@ class Wire:
             for transport in TRANSPORT_PARAMETERS
             for address in (contacts.get(transport, contact),)
         }
+        self.names = Names(
+            lambda asked: self.effects.append(asked),
+            ("udp", "tcp", *(each for each in ("tls",) if each in contacts)),
+            ("AAAA",) if ":" in contact.host else ("A",),
+        )
+        self.routed: Callable[[CallId, Hop], None] = lambda call_id, hop: None
+        """Told which hop a call tries."""
         self.now = 0.0
+        self.timers = LegTimers()
+        self.session_expires_s = session_expires_s
+        """How long sessions of ours live without a refresh (RFC 4028); 0: we ask for no session timer."""
         self.tell_legs = False
         self._sessions = int.from_bytes(ids.token().encode()[:5], "big") << 16
         self.effects: list[Effect | CallEffect] = []
@@ -129,10 +154,35 @@ class Wire:
 
     def flow_for(self, dialog: Dialog, flow: Flow) -> Flow:
         """Where the dialog's next request goes: the address in its route or target, else its source."""
-        hop = dialog.next_hop()
-        if is_address(hop.host):  # a name, or what only looks like an address, would have to be looked up
-            return Flow(flow.transport, flow.local, (hop.host, hop.port or 5060))
-        return flow
+        return self._located(dialog.next_hop(), flow)
+
+    def _located(self, uri: Uri, flow: Flow) -> Flow:
+        """The flow to a URI; `flow` is the dialog's own, and serves where the URI's is not known.
+
+        A WebSocket only the peer can open (RFC 7118 §5.4).
+        """
+        if flow.transport in ("ws", "wss"):
+            return flow
+        if not _is_address(uri.host):
+            target = self.names.target(uri, self.now)
+            return (
+                self._flow(target.transport, target.host, target.port, flow) if target is not None else flow
+            )
+        transport = flow.transport
+        if uri.params or uri.scheme == "sips":
+            asked = (uri.params.get("transport") or ("tls" if uri.scheme == "sips" else transport)).lower()
+            transport = TRANSPORTS.get((uri.scheme, asked), transport)
+        return self._flow(transport, uri.host, uri.port or PORTS[transport], flow)
+
+    def _flow(self, transport: str, host: str, port: int, flow: Flow) -> Flow:
+        if transport in ("ws", "wss"):
+            return flow
+        local = flow.local if transport == flow.transport else self._locals[transport]
+        return Flow(transport, local, (host, port))
+
+    def pick(self, count: int) -> int:
+        """A number below `count` that nobody can foresee."""
+        return crc32(self.ids.token().encode()) % count
 
     def session_id(self) -> int:
         """For an `o=` line: a positive number that no other leg has."""

@@ -24,6 +24,7 @@ from engine.call.values import (
     Popup,
     PopupPublished,
     PopupRequested,
+    ResolveRequested,
     ScreeningDecided,
     ScreeningRequest,
     ScreeningRequested,
@@ -108,6 +109,8 @@ class Lab:
         """What the broker says to a popup; empty: nothing."""
         self.answers: list[Acknowledgement] = []
         self.discarded: list[str] = []
+        self.lookups: list[ResolveRequested] = []
+        """Names that were asked for; nobody answers."""
         self.lose: Callable[[str], bool] = lambda line: False
         self.double: Callable[[str], bool] = lambda line: False
         self.unreachable: set[tuple[str, int]] = set()
@@ -183,6 +186,8 @@ class Lab:
                     self.answers.append(acknowledgement)
                 case Discarded(reason):
                     self.discarded.append(reason)
+                case ResolveRequested():
+                    self.lookups.append(effect)
                 case _:
                     raise AssertionError(f"no hand for {effect!r}")
         self.pump()

@@ -84,6 +84,8 @@ def test_no_header_beyond_what_a_b2bua_must_set(lab: Lab) -> None:
             "CSeq",
             "Contact",
             "Allow",
+            "Supported",
+            "Session-Expires",
             "Privacy",
             "Content-Type",
             "Content-Length",

@@ -243,7 +243,7 @@ def test_a_late_offer_that_cannot_be_read_is_acknowledged_and_refused(lab: Lab, 
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ([("Require", "100rel, Timer")], 420),
+        ([("Require", "100rel, Path, Timer, gruu")], 420),
         ([("Require", 'a, "b')], 400),
         ([("Content-Type", "application/isup")], 415),
     ],
@@ -255,7 +255,7 @@ def test_extensions_and_other_bodies_are_refused_in_a_dialog_too(
     ask = pair.asking.ask("INVITE", BODY["callee"], headers=headers)
     assert ask.statuses == [status]
     if status == 420:
-        assert ask.last.get("Unsupported") == "100rel, timer"
+        assert ask.last.get("Unsupported") == "path, gruu"
     pair.asking.bye()
 
 

@@ -14,7 +14,7 @@ from engine.model.screening import Action
 from tests.call.kit import ACCESS, CALLER, CARRIER, ENGINE, LONG, NUMBER, Lab
 from tests.call.peer import Ask, sdp, write
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY"
 
 
 def refused(lab: Lab, ask: Ask, status: int) -> None:
@@ -59,7 +59,7 @@ def test_options(lab: Lab) -> None:
     [
         ([("Contact", "")], 400, None),
         ([("Contact", "<sip:a@b>, <")], 400, None),
-        ([("Require", "100rel, Timer")], 420, ("Unsupported", "100rel, timer")),
+        ([("Require", "100rel, Path, Timer, gruu")], 420, ("Unsupported", "path, gruu")),
         ([("Require", 'a, "b')], 400, None),
         ([("Content-Type", "application/isup")], 415, ("Accept", "application/sdp")),
         ([("Content-Type", "")], 415, ("Accept", "application/sdp")),
@@ -170,7 +170,7 @@ def test_a_caller_without_a_name(lab: Lab) -> None:
 
 @pytest.mark.parametrize(
     ("method", "status"),
-    [("INFO", 405), ("UPDATE", 405), ("REFER", 405), ("MESSAGE", 405), ("FETCH", 501), ("OPTIONS", 200)],
+    [("MESSAGE", 405), ("SUBSCRIBE", 405), ("FETCH", 501), ("OPTIONS", 200)],
 )
 @pytest.mark.parametrize("who", [0, 1])
 def test_other_methods_in_a_dialog(lab: Lab, method: str, status: int, who: int) -> None:

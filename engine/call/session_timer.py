@@ -1,0 +1,224 @@
+"""Session timers (RFC 4028): what two sides agree on, and one side's machine as a table.
+
+Whoever refreshes sends an UPDATE or re-INVITE at half of the interval (§10); both sides hang up
+min(32 s, a third) before its end when no refresh has come through. Nothing of it crosses to another leg.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from engine.sip.message import Request, Response
+from engine.sip.session_expires import SessionExpires, min_se, session_expires
+
+if TYPE_CHECKING:
+    from engine.call.leg import Leg
+    from engine.call.leg_timers import LegTimer
+
+MIN_SE_S: Final = 90
+"""The shortest interval that anybody may ask for (§5)."""
+MOST_S: Final = 86_400
+"""A peer that wants sessions to live longer without a word gets this."""
+NONE_S: Final = 0
+
+Headers = list[tuple[str, str]]
+
+
+class Agreement(NamedTuple):
+    interval_s: int
+    ours: bool
+    """Whether we are the one who refreshes."""
+
+
+@unique
+class State(Enum):
+    OFF = "nobody refreshes"
+    OURS = "we refresh"
+    THEIRS = "the peer refreshes"
+
+
+@unique
+class Input(Enum):
+    AGREED_OURS = "a 2xx made us the refresher"
+    AGREED_THEIRS = "a 2xx made the peer the refresher"
+    HALF = "half of the interval is over, or it is time to try again"
+    LATE = "the interval is nearly over"
+    REFUSED = "our refresh was refused, or could not be sent now"
+    STOP = "the leg ends"
+
+
+@unique
+class Action(Enum):
+    START_HALF = "start"
+    START_LATE = "start late"
+    START_AGAIN = "start again"
+    REFRESH = "refresh"
+    HANG_UP = "hang up"
+    STOP = "stop"
+
+
+class Row(NamedTuple):
+    state: State
+    actions: tuple[Action, ...] = ()
+
+
+S, I, A = State, Input, Action  # noqa: E741 (a table is read by its columns)
+
+_OURS = Row(S.OURS, (A.STOP, A.START_HALF))
+_THEIRS = Row(S.THEIRS, (A.STOP, A.START_LATE))
+
+TABLE: Final[dict[tuple[State, Input], Row]] = {
+    # every 2xx to an INVITE or UPDATE begins the interval anew, and may change who refreshes (§7.2, §9)
+    (S.OFF, I.AGREED_OURS): _OURS,
+    (S.OURS, I.AGREED_OURS): _OURS,
+    (S.THEIRS, I.AGREED_OURS): _OURS,
+    (S.OFF, I.AGREED_THEIRS): _THEIRS,
+    (S.OURS, I.AGREED_THEIRS): _THEIRS,
+    (S.THEIRS, I.AGREED_THEIRS): _THEIRS,
+    (S.OURS, I.HALF): Row(S.OURS, (A.START_LATE, A.REFRESH)),  # §7.2, §9, §10
+    (S.OURS, I.REFUSED): Row(S.OURS, (A.START_AGAIN,)),  # §10: the session is valid until it expires
+    (S.OURS, I.LATE): Row(S.OFF, (A.STOP, A.HANG_UP)),  # §10
+    (S.THEIRS, I.LATE): Row(S.OFF, (A.STOP, A.HANG_UP)),  # §10
+    (S.OURS, I.STOP): Row(S.OFF, (A.STOP,)),
+    (S.THEIRS, I.STOP): Row(S.OFF, (A.STOP,)),
+}
+
+IGNORED: Final = frozenset(
+    {
+        (S.OFF, I.STOP),
+        # our refresh was refused after the peer's own had made it the refresher, or after the end
+        (S.THEIRS, I.REFUSED),
+        (S.OFF, I.REFUSED),
+        # these timers are stopped on leaving the state
+        (S.OFF, I.HALF),
+        (S.THEIRS, I.HALF),
+        (S.OFF, I.LATE),
+    }
+)
+
+
+class SessionTimer:
+    """One leg's machine; made with the first agreement."""
+
+    __slots__ = ("_half", "_late", "_leg", "interval_s", "least_s", "state")
+
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+        self._half: LegTimer | None = None
+        self._late: LegTimer | None = None
+        self.interval_s = NONE_S
+        self.least_s = NONE_S
+        """Min-SE of our requests, where a 422 taught us one."""
+        self.state = State.OFF
+
+    def agree(self, agreement: Agreement) -> None:
+        """A 2xx has been sent or received."""
+        self.interval_s = agreement.interval_s
+        self.step(Input.AGREED_OURS if agreement.ours else Input.AGREED_THEIRS)
+
+    def step(self, given: Input) -> None:
+        row = TABLE.get((self.state, given))
+        if row is None:
+            return
+        self.state = row.state
+        for action in row.actions:
+            self._act(action)
+
+    def _act(self, action: Action) -> None:
+        timers, now = self._leg.wire.timers, self._leg.wire.now
+        if action is Action.STOP:
+            for timer in (self._half, self._late):
+                if timer is not None:
+                    timer.cancel()
+            self._half = self._late = None
+        elif action is Action.START_HALF:
+            self._half = timers.set(now + self.interval_s / 2, self._is_half)
+        elif action is Action.START_AGAIN:
+            self._half = timers.set(now + again_s(self.interval_s), self._is_half)
+        elif action is Action.START_LATE:
+            if self._late is None:
+                spent_s = self.interval_s / 2 if self.state is State.OURS else 0.0
+                self._late = timers.set(now + late_s(self.interval_s) - spent_s, self._is_late)
+        elif action is Action.REFRESH:
+            self._leg.refresh()
+        else:
+            self._leg.session_expired()
+
+    def _is_half(self) -> None:
+        self.step(Input.HALF)
+
+    def _is_late(self) -> None:
+        self.step(Input.LATE)
+
+
+def late_s(interval_s: int) -> float:
+    """From the last refresh to the BYE (§10)."""
+    return interval_s - min(32.0, interval_s / 3)
+
+
+def again_s(interval_s: int) -> float:
+    """From a refused refresh to the next try: a few fit in before the end."""
+    return interval_s / 16
+
+
+# --- what is agreed ---
+
+
+def too_short(request: Request) -> bool:
+    """Whether 422 is due (§9): less than we take, from a UAC that understands the answer."""
+    asked = session_expires(request)
+    return asked is not None and asked.interval_s < MIN_SE_S and _knows_timers(request)
+
+
+def asking_headers(interval_s: int, *, ours: bool | None = None, least_s: int = NONE_S) -> Headers:
+    """For an INVITE or UPDATE (§7.1, §7.4); `ours` None leaves it to the UAS who refreshes."""
+    refresher = "" if ours is None else "uac" if ours else "uas"
+    headers = [("Session-Expires", str(SessionExpires(interval_s, refresher)))]
+    if least_s > MIN_SE_S:
+        headers.append(("Min-SE", str(least_s)))
+    return headers
+
+
+def agreed_by(response: Response, asked_s: int) -> Agreement | None:
+    """As UAC, by the 2xx (§7.2); a UAS that knows no timers leaves the refreshing to us."""
+    given = session_expires(response)
+    if given is None:
+        return Agreement(asked_s, ours=True) if asked_s else None
+    return Agreement(_bounded(given.interval_s), ours=given.refresher != "uas")
+
+
+def agree_to(request: Request, wanted_s: int) -> tuple[Agreement | None, Headers]:
+    """As UAS: the agreement and the headers of our 2xx (§9, table 2).
+
+    `wanted_s` is our own interval, or 0 where we want none by ourselves.
+    """
+    asked = session_expires(request)
+    if asked is None:
+        if not wanted_s:
+            return None, []
+        agreement = Agreement(max(wanted_s, min(min_se(request), MOST_S)), ours=True)
+        return agreement, [("Session-Expires", str(SessionExpires(agreement.interval_s, "uas")))]
+    interval_s = _bounded(asked.interval_s)
+    if wanted_s:
+        interval_s = min(interval_s, max(wanted_s, min_se(request)))
+    knows = _knows_timers(request)
+    refresher = (asked.refresher or "uac") if knows else "uas"
+    headers = [("Session-Expires", str(SessionExpires(interval_s, refresher)))]
+    if refresher == "uac":
+        headers.append(("Require", "timer"))
+    return Agreement(interval_s, ours=refresher == "uas"), headers
+
+
+def longer_interval(response: Response, asked_s: int) -> int:
+    """What to ask for after a 422 (§7.4): its Min-SE, or 0 where asking again is of no use."""
+    least_s = min_se(response)
+    return least_s if asked_s < least_s <= MOST_S else NONE_S
+
+
+def _bounded(interval_s: int) -> int:
+    return min(max(interval_s, MIN_SE_S), MOST_S)
+
+
+def _knows_timers(request: Request) -> bool:
+    return any("timer" in row.lower() for name in ("Supported", "Require") for row in request.rows(name))
