@@ -19,8 +19,8 @@ from engine.app.buses import bus_of
 from engine.app.closing import Closing
 from engine.app.config import ConfigError
 from engine.app.dialling import Dialler
-from engine.app.engine import numbering_of
 from engine.app.keys import load_keys
+from engine.app.numbering import numbering_of
 from engine.app.risk_table import RiskTable
 from engine.app.shipping import Shipping
 from engine.app.switches import SwitchError, SwitchView, turn_off, turn_on

@@ -20,8 +20,9 @@ from engine.app.buses import bus_of
 from engine.app.config import ConfigError
 from engine.app.keys import load_keys
 from engine.app.looking import keep_looking
+from engine.app.numbering import numbering_of
 from engine.app.paths import dialplans_folder
-from engine.app.policies import PolicyView
+from engine.app.policies import PolicyView, catalogue_labels
 from engine.app.processes import Stop
 from engine.app.switches import SwitchView
 from engine.app.table import publish_csv
@@ -52,6 +53,7 @@ from engine.runtime.worker import EngineWorker
 from engine.screening import PolicyError
 from engine.sdp import OwnAddresses
 from engine.sip.ids import HashedIds
+from engine.warning.announcements import Catalogue
 from engine.warning.announcements import load as load_catalogue
 from recordings.chain import heads_path, key_path
 from scoring.numbers import Numbering
@@ -63,12 +65,6 @@ GC_ALLOCATIONS = 20_000
 """New objects between two looks of the collector at the youngest: calls free theirs by themselves."""
 
 _log = logging.getLogger(__name__)
-
-
-def numbering_of(config: Config) -> Numbering:
-    """The tenant's numbering plan."""
-    plan = config.numbering
-    return Numbering(region=plan.region, country_code=plan.country_code, short_codes=plan.short_codes)
 
 
 def own_addresses(config: Config) -> OwnAddresses:
@@ -174,7 +170,8 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             loop.call_soon_threadsafe(publisher.committed, records)
 
         journal = stack.enter_context(_journal(config, committed, alarm))
-        views = _open_views(config, numbering)  # after the journal: it tells whose folder this is
+        catalogue = load_catalogue(dialplans_folder() / "announcements.toml")
+        views = _open_views(config, numbering, catalogue)  # after the journal: it tells whose folder this is
         screener = Screener(
             config,
             numbering=numbering,
@@ -182,7 +179,7 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             policy=lambda: views.policy.policy,
             shadow=lambda: views.shadow.policy if views.shadow is not None else None,
             kill_switch=lambda: views.blocking_off,
-            catalogue=load_catalogue(dialplans_folder() / "announcements.toml"),
+            catalogue=catalogue,
             key=keys.number_id,
             on_failure=lambda error: alarm("screening_failed", error),
         )
@@ -246,16 +243,17 @@ def media_settings(config: Config) -> WorkerSettings:
     )
 
 
-def _open_views(config: Config, numbering: Numbering) -> Views:
+def _open_views(config: Config, numbering: Numbering, catalogue: Catalogue) -> Views:
     config.data.folder.mkdir(parents=True, exist_ok=True)
     if config.screening.table is not None:
         for problem in publish_csv(config, numbering):
             _log.warning("%s", problem)
     shadow = config.screening.shadow_policy
+    labels = catalogue_labels(catalogue)
     return Views(
         table=TableView.open(config.hot_table),
-        policy=PolicyView(config.screening.policy, numbering),
-        shadow=PolicyView(shadow, numbering) if shadow is not None else None,
+        policy=PolicyView(config.screening.policy, numbering, labels),
+        shadow=PolicyView(shadow, numbering, labels) if shadow is not None else None,
         switches=SwitchView(config.switches_file),
     )
 

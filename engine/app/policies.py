@@ -1,9 +1,28 @@
 """The policy in force, reloaded when its file changes; a file that cannot be used changes nothing."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from engine.screening import Policy, PolicyError, load_policy
+from engine.screening.policy import Text
+from engine.warning.announcements import Catalogue
 from scoring.numbers import Numbering
+
+
+def read_policy(path: Path, numbering: Numbering, labels: Mapping[str, Text]) -> Policy:
+    """The policy in a file, its examples verified; `labels` are those it may name. Raises PolicyError."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path}: cannot be read: {error}") from None
+    return load_policy(text, str(path), numbering, labels)
+
+
+def catalogue_labels(catalogue: Catalogue) -> Mapping[str, Text]:
+    """The catalogue's labels as policies use them."""
+    return {
+        slug: Text(catalogue.label(slug, "en"), catalogue.label(slug, "zh-CN")) for slug in catalogue.labels
+    }
 
 
 class PolicyView:
@@ -12,11 +31,12 @@ class PolicyView:
     The constructor raises PolicyError: there is nothing to fall back on before the first policy.
     """
 
-    def __init__(self, path: Path, numbering: Numbering) -> None:
+    def __init__(self, path: Path, numbering: Numbering, labels: Mapping[str, Text]) -> None:
         self._path = path
         self._numbering = numbering
+        self._labels = labels
         self._mark = self._on_disk()
-        self.policy: Policy = load_policy(path, numbering)
+        self.policy: Policy = read_policy(path, numbering, labels)
 
     def poll(self) -> Policy | PolicyError | None:
         """A newly loaded policy, the error for which a changed file was refused (told once), or None."""
@@ -25,7 +45,7 @@ class PolicyView:
             return None
         self._mark = mark
         try:
-            policy = load_policy(self._path, self._numbering)
+            policy = read_policy(self._path, self._numbering, self._labels)
         except PolicyError as error:
             return error
         if policy.version == self.policy.version:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import typer
 
 from engine.app.agent import load_scripts
-from engine.app.engine import numbering_of
+from engine.app.numbering import numbering_of
 from engine.app.paths import dialplans_folder
+from engine.app.policies import catalogue_labels, read_policy
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
 from engine.dissuasion.lint import lint
 from engine.dissuasion.script import ScriptError
 from engine.model.config import Address, PortRange, Section
-from engine.screening import PolicyError, load_policy
+from engine.screening import PolicyError
+from engine.screening.policy import Text
 from engine.warning.announcements import CatalogueError
 from engine.warning.announcements import load as load_catalogue
 from scoring.numbers.risk_csv import load_csv
@@ -35,16 +38,10 @@ def check(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
     config = read_config(config_file, overrides)
     numbering = numbering_of(config)
     problems: list[str] = []
-    policies = {"policy": config.screening.policy, "shadow policy": config.screening.shadow_policy}
-    for what, path in policies.items():
-        try:
-            if path is not None:
-                policy = load_policy(path, numbering)
-                typer.echo(f"{what} {policy.name}, version {policy.version}, {len(policy.rules)} rules")
-        except PolicyError as error:
-            problems.append(str(error))
+    labels: Mapping[str, Text] = {}
     try:
         catalogue = load_catalogue(dialplans_folder() / "announcements.toml")
+        labels = catalogue_labels(catalogue)
         typer.echo(f"{len(catalogue.announcements)} announcements in {', '.join(catalogue.languages)}")
         problems += [
             f"{catalogue.prompt(slug, language)}: no such file; render it or put a recording there"
@@ -57,6 +54,14 @@ def check(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
         problems += [str(finding) for finding in lint(catalogue, scripts)]
     except (CatalogueError, ScriptError) as error:
         problems.append(str(error))
+    policies = {"policy": config.screening.policy, "shadow policy": config.screening.shadow_policy}
+    for what, path in policies.items():
+        try:
+            if path is not None:
+                policy = read_policy(path, numbering, labels)
+                typer.echo(f"{what} {policy.name}, version {policy.version}, {len(policy.rules)} rules")
+        except PolicyError as error:
+            problems.append(str(error))
     if config.screening.table is not None:
         try:
             rows, bad = load_csv(config.screening.table, numbering, config.tenant)

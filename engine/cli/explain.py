@@ -13,13 +13,18 @@ from rich.panel import Panel
 from rich.table import Table as Grid
 from rich.text import Text
 
-from engine.app.engine import numbering_of
+from engine.app.numbering import numbering_of
+from engine.app.paths import dialplans_folder
+from engine.app.policies import catalogue_labels, read_policy
 from engine.app.switches import SwitchError, read_switch
 from engine.cli.options import ConfigFile, Overrides, read_config, reported
 from engine.model.config import Config, TrunkSection
 from engine.model.screening import Action, Attestation, Direction, Facts, HotEntry, Number
-from engine.screening import Explanation, PolicyError, explain, load_policy, with_entry
+from engine.screening import Explanation, PolicyError, explain, with_entry
 from engine.screening.decide import Table
+from engine.screening.lines import nearest
+from engine.warning.announcements import load as load_catalogue
+from scoring.counters import NAMES
 from scoring.numbers import Numbering
 from scoring.numbers.hot_delta import Put
 from scoring.numbers.risk_csv import load_csv
@@ -43,6 +48,10 @@ def explain_call(
         datetime | None,
         typer.Option(formats=["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"], help="When, in UTC; default: now."),
     ] = None,
+    counter: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=COUNT", help="A counter as it would stand, others being 0; repeatable."),
+    ] = None,
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the configured one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     config_file: ConfigFile = None,
@@ -51,7 +60,7 @@ def explain_call(
     """Show what would happen to a call, and why: facts, every rule tried, verdict, policy version.
 
     Nothing is dialled. Table, policy and kill switch are those the engine uses now; the subscriber's own
-    lists and recent emergency calls are known only to a running engine and count as empty.
+    lists, recent emergency calls and counters are known only to a running engine and count as empty.
 
     Examples:
 
@@ -62,7 +71,9 @@ def explain_call(
     config = read_config(config_file, overrides)
     numbering = numbering_of(config)
     with reported(PolicyError, SwitchError, ValueError, OSError):
-        rules = load_policy(policy or config.screening.policy, numbering)
+        labels = catalogue_labels(load_catalogue(dialplans_folder() / "announcements.toml"))
+        rules = read_policy(policy or config.screening.policy, numbering, labels)
+        counters = _counters(counter or [])
         name, section, way = _trunk(config, trunk, direction)
         table, table_name = _table(config, numbering)
         kill_switch = read_switch(config.switches_file)
@@ -81,6 +92,7 @@ def explain_call(
         asserted=numbering.normalise(asserted) if asserted and section.trusted_identity else None,
         request_uri=callee,
         kill_switch=kill_switch.active(moment),
+        counters=counters,
         language=config.language_of(subscriber.display),
     )
     explained = explain(with_entry(facts, table), rules)
@@ -88,6 +100,20 @@ def explain_call(
         typer.echo(json.dumps(explained.as_dict(), ensure_ascii=False, indent=2))
     else:
         _show(explained, str(policy or config.screening.policy), table_name)
+
+
+def _counters(given: list[str]) -> dict[str, int]:
+    """Raises ValueError for what is no counter or no number."""
+    counters: dict[str, int] = {}
+    for text in given:
+        name, _, count = text.partition("=")
+        if name not in NAMES:
+            known = nearest(name, list(NAMES), shown=["counters such as caller_attempts_60s"])
+            raise ValueError(f"--counter: unknown counter {name!r}{known}")
+        if not (count.isascii() and count.isdigit() and len(count) <= 9):
+            raise ValueError(f"--counter {name}: {count!r} is not a whole number")
+        counters[name] = int(count)
+    return counters
 
 
 def _trunk(
@@ -197,6 +223,7 @@ def _facts(facts: Facts) -> list[tuple[str, str]]:
                 f"{entry.level.value}, action {action}, {entry.reason}, {standing}, {until}, row {entry.row}",
             )
         )
+    lines += [(name, str(count)) for name, count in facts.counters.items()]
     lines.append(("kill switch", "on" if facts.kill_switch else "off"))
     lines.append(("at", f"{facts.at:%Y-%m-%d %H:%M:%S} UTC"))
     return lines

@@ -19,8 +19,8 @@ from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
 from engine.app.config import ConfigError
-from engine.app.engine import numbering_of
 from engine.app.keys import load_keys
+from engine.app.numbering import numbering_of
 from engine.app.risk_table import RiskTable
 from engine.cli.options import ConfigFile, Overrides, fail, read_config, reported
 from engine.console.services import RiskRefused

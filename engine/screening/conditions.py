@@ -6,15 +6,20 @@ from datetime import timedelta, timezone
 from typing import Final
 
 from engine.model.screening import Action, Attestation, Direction, Facts, Level, Number, Precedence
+from engine.screening.lines import nearest
 from engine.screening.policy import Condition
+from scoring.counters import NAMES
 from scoring.numbers import NumberKind
 
 NONE: Final = "none"
+_SHOWN: Final = 4
+"""Numbers of a list that explanations name."""
 
 _NUMBER: Final = re.compile(r"\+?[0-9]{1,15}\*?|\+?\*", re.ASCII)
 _HOURS: Final = re.compile(
     r"([0-9]{2}):([0-9]{2})-([0-9]{2}):([0-9]{2})([+-])([0-9]{2}):([0-9]{2})", re.ASCII
 )
+_LIMITS: Final = {"at_least": "≥", "below": "<"}
 _SLUG: Final = re.compile(r"[a-z0-9_.-]{1,64}", re.ASCII)
 
 Builder = Callable[[str, object], Condition]
@@ -90,36 +95,50 @@ def _number(numbers: Callable[[Facts], tuple[Number, ...]]) -> Builder:
                     f"{item!r} is neither a number such as +8613800138000 nor a prefix such as +8617*"
                 )
         exact = frozenset(item for item in wanted if not item.endswith("*"))
-        prefixes = tuple(item[:-1] for item in wanted if item.endswith("*"))
+        prefixes = frozenset(item[:-1] for item in wanted if item.endswith("*"))
+        lengths = sorted({len(prefix) for prefix in prefixes})
 
         def holds(facts: Facts) -> bool:
-            return any(
-                number.display in exact or (number.digits != "" and number.display.startswith(prefixes))
-                for number in numbers(facts)
-            )
+            for number in numbers(facts):
+                text = number.display
+                if text in exact:
+                    return True
+                # By length, since a province has hundreds of prefixes; a slice may be shorter than it asks.
+                if number.digits and any(text[:length] in prefixes for length in lengths):
+                    return True
+            return False
 
         def found(facts: Facts) -> str:
             return " and ".join(number.display for number in numbers(facts)) or NONE
 
-        return Condition(name, " or ".join(wanted), holds, found)
+        shown = wanted[:_SHOWN] + ([f"{len(wanted) - _SHOWN} more"] if len(wanted) > _SHOWN else [])
+        return Condition(name, " or ".join(shown), holds, found)
 
     return build
 
 
-def _counters(name: str, value: object) -> Condition:
-    """`{ calls_1m = 30 }`: each counter is at least so much; one that is not known counts as 0."""
+def _counter(name: str, value: object) -> Condition:
+    """`{ at_least = 30 }`, `{ below = 5 }` or both: how often it happened before this call."""
     if not isinstance(value, Mapping) or not value:
-        raise ValueError("expected a table such as { calls_1m = 30 }")
-    least: dict[str, int] = {}
-    for counter, minimum in value.items():
-        if isinstance(minimum, bool) or not isinstance(minimum, int) or minimum < 1:
-            raise ValueError(f"{counter} must be a whole number of at least 1")
-        least[str(counter)] = minimum
+        raise ValueError("expected a table such as { at_least = 30 }")
+    for key, limit in value.items():
+        if key not in _LIMITS:
+            raise ValueError(f"unknown key {key!r}{nearest(str(key), list(_LIMITS))}")
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ValueError(f"{key!r} must be a whole number of at least 1")
+    least, below = value.get("at_least", 0), value.get("below")
+
+    def holds(facts: Facts) -> bool:
+        count = facts.counters.get(name, 0)
+        return count >= least and (below is None or count < below)
+
     return Condition(
         name,
-        " and ".join(f"{counter} ≥ {minimum}" for counter, minimum in least.items()),
-        lambda facts: all(facts.counters.get(counter, 0) >= minimum for counter, minimum in least.items()),
-        lambda facts: ", ".join(f"{counter} = {facts.counters.get(counter, 0)}" for counter in least),
+        " and ".join(f"{_LIMITS[key]} {limit}" for key, limit in value.items()),
+        holds,
+        lambda facts: str(facts.counters.get(name, 0)),
+        counter=True,
+        at_least=least > 0,
     )
 
 
@@ -160,6 +179,8 @@ def _asserted(facts: Facts) -> tuple[Number, ...]:
     return () if facts.asserted is None else (facts.asserted,)
 
 
+NUMBERS: Final = frozenset({"calling", "called", "asserted", "diverting"})
+"""Conditions on numbers; their values may name the policy's own lists."""
 _OF_ENTRY: Final = frozenset({"level", "entry_action", "standing"})
 
 CONDITIONS: Final[Mapping[str, Builder]] = {
@@ -169,7 +190,6 @@ CONDITIONS: Final[Mapping[str, Builder]] = {
     "attestation": _one_of(Attestation, lambda facts: facts.attestation.value),
     "diverted": _flag(lambda facts: bool(facts.diversion)),
     "hours": _hours,
-    "counters": _counters,
     # its numbers
     "calling": _number(lambda facts: (facts.calling,)),
     "called": _number(lambda facts: (facts.called,)),
@@ -187,4 +207,12 @@ CONDITIONS: Final[Mapping[str, Builder]] = {
     ),
     "standing": _one_of([*(each.name.lower() for each in Precedence), NONE], _standing),
     "wildcard": _flag(lambda facts: facts.entry is not None and facts.entry.wildcard, needs_entry=True),
+    # what its caller, the caller's number range and its trunk did of late
+    **dict.fromkeys(NAMES, _counter),
 }
+
+
+def suggestion(name: str) -> str:
+    """For a condition that does not exist: the one that is meant, or those there are."""
+    known = [each for each in CONDITIONS if each not in NAMES]
+    return nearest(name, list(CONDITIONS), shown=[*known, "the counters, such as caller_attempts_60s"])

@@ -95,7 +95,7 @@ def draft(facts: Facts, policy: Policy) -> Draft:
                 rule.reason or (entry.reason if entry is not None else rule.id),
                 rule.presentation,
                 from_entry=rule.from_entry,
-                expires=rule.expires,
+                expires=rule.ends(facts.at),
                 confirmed=rule.confirmed_by is not None,
             )
     return Draft(Action.ALLOW, "no_rule", "clean", policy.presentation)

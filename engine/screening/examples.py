@@ -17,6 +17,7 @@ from engine.model.screening import (
 from engine.screening.decide import decide
 from engine.screening.lines import nearest
 from engine.screening.policy import Policy
+from scoring.counters import NAMES
 from scoring.numbers import Numbering
 
 _AT: Final = datetime(2026, 1, 5, 4, 0, tzinfo=UTC)
@@ -141,6 +142,10 @@ def _facts(example: Mapping[str, Any], numbering: Numbering) -> Facts:
     at = _moment(example, "at", _AT) or _AT
     asserted = example.get("asserted")
     counters = _typed(example, "counters", dict, {})
+    for name in counters:
+        if name not in NAMES:
+            known = nearest(name, list(NAMES), shown=["counters such as caller_attempts_60s"])
+            raise ExampleError(f"unknown counter {name!r}{known}", "counters")
     if not all(isinstance(count, int) and not isinstance(count, bool) for count in counters.values()):
         raise ExampleError("'counters' must be a table of whole numbers", "counters")
     diversion = _typed(example, "diversion", list, [])

@@ -6,7 +6,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from engine.model.screening import Facts, HotEntry, Number, RuleTrace, Verdict
+from msgspec import Struct, structs
+
+from engine.model.screening import Facts, Number, RuleTrace, Verdict
 from engine.screening.decide import PRECEDENCE, decide
 from engine.screening.policy import Policy
 
@@ -31,7 +33,9 @@ class Explanation:
 
 
 def explain(facts: Facts, policy: Policy) -> Explanation:
-    """The verdict of `decide`, with the way to it."""
+    """The verdict of `decide`, with the way to it; of the counters those that the policy asks for."""
+    asked = {name: facts.counters.get(name, 0) for name in policy.counters}
+    facts = structs.replace(facts, counters=asked)
     verdict = decide(facts, policy)
     return Explanation(facts, tuple(_tried(facts, policy, verdict)), verdict, policy.name)
 
@@ -62,9 +66,9 @@ def _tried(facts: Facts, policy: Policy, verdict: Verdict) -> list[RuleTrace]:
 def _plain(value: object) -> Any:
     if isinstance(value, Number):
         return {"number": value.display, "kind": value.kind.value, "protected": value.protected}
-    if isinstance(value, HotEntry):
+    if isinstance(value, Struct):
         return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
-    if isinstance(value, Facts | Verdict | RuleTrace):
+    if isinstance(value, RuleTrace):
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Enum):
         return value.name.lower() if isinstance(value, int) else value.value

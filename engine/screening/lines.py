@@ -38,7 +38,9 @@ def line_of(text: str, table: str, occurrence: int = 0, key: str | None = None) 
     return header
 
 
-def nearest(word: str, known: list[str]) -> str:
-    """`, did you mean …?` for a misspelt key, or the choice there is."""
+def nearest(word: str, known: list[str], shown: list[str] | None = None) -> str:
+    """`, did you mean …?` for a misspelt key, or the choice there is (`shown` where that is too long)."""
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f", did you mean {matches[0]!r}?" if matches else f"; known are {', '.join(sorted(known))}"
+    if matches:
+        return f", did you mean {matches[0]!r}?"
+    return f"; known are {', '.join(sorted(known) if shown is None else shown)}"

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from itertools import product
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from engine.model.screening import Action, Direction
-from engine.screening.conditions import CONDITIONS
+from engine.screening.conditions import CONDITIONS, NUMBERS, suggestion
 from engine.screening.decide import RESERVED
 from engine.screening.examples import ExampleError, verify
 from engine.screening.lines import line_of, nearest
@@ -36,7 +36,17 @@ from scoring.numbers import Numbering
 ENTRY: Final = "entry"
 """A rule's action that means: what the table entry names."""
 
-_TOP: Final = ("name", "about", "on_failure", "label", "inbound", "outbound", "rule", "example")
+_TOP: Final = (
+    "name",
+    "about",
+    "on_failure",
+    "numbers",
+    "label",
+    "inbound",
+    "outbound",
+    "rule",
+    "example",
+)
 _PRESENTATION: Final = ("label", "popup", "announcement", "record")
 _RULE: Final = (
     "id",
@@ -46,12 +56,17 @@ _RULE: Final = (
     "action",
     "reason",
     "expires",
+    "expires_in_s",
     "confirmed_by",
     *_PRESENTATION,
 )
 _ID: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.ASCII)
+_LIST: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 _LABEL_MAX: Final = 40
+_UNFIT: Final = f"a label has at most {_LABEL_MAX} printable characters"
+_NO_LABELS: Final[Mapping[str, Text]] = MappingProxyType({})
+_EXPIRY_MAX_S: Final = 86400
 
 
 class PolicyError(ValueError):
@@ -64,12 +79,17 @@ def policy_version(text: str) -> str:
 
 
 class PolicyReader:
-    """Turns TOML into a `Policy`; holds file name and text, for messages."""
+    """Turns TOML into a `Policy`; holds file name and text, for messages.
 
-    def __init__(self, text: str, source: str) -> None:
+    `catalogue` has the labels that the policy may name without wording them itself.
+    """
+
+    def __init__(self, text: str, source: str, catalogue: Mapping[str, Text]) -> None:
         self.text = text
         self.source = source
+        self.catalogue = catalogue
         self.tables: dict[str, Any] = {}
+        self.lists: dict[str, list[str]] = {}
 
     def error(
         self, message: str, table: str = "", occurrence: int = 0, key: str | None = None
@@ -87,7 +107,8 @@ class PolicyReader:
             raise PolicyError(f"{self.source}{where}: not valid TOML: {error}") from None
         self._only(self.tables, _TOP, "")
         name = self._text(self.tables, "name", "", required=True)
-        labels = self._labels()
+        self.lists = self._number_lists()
+        labels = {**self.catalogue, **self._labels()}
         presentation = self._presentations(labels)
         return Policy(
             name=name or "",
@@ -139,6 +160,37 @@ class PolicyReader:
             raise self.error(f"{key!r}: {value!r} is not a name (a-z, 0-9, _ -)", where, occurrence, key)
         return value
 
+    def _number_lists(self) -> dict[str, list[str]]:
+        """`[numbers]`: lists of numbers and prefixes that conditions name."""
+        found: dict[str, list[str]] = {}
+        for name, items in self._table("numbers").items():
+            if not _LIST.fullmatch(name):
+                message = f"{name!r} is not a name for a list of numbers (a-z, 0-9, _)"
+                raise self.error(message, "numbers", 0, name)
+            try:
+                CONDITIONS["calling"](name, items)
+            except ValueError as error:
+                raise self.error(f"{name!r}: {error}", "numbers", 0, name) from None
+            found[name] = items if isinstance(items, list) else [items]
+        return found
+
+    def _listed(self, value: object) -> object:
+        """The value of a condition on numbers, its lists' names replaced by what is in them."""
+        values = value if isinstance(value, list) else [value]
+        expanded: list[object] = []
+        for item in values:
+            if isinstance(item, str) and _LIST.fullmatch(item):
+                if item not in self.lists:
+                    hint = nearest(item, list(self.lists)) if self.lists else ""
+                    raise ValueError(
+                        f"{item!r} is neither a number such as +8613800138000, nor a prefix such as +8617*, "
+                        f"nor a list of [numbers]{hint}"
+                    )
+                expanded += self.lists[item]
+            else:
+                expanded.append(item)
+        return expanded
+
     def _labels(self) -> dict[str, Text]:
         labels: dict[str, Text] = {}
         for slug, texts in self._table("label").items():
@@ -148,9 +200,8 @@ class PolicyReader:
             self._only(texts, LANGUAGES, where)
             words = [self._text(texts, language, where, required=True) or "" for language in LANGUAGES]
             for language, text in zip(LANGUAGES, words, strict=True):
-                if len(text) > _LABEL_MAX or not text.isprintable():
-                    message = f"a label has at most {_LABEL_MAX} printable characters"
-                    raise self.error(message, where, 0, language)
+                if not _fits(text):
+                    raise self.error(_UNFIT, where, 0, language)
             labels[slug] = Text(*words)
         return labels
 
@@ -188,9 +239,12 @@ class PolicyReader:
         slug = self._text(table, "label", where, occurrence, form=_SLUG)
         if slug is not None:
             if slug != "none" and slug not in labels:
-                message = f"no [label.{slug}] in this file{nearest(slug, list(labels))}"
+                message = f"no label {slug!r} in this file or the catalogue{nearest(slug, list(labels))}"
                 raise self.error(message, where, occurrence, "label")
-            changes["label"] = labels.get(slug)
+            label = labels.get(slug)
+            if label is not None and not (_fits(label.en) and _fits(label.zh)):
+                raise self.error(_UNFIT, where, occurrence, "label")
+            changes["label"] = label
         if "record" in table:
             if not isinstance(table["record"], bool):
                 raise self.error("'record' must be true or false", where, occurrence, "record")
@@ -252,14 +306,20 @@ class PolicyReader:
             },
             reason=self._text(table, "reason", "rule", position, form=_SLUG),
             expires=self._moment(table, position),
+            expires_in_s=self._span(table, position, when),
             confirmed_by=self._text(table, "confirmed_by", "rule", position),
             from_entry=action is None or any(condition.needs_entry for condition in when),
         )
-        answered = rule.from_entry or rule.expires is not None or rule.confirmed_by is not None
+        answered = (
+            rule.from_entry
+            or rule.expires is not None
+            or rule.expires_in_s is not None
+            or rule.confirmed_by is not None
+        )
         if action is not None and action.blocks and not answered:
             message = (
-                f"rule {rule_id!r} blocks without a table entry: it needs 'expires' (a date) or "
-                "'confirmed_by' (the person who answers for it)"
+                f"rule {rule_id!r} blocks without a table entry: it needs 'expires' (a date), "
+                "'expires_in_s' (where it counts calls) or 'confirmed_by' (the person who answers for it)"
             )
             raise self.error(message, "rule", position, "action")
         return rule
@@ -272,13 +332,29 @@ class PolicyReader:
         for name, value in wanted.items():
             build = CONDITIONS.get(name)
             if build is None:
-                message = f"unknown condition {name!r}{nearest(name, list(CONDITIONS))}"
+                message = f"unknown condition {name!r}{suggestion(name)}"
                 raise self.error(message, "rule", position, key)
             try:
-                conditions.append(build(name, value))
+                conditions.append(build(name, self._listed(value) if name in NUMBERS else value))
             except ValueError as error:
                 raise self.error(f"{name!r}: {error}", "rule", position, key) from None
         return tuple(conditions)
+
+    def _span(self, table: Mapping[str, Any], position: int, when: Sequence[Condition]) -> int | None:
+        """`expires_in_s`: from the call; for rules that end by themselves, since what they count passes."""
+        value = table.get("expires_in_s")
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _EXPIRY_MAX_S:
+            message = f"'expires_in_s' must be a whole number from 1 to {_EXPIRY_MAX_S}"
+            raise self.error(message, "rule", position, "expires_in_s")
+        if "expires" in table:
+            message = "a rule has 'expires' or 'expires_in_s', not both"
+            raise self.error(message, "rule", position, "expires_in_s")
+        if not any(condition.counter and condition.at_least for condition in when):
+            message = "'expires_in_s' needs a counter with 'at_least' in 'when': what it counts passes"
+            raise self.error(message, "rule", position, "expires_in_s")
+        return value
 
     def _moment(self, table: Mapping[str, Any], position: int) -> datetime | None:
         """`expires`: a TOML date-time with offset, or a date (its first moment in UTC)."""
@@ -293,19 +369,22 @@ class PolicyReader:
         raise self.error(message, "rule", position, "expires")
 
 
-def load_policy(source: Path | str, numbering: Numbering | None = None) -> Policy:
-    """The policy in a file (a Path) or a text (a str), its examples verified. Raises PolicyError.
+def _fits(label: str) -> bool:
+    return len(label) <= _LABEL_MAX and label.isprintable()
 
-    `numbering` reads the numbers in the examples; the default knows mainland China's.
+
+def load_policy(
+    text: str,
+    source: str = "policy",
+    numbering: Numbering | None = None,
+    labels: Mapping[str, Text] = _NO_LABELS,
+) -> Policy:
+    """The policy in a text, its examples verified. Raises PolicyError, which begins with `source`.
+
+    `numbering` reads the numbers in the examples; the default knows mainland China's. `labels` is the
+    catalogue's: the policy may name them, and word others itself.
     """
-    if isinstance(source, Path):
-        try:
-            text = source.read_bytes().decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PolicyError(f"{source}: cannot be read: {error}") from None
-        reader = PolicyReader(text, str(source))
-    else:
-        reader = PolicyReader(source, "policy")
+    reader = PolicyReader(text, source, labels)
     policy = reader.read()
     for position, example in enumerate(reader.examples()):
         try:

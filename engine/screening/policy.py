@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from engine.model.screening import Action, Direction, Facts
@@ -44,6 +44,10 @@ class Condition:
     found: Callable[[Facts], str]
     needs_entry: bool = False
     """It can hold only for a number that is in the hot table."""
+    counter: bool = False
+    """Its name is a counter's."""
+    at_least: bool = False
+    """It holds only as long as the counter has not fallen again."""
 
     def why(self, facts: Facts) -> str:
         return f"{self.name} is {self.found(facts)}, rule wants {self.wanted}"
@@ -58,7 +62,7 @@ class Rule:
 
     `action` None does what the table entry names, and does not match where it names nothing.
     A block needs a reason to end or a person who answers for it: `expires` and `confirmed_by` are the rule's
-    own, `from_entry` says that the entry's count too.
+    own, `expires_in_s` counts from the call, `from_entry` says that the entry's count too.
     """
 
     id: str
@@ -68,8 +72,13 @@ class Rule:
     presentation: Presentations
     reason: str | None = None
     expires: datetime | None = None
+    expires_in_s: int | None = None
     confirmed_by: str | None = None
     from_entry: bool = False
+
+    def ends(self, at: datetime) -> datetime | None:
+        """When a block of this rule ends that begins `at` this moment."""
+        return self.expires if self.expires_in_s is None else at + timedelta(seconds=self.expires_in_s)
 
     def chosen(self, facts: Facts) -> Action | None:
         """The rule's action for these facts, or None where it does not match."""
@@ -115,3 +124,9 @@ class Policy:
     rules: tuple[Rule, ...]
     presentation: Presentations
     failure: Failure = Failure()
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """The counters that its rules ask for, in their order."""
+        asked = (each.name for rule in self.rules for each in (*rule.when, *rule.unless) if each.counter)
+        return tuple(dict.fromkeys(asked))

@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_changed_file_counts(path: Path) -> None:
-    view = PolicyView(path, Numbering())
+    view = PolicyView(path, Numbering(), {})
     assert view.poll() is None
     path.write_text(GOOD.replace("label", "warn"))
     loaded = view.poll()
@@ -29,7 +29,7 @@ def test_a_changed_file_counts(path: Path) -> None:
 
 
 def test_the_same_text_again_is_no_change(path: Path) -> None:
-    view = PolicyView(path, Numbering())
+    view = PolicyView(path, Numbering(), {})
     policy = view.policy
     path.write_text(GOOD)
     assert view.poll() is None
@@ -37,7 +37,7 @@ def test_the_same_text_again_is_no_change(path: Path) -> None:
 
 
 def test_an_unusable_file_keeps_the_old_policy_and_says_so_once(path: Path) -> None:
-    view = PolicyView(path, Numbering())
+    view = PolicyView(path, Numbering(), {})
     before = view.policy
     path.write_text(GOOD + "[[rule]\n")
     error = view.poll()
@@ -52,4 +52,7 @@ def test_an_unusable_file_keeps_the_old_policy_and_says_so_once(path: Path) -> N
 
 def test_without_a_first_policy_there_is_nothing(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="cannot be read"):
-        PolicyView(tmp_path / "none.toml", Numbering())
+        PolicyView(tmp_path / "none.toml", Numbering(), {})
+    (tmp_path / "mine.toml").write_bytes(b"name = \xff")
+    with pytest.raises(PolicyError, match=r"mine\.toml: cannot be read"):
+        PolicyView(tmp_path / "mine.toml", Numbering(), {})

@@ -17,12 +17,12 @@ from engine.model.media import AnyMediaCommand, OpenSession, SessionOpened
 from engine.model.screening import HotEntry, Number
 from engine.runtime.screener import Screener
 from engine.runtime.worker import EngineWorker
-from engine.screening import load_policy
 from engine.sip.ids import HashedIds
 from engine.sip.message import Request, Response, parse
 from engine.warning.announcements import load as load_catalogue
 from scoring.numbers import Numbering
 from tests.runtime.net import PATIENCE_S, Socket, host
+from tests.screening.kit import shipped
 
 
 class Table:
@@ -81,8 +81,8 @@ class Port:
 
 
 class Bench:
-    def __init__(self, **changes: object) -> None:
-        self.engine = Address(host(), 5060)
+    def __init__(self, engine: Address | None = None, **changes: object) -> None:
+        self.engine = Address(host(), 5060) if engine is None else engine
         self.carrier, self.phone = Socket(host()), Socket(host())
         trunks = {
             "carrier": TrunkSection(
@@ -102,7 +102,7 @@ class Bench:
         self.config = Config(**(fields | changes))  # type: ignore[arg-type]
         self.table, self.journal, self.bus = Table(), Journal(), Bus()
         numbering = Numbering()
-        policy = load_policy(dialplans_folder() / "screening" / "default.toml", numbering)
+        policy = shipped()
         screener = Screener(
             self.config,
             numbering=numbering,

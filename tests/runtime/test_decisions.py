@@ -21,11 +21,10 @@ from engine.model.config import (
 )
 from engine.model.screening import Action, Level
 from engine.runtime.screener import Screener
-from engine.screening import load_policy
 from engine.warning.announcements import load as load_catalogue
 from scoring.numbers import Numbering
 from tests.runtime.bench import Table
-from tests.screening.kit import entry
+from tests.screening.kit import entry, shipped
 
 CARRIER, ACCESS = Address("192.0.2.1", 5060), Address("192.0.2.2", 5060)
 RED, YELLOW, CLEAN = "+8617000000001", "+8617000000002", "+8613800000001"
@@ -59,7 +58,7 @@ class World:
         self.screener = self.made(KEY)
 
     def made(self, key: bytes) -> Screener:
-        policy = load_policy(dialplans_folder() / "screening" / "default.toml", Numbering())
+        policy = shipped()
         return Screener(
             self.config,
             numbering=Numbering(),

@@ -13,11 +13,10 @@ from engine.call.values import Decision, ScreeningRequest
 from engine.model.config import Address, Config, TrunkSection
 from engine.model.screening import Action, Facts, HotEntry, Level, Number
 from engine.runtime.screener import Screener
-from engine.screening import load_policy
 from engine.screening.policy import Condition, Policy, Rule
 from engine.warning.announcements import load as load_catalogue
 from scoring.numbers import Numbering
-from tests.screening.kit import entry
+from tests.screening.kit import entry, shipped
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONFIG = Config(
@@ -41,7 +40,7 @@ class World:
         self.fault: Exception | None = None
         self.now = START
         self.told: list[str] = []
-        self.policy: Policy = load_policy(dialplans_folder() / "screening/default.toml", Numbering())
+        self.policy: Policy = shipped()
         self.shadow: Policy | None = None
         self.screener = Screener(
             CONFIG,

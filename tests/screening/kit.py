@@ -1,10 +1,13 @@
 """What the screening tests share: facts, entries and policies by a few words, and strategies over them."""
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
+from engine.app.policies import catalogue_labels, read_policy
 from engine.model.screening import (
     Action,
     Attestation,
@@ -15,6 +18,8 @@ from engine.model.screening import (
     Number,
     Precedence,
 )
+from engine.screening import Policy
+from engine.warning.announcements import load as load_catalogue
 from scoring.numbers import Numbering
 from scoring.numbers.numbering import PROTECTED
 
@@ -25,6 +30,16 @@ SUBSCRIBER = CN.normalise("+8613800138000")
 
 HEAD = 'name = "test"\n[label.suspect]\nen = "Suspect"\nzh-CN = "可疑"\n'
 """The least a policy has, and a label to use."""
+
+
+DIALPLANS = Path(__file__).parents[2] / "dialplans"
+
+
+@cache
+def shipped(name: str = "default") -> Policy:
+    """A policy of dialplans/screening; that it loads says that its examples come out."""
+    labels = catalogue_labels(load_catalogue(DIALPLANS / "announcements.toml"))
+    return read_policy(DIALPLANS / "screening" / f"{name}.toml", CN, labels)
 
 
 def facts(**changes: Any) -> Facts:
@@ -56,6 +71,8 @@ def entry(level: Level = Level.RED, **changes: Any) -> HotEntry:
     }
     return HotEntry(**values | changes)
 
+
+COUNTERS = ["caller_attempts_60s", "prefix_short_calls_3600s", "route_distinct_called_86400s"]
 
 NUMBERS = st.sampled_from(
     [
@@ -130,10 +147,11 @@ FACTS = st.builds(
     emergency_callback=st.booleans(),
     kill_switch=st.booleans(),
     screening_failed=st.booleans(),
-    counters=st.dictionaries(st.sampled_from(["calls_1m", "calls_1h"]), st.integers(0, 50)),
+    counters=st.dictionaries(st.sampled_from(COUNTERS), st.integers(0, 50)),
     language=st.sampled_from(["en", "zh-CN"]),
 )
 
+COUNTED = "expires_in_s = 600\n"
 _CONDITIONS = st.fixed_dictionaries(
     {},
     optional={
@@ -152,11 +170,13 @@ _CONDITIONS = st.fixed_dictionaries(
         "diverted": st.sampled_from(["true", "false"]),
         "asserted_differs": st.sampled_from(["true", "false"]),
         "hours": st.sampled_from(['"22:00-07:00+08:00"', '"00:00-24:00+00:00"']),
-        "counters": st.sampled_from(["{ calls_1m = 30 }", "{ calls_1m = 1, calls_1h = 10 }"]),
+        **dict.fromkeys(
+            COUNTERS, st.sampled_from(["{ at_least = 30 }", "{ below = 5 }", "{ at_least = 1, below = 40 }"])
+        ),
     },
 )
 _ANSWERS = st.sampled_from(
-    ['confirmed_by = "li.na"\n', "expires = 2026-03-02\n", "expires = 2026-02-01\n", ""]
+    ['confirmed_by = "li.na"\n', "expires = 2026-03-02\n", "expires = 2026-02-01\n", COUNTED, ""]
 )
 
 
@@ -184,6 +204,8 @@ def policies(draw: st.DrawFn) -> str:
         answer = draw(_ANSWERS)
         if action == "reject" and not answer:
             conditions = {**conditions, "level": '"red"'}
+        if answer == COUNTED:
+            conditions = {**conditions, "caller_attempts_60s": "{ at_least = 20 }"}
         parts.append(
             f'[[rule]]\nid = "rule{place}"\naction = "{action}"\nwhen = {_inline(conditions)}\n{answer}'
         )

@@ -1,25 +1,26 @@
 """Policies are taken whole or refused with file, line and a hint."""
 
-from pathlib import Path
-
 import pytest
 
-from engine.screening import PolicyError, load_policy
-from tests.screening.kit import HEAD
+from engine.screening import PolicyError, decide, load_policy
+from engine.screening.policy import Text
+from tests.screening.kit import DIALPLANS, HEAD, facts, shipped
 
-DIALPLANS = Path(__file__).parents[2] / "dialplans" / "screening"
+SCREENING = DIALPLANS / "screening"
+SUSPECTED = {"suspected_fraud": Text("Suspected fraud", "疑似诈骗")}
 LINES = HEAD.count("\n")
 
 
-@pytest.mark.parametrize("path", sorted(DIALPLANS.glob("*.toml")), ids=lambda path: path.name)
-def test_shipped_policies_load_and_their_examples_come_out(path: Path) -> None:
-    assert load_policy(path).name == path.stem
+@pytest.mark.parametrize("name", sorted(path.stem for path in SCREENING.glob("*.toml")))
+def test_shipped_policies_load_and_their_examples_come_out(name: str) -> None:
+    assert shipped(name).name == name
 
 
 def test_the_readme_describes_what_loads() -> None:
-    text = (DIALPLANS / "README.md").read_text()
+    text = (SCREENING / "README.md").read_text()
     sample = text.split("```toml\n")[1].split("```")[0].replace('"…"', '"warn_callee"')
-    assert [rule.id for rule in load_policy(sample).rules] == ["night-calls-from-yellow"]
+    rules = load_policy(sample, labels=SUSPECTED).rules
+    assert [rule.id for rule in rules] == ["night-calls-from-yellow", "many-short-calls"]
 
 
 def test_every_edit_is_another_version() -> None:
@@ -34,6 +35,7 @@ def refused(text: str) -> str:
 
 
 RULE = '[[rule]]\nid = "one"\n'
+COUNT = RULE + 'action = "warn"\nwhen = { '
 
 
 @pytest.mark.parametrize(
@@ -69,15 +71,34 @@ RULE = '[[rule]]\nid = "one"\n'
         (RULE + 'action = "warn"\nwhen = { calling = "１１０" }\n', 4, "is neither a number"),
         (RULE + 'action = "warn"\nwhen = { hours = "22-7" }\n', 4, "expected from-to"),
         (RULE + 'action = "warn"\nwhen = { hours = "25:00-07:00+08:00" }\n', 4, "times run from 00:00"),
-        (RULE + 'action = "warn"\nwhen = { counters = { calls = 0 } }\n', 4, "at least 1"),
+        (COUNT + "caller_attempts_60s = { at_least = 0 } }\n", 4, "at least 1"),
+        (COUNT + "caller_attempts_60s = { at_least = true } }\n", 4, "whole number"),
+        (COUNT + "caller_attempts_60s = 30 }\n", 4, "expected a table such as { at_least = 30 }"),
+        (COUNT + "caller_attempts_60s = {} }\n", 4, "expected a table"),
+        (COUNT + "caller_attempts_60s = { atleast = 3 } }\n", 4, "'atleast', did you mean 'at_least'?"),
+        (COUNT + "caller_attempt_60s = { at_least = 3 } }\n", 4, "did you mean 'caller_attempts_60s'?"),
+        (COUNT + "colour = { at_least = 3 } }\n", 4, "such as caller_attempts_60s"),
+        (COUNT + 'calling = "sims" }\n', 4, "nor a list of [numbers]"),
+        ("[numbers]\nsims = 3\n", 2, "expected a text or a list"),
+        ('[numbers]\nsims = ["139x"]\n', 2, "is neither a number"),
+        ('[numbers]\n"+86" = ["+86139*"]\n', 2, "is not a name for a list"),
+        ('[numbers]\nsims = ["+86139*"]\n' + COUNT + 'calling = "sms" }\n', 6, "did you mean 'sims'?"),
+        (RULE + 'action = "reject"\nexpires_in_s = 60\n', 4, "needs a counter with 'at_least'"),
+        (COUNT + "caller_attempts_60s = { below = 3 } }\nexpires_in_s = 60\n", 5, "needs a counter"),
+        (COUNT + "caller_attempts_60s = { at_least = 3 } }\nexpires_in_s = 0\n", 5, "from 1 to 86400"),
+        (
+            COUNT + "caller_attempts_60s = { at_least = 3 } }\nexpires_in_s = 9\nexpires = 2030-01-01\n",
+            5,
+            "not both",
+        ),
         (RULE + 'action = "warn"\nwhen = { trunk = [] }\n', 4, "expected a text or a list"),
         (
             RULE + 'action = "warn"\nlabel = "suspct"\n',
             4,
-            "no [label.suspct] in this file, did you mean 'suspect'?",
+            "no label 'suspct' in this file or the catalogue, did you mean 'suspect'?",
         ),
         (RULE + 'action = "warn"\nrecord = "yes"\n', 4, "'record' must be true or false"),
-        (RULE + 'action = "reject"\n', 3, "it needs 'expires' (a date) or 'confirmed_by'"),
+        (RULE + 'action = "reject"\n', 3, "it needs 'expires' (a date), 'expires_in_s'"),
         (RULE + 'action = "reject"\nwhen = { level = ["red", "none"] }\n', 3, "it needs 'expires'"),
         (RULE + 'action = "reject"\nwhen = { wildcard = false }\n', 3, "it needs 'expires'"),
         (RULE + 'action = "reject"\nexpires = "soon"\n', 4, "'expires' must be a date"),
@@ -99,16 +120,26 @@ def test_what_is_wrong_and_where(text: str, line: int, message: str) -> None:
     assert said.startswith(f"policy:{LINES + line}:")
 
 
-def test_errors_name_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "mine.toml"
-    path.write_text(HEAD + RULE + 'action = "wran"\n')
+def test_errors_name_the_source() -> None:
     with pytest.raises(PolicyError, match=rf"mine\.toml:{LINES + 3}: no such action"):
-        load_policy(path)
-    path.write_bytes(b"name = \xff")
-    with pytest.raises(PolicyError, match=r"mine\.toml: cannot be read"):
-        load_policy(path)
-    with pytest.raises(PolicyError, match=r"none\.toml: cannot be read"):
-        load_policy(tmp_path / "none.toml")
+        load_policy(HEAD + RULE + 'action = "wran"\n', "mine.toml")
+
+
+def test_a_label_is_the_catalogues_or_the_policys_own() -> None:
+    text = HEAD + RULE + 'action = "label"\nlabel = "suspected_fraud"\n'
+    assert "no label 'suspected_fraud'" in refused(text)
+    own = text + '[label.suspected_fraud]\nen = "Own"\nzh-CN = "自"\n'
+    for policy, label in (
+        (load_policy(text, labels=SUSPECTED), "Suspected fraud"),
+        (load_policy(own, labels=SUSPECTED), "Own"),
+    ):
+        assert decide(facts(language="en"), policy).label == label
+
+
+def test_a_catalogues_label_that_no_display_name_holds_is_refused() -> None:
+    text = HEAD + RULE + 'action = "label"\nlabel = "long"\n'
+    with pytest.raises(PolicyError, match=rf"policy:{LINES + 4}: .*40 printable"):
+        load_policy(text, labels={"long": Text("x" * 41, "长")})
 
 
 CALL = 'calling = "+8613900000001"\ncalled = "+8613800138000"\n'
@@ -144,7 +175,16 @@ EXAMPLE = '[[example]]\nname = "a call"\n'
         ),
         (CALL + 'at = 2026-01-01T00:00:00\nexpect = { action = "allow" }\n', 5, "date-time with offset"),
         (CALL + 'kill_switch = "on"\nexpect = { action = "allow" }\n', 5, "'kill_switch' must be a bool"),
-        (CALL + 'counters = { x = "1" }\nexpect = { action = "allow" }\n', 5, "table of whole numbers"),
+        (
+            CALL + 'counters = { caller_attempt_60s = 1 }\nexpect = { action = "allow" }\n',
+            5,
+            "unknown counter 'caller_attempt_60s', did you mean 'caller_attempts_60s'?",
+        ),
+        (
+            CALL + 'counters = { caller_attempts_60s = "1" }\nexpect = { action = "allow" }\n',
+            5,
+            "table of whole numbers",
+        ),
         (
             CALL + 'trunc = "x"\nexpect = { action = "allow" }\n',
             5,
@@ -169,9 +209,11 @@ def test_examples_see_everything_a_call_can_be() -> None:
         HEAD
         + RULE
         + 'action = "warn"\nlabel = "suspect"\n'
-        + 'when = { trunk = "carrier", diverting = "+8617*", asserted = "10086", counters = { c = 3 } }\n'
+        + 'when = { trunk = "carrier", diverting = "+8617*", asserted = "10086", '
+        + "caller_attempts_60s = { at_least = 3 } }\n"
         + EXAMPLE
         + CALL
-        + 'trunk = "carrier"\nasserted = "10086"\ndiversion = ["17000000001"]\ncounters = { c = 3 }\n'
+        + 'trunk = "carrier"\nasserted = "10086"\ndiversion = ["17000000001"]\n'
+        + "counters = { caller_attempts_60s = 3 }\n"
         + 'language = "zh-CN"\nexpect = { action = "warn", rule = "one", label = "可疑" }\n'
     )

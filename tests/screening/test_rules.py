@@ -16,9 +16,14 @@ from engine.model.screening import (
 )
 from engine.screening import compare, decide, explain, load_policy, with_entry
 from engine.screening.conditions import CONDITIONS
+from scoring.counters import NAMES
 from tests.screening.kit import AT, CALLER, CN, HEAD, SUBSCRIBER, entry, facts
 
-RULE = HEAD + '[inbound.warn]\npopup = "risk_warn"\n[[rule]]\nid = "one"\naction = "warn"\n'
+RULE = (
+    HEAD
+    + '[numbers]\nsims = ["+86139*", "+8618000000000"]\n'
+    + '[inbound.warn]\npopup = "risk_warn"\n[[rule]]\nid = "one"\naction = "warn"\n'
+)
 
 
 def at(hour: int, minute: int = 0) -> datetime:
@@ -36,8 +41,16 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ('hours = "22:00-07:00+08:00"', {"at": at(22, 59)}, {"at": at(13, 59)}),
     ('hours = "09:00-17:00-05:30"', {"at": at(14, 30)}, {"at": at(22, 30)}),
     ('hours = "00:00-24:00+00:00"', {"at": at(23, 59)}, {"subscriber_allow": True}),
-    ("counters = { calls_1m = 3 }", {"counters": {"calls_1m": 3}}, {"counters": {"calls_1m": 2}}),
-    ("counters = { a = 1, b = 1 }", {"counters": {"a": 1, "b": 2}}, {"counters": {"a": 1}}),
+    *((f"{name} = {{ at_least = 3 }}", {"counters": {name: 3}}, {"counters": {name: 2}}) for name in NAMES),
+    ("caller_attempts_60s = { at_least = 3 }", {"counters": {"caller_attempts_60s": 4}}, {}),
+    ("caller_attempts_60s = { below = 3 }", {}, {"counters": {"caller_attempts_60s": 3}}),
+    (
+        "caller_attempts_60s = { at_least = 2, below = 4 }",
+        {"counters": {"caller_attempts_60s": 3}},
+        {"counters": {"caller_attempts_60s": 4}},
+    ),
+    ('calling = "sims"', {}, {"calling": "+8613800000000"}),
+    ('calling = ["+8617*", "sims"]', {"calling": "+8617000000001"}, {"calling": "95588"}),
     ('calling = "+8613900000001"', {}, {"calling": "+86139000000012"}),
     ('calling = ["+8617*", "+86139*"]', {}, {"calling": "+8613800000000"}),
     ('calling = "+*"', {}, {"calling": "95588"}),
@@ -71,6 +84,44 @@ def test_conditions(condition: str, yes: dict[str, Any], no: dict[str, Any]) -> 
 
 def test_every_condition_has_a_case() -> None:
     assert {condition.split(" = ")[0] for condition, _, _ in CASES} == set(CONDITIONS)
+
+
+def test_a_block_for_counted_calls_ends_by_itself() -> None:
+    policy = load_policy(
+        HEAD
+        + '[[rule]]\nid = "many"\naction = "reject"\nexpires_in_s = 600\n'
+        + "when = { caller_attempts_60s = { at_least = 30 } }\n"
+    )
+    verdict = decide(facts(counters={"caller_attempts_60s": 30}), policy)
+    assert (verdict.action, verdict.expires) == (Action.REJECT, AT + timedelta(seconds=600))
+    assert decide(facts(counters={"caller_attempts_60s": 29}), policy).action is Action.ALLOW
+
+
+class Unasked(dict[str, int]):
+    """Counters that must not be counted up."""
+
+    def __getitem__(self, name: str) -> int:
+        raise AssertionError(name)
+
+    def get(self, name: str, default: object = None) -> Any:
+        raise AssertionError(name)
+
+
+def test_counters_are_asked_only_where_a_rule_comes_to_them() -> None:
+    policy = load_policy(RULE + 'when = { trunk = "other", caller_attempts_60s = { at_least = 1 } }\n')
+    assert decide(facts(counters=Unasked()), policy).action is Action.ALLOW
+    assert decide(facts(called="110", trunk="other", counters=Unasked()), policy).protected
+    with pytest.raises(AssertionError, match="caller_attempts_60s"):
+        decide(facts(trunk="other", counters=Unasked()), policy)
+
+
+def test_an_explanation_shows_the_counters_that_the_policy_asks_for() -> None:
+    policy = load_policy(RULE + "when = { caller_attempts_60s = { at_least = 30 } }\n")
+    counters = {"caller_attempts_60s": 12, "route_rejected_600s": 5}
+    explained = explain(facts(counters=counters), policy)
+    assert explained.as_dict()["facts"]["counters"] == {"caller_attempts_60s": 12}
+    assert "caller_attempts_60s is 12, rule wants ≥ 30" in [trace.why for trace in explained.traces]
+    assert explain(facts(), policy).facts.counters == {"caller_attempts_60s": 0}
 
 
 def test_an_exception_needs_all_its_conditions() -> None:
