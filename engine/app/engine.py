@@ -85,6 +85,7 @@ def call_settings(config: Config) -> CallSettings:
         no_answer_s=config.sip.no_answer_s,
         failover_s=config.sip.failover_s,
         redirects=config.sip.redirects,
+        session_expires_s=config.sip.session_expires_s,
         redress=Redress(tel=config.redress.tel, email=config.redress.email),
         key_timeout_s=config.warning.key_timeout_s,
         warning_repeat=config.warning.repeat,

@@ -86,6 +86,8 @@ class SipSection(Section, frozen=True):
     """A next hop that has not answered an INVITE at all by then is left for the next, where there is one."""
     redirects: int = 5
     """So many contacts of 3xx responses are followed for one call; 0: a redirected call ends with 480."""
+    session_expires_s: int = 1800
+    """A session without a refresh is over after so long (RFC 4028), at least 90; 0: none is asked for."""
     receive_buffer_bytes: int = 4 * 1024 * 1024
     dns: tuple[Address, ...] = ()
     """Name servers for next hops and targets that are names; empty: those of /etc/resolv.conf."""
@@ -102,6 +104,10 @@ class SipSection(Section, frozen=True):
     """Of all trace files of a worker together; the oldest go first."""
     trace_days: int = 7
     """Trace files older than that are deleted."""
+
+    def __post_init__(self) -> None:
+        if 0 < self.session_expires_s < 90 or self.session_expires_s < 0:
+            raise ValueError(f"session_expires_s = {self.session_expires_s}: at least 90, or 0 for none")
 
 
 class LimitsSection(Section, frozen=True):
@@ -402,7 +408,7 @@ class EdgeSection(Section, frozen=True):
     users_file: Path | None = None
     """CSV: user,password,ha1_md5,ha1_sha256; a password, or hashes of user:realm:password."""
     registered_pass: bool = False
-    """Take calls from the very UDP address of a registration without a challenge, for phones that know none."""
+    """Take calls from the very UDP address of a registration unchallenged, for phones that know no 407."""
     without_qop: bool = False
     """Take answers to a challenge in the form of RFC 2069, each nonce once, for phones that know no other."""
     min_expires_s: int = 60

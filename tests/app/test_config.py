@@ -293,3 +293,13 @@ def test_any_file_is_taken_or_refused(
         load_config(file, [override], {})
     except ConfigError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize("seconds", [-1, 1, 89])
+def test_sessions_that_would_be_refreshed_too_often(file: Path, seconds: int) -> None:
+    assert "at least 90" in refused(file, f"sip.session_expires_s = {seconds}\n")
+
+
+@pytest.mark.parametrize("seconds", [0, 90, 1800])
+def test_how_long_sessions_live(file: Path, seconds: int) -> None:
+    assert load(file, f"sip.session_expires_s = {seconds}\n").sip.session_expires_s == seconds
