@@ -86,6 +86,8 @@ class Bus:
         self._queue_messages = queue_messages
         self._queued = asyncio.Event()
         self._in_flight: dict[_Message, None] = {}
+        self.dropped = 0
+        """Messages that made room for newer ones."""
         self._handlers: list[tuple[str, Handler]] = []
         self._client: aiomqtt.Client | None = None
         self._connected = asyncio.Event()
@@ -96,6 +98,11 @@ class Bus:
         if self._server is None:
             return BusStatus.OFF
         return BusStatus.CONNECTED if self._connected.is_set() else BusStatus.CONNECTING
+
+    @property
+    def waiting(self) -> int:
+        """Messages that the broker has not acknowledged yet, sent or not."""
+        return len(self._queue) + len(self._in_flight)
 
     async def connected(self) -> None:
         """Wait until the bus is connected and subscribed; for ever when it is off."""
@@ -112,6 +119,7 @@ class Bus:
             return result
         while len(self._queue) >= self._queue_messages:
             _settle(self._queue.popleft(), PublishResult.DROPPED)
+            self.dropped += 1
         self._queue.append(_Message(topic, payload, qos, result))
         self._queued.set()
         return result

@@ -69,6 +69,11 @@ class Journal:
         self._batch_s = batch_s
         self._retry_s = retry_s
         self._seq = 0
+        self.batches = 0
+        """Commits since the start, and in `committed` the events in them."""
+        self.committed = 0
+        self.lost = 0
+        """Events that are neither in the file nor waiting for it."""
         self._queue: deque[Record | threading.Event] = deque()
         self._append = threading.Lock()
         self._overflow: list[Range] = []
@@ -96,6 +101,16 @@ class Journal:
         if not self._wake.is_set():
             self._wake.set()
         return event_id
+
+    @property
+    def waiting(self) -> int:
+        """Events that are not committed yet, about; from any thread."""
+        return len(self._queue) + len(self._batch)
+
+    @property
+    def failing(self) -> bool:
+        """The disk has refused the last commit."""
+        return self._failing
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Wait until everything appended so far is committed and on the disk.
@@ -212,6 +227,8 @@ class Journal:
             self._tell_lost(first, last)
 
     def _tell_committed(self, records: list[Record]) -> None:
+        self.batches += 1
+        self.committed += len(records)
         if self._on_committed is not None:
             try:
                 self._on_committed(records)
@@ -219,6 +236,7 @@ class Journal:
                 _log.exception("on_committed failed; the events are committed all the same")
 
     def _tell_lost(self, first: int, last: int) -> None:
+        self.lost += last - first + 1
         what = f"{last - first + 1} events, {EventId(self.node, self.boot, first)} to {last}"
         _log.error("journal %s lost %s", self.path, what)
         self._alarm("events_lost", what)

@@ -81,6 +81,10 @@ class WorkerPort:
         self._on_event = on_event
         self._on_alarm = on_alarm
         self._sessions: set[SessionId] = set()
+        self.restarts = 0
+        """Of the worker, since the start."""
+        self.packets = dict.fromkeys(("received", "sent", "lost", "refused"), 0)
+        """RTP packets of all sessions that have ended, as their last statistics say."""
         self._recordings: dict[RecordingId, SessionId] = {}
         self._link: _Link | None = None
         self._closing = False
@@ -99,6 +103,11 @@ class WorkerPort:
     def pid(self) -> int | None:
         """Of the running worker."""
         return self._link.process.pid if self._link else None
+
+    @property
+    def sessions(self) -> int:
+        """Those that are open."""
+        return len(self._sessions)
 
     def send(self, command: AnyMediaCommand) -> None:
         """See `MediaPort.send`."""
@@ -176,6 +185,8 @@ class WorkerPort:
             isinstance(event, MediaFailed) and event.command == OpenSession.__name__
         ):
             self._sessions.discard(event.session)
+            if isinstance(event, SessionClosed):
+                self._add(event)
         elif isinstance(event, CaptureStarted):
             self._recordings[event.recording] = event.session
         elif isinstance(event, MediaFailed) and event.recording is not None:
@@ -185,6 +196,13 @@ class WorkerPort:
             session = self._recordings.pop(event.recording, event.session)
             event = msgspec.structs.replace(event, session=session)
         self._tell(event)
+
+    def _add(self, closed: SessionClosed) -> None:
+        for found in closed.statistics.values():
+            self.packets["received"] += found.packets_received
+            self.packets["sent"] += found.packets_sent
+            self.packets["lost"] += found.packets_lost
+            self.packets["refused"] += found.packets_refused
 
     def _lost(self, worker: _Link) -> None:
         if worker is not self._link or self._closing:
@@ -208,6 +226,7 @@ class WorkerPort:
         while True:
             try:
                 await self._spawn()
+                self.restarts += 1
                 self._on_alarm("media_recovered", f"the media worker {self.pid} works")
                 return
             except (MediaWorkerError, OSError) as error:

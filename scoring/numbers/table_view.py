@@ -107,6 +107,8 @@ class TableView:
         self._changes: list[Change] = []
         self._overlay = Overlay()
         self._disk = _Disk()
+        self.lookups = 0
+        """Since the view was made."""
 
     @classmethod
     def open(cls, path: Path) -> "TableView":
@@ -138,6 +140,7 @@ class TableView:
 
     def lookup(self, tenant: str, number: Number, at: datetime) -> HotEntry | None:
         """What counts for a number `at` this moment (UTC, aware), or None."""
+        self.lookups += 1
         if not self._changes:
             return self._table.lookup(tenant, number, at) if self._table is not None else None
         if self._table is None:
