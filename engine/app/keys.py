@@ -43,6 +43,11 @@ def load_keys(data_folder: Path) -> Keys:
     )
 
 
+def load_edge_key(data_folder: Path) -> bytes:
+    """What the edge signs its nonces and flow tokens with. Raises ConfigError."""
+    return _load(data_folder / "keys" / "edge.key")
+
+
 def bus_key_path(data_folder: Path) -> Path:
     """Where the key of the embedded broker is, once `load_keys` has made it."""
     return data_folder / "keys" / "bus.key"

@@ -22,7 +22,7 @@ from engine.warning.announcements import CatalogueError
 from engine.warning.announcements import load as load_catalogue
 from scoring.numbers.risk_csv import load_csv
 
-SECRETS = frozenset({"password", "token"})
+SECRETS = frozenset({"password", "token", "users"})
 
 app = typer.Typer(no_args_is_help=True, help="Check or show the configuration.")
 

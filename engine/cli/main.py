@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "engine": ("engine.cli.serve", "engine"),
     "console": ("engine.cli.serve", "console"),
     "agent": ("engine.cli.serve", "agent"),
+    "edge": ("engine.cli.serve", "edge"),
     "explain": ("engine.cli.explain", "explain_call"),
     "calls": ("engine.cli.calls", "app"),
     "table": ("engine.cli.table", "app"),

@@ -67,6 +67,18 @@ def agent(
     _serve("agent", run_agent, (), config_file, overrides, supervised)
 
 
+def edge(
+    config_file: ConfigFile = None, overrides: Overrides = None, supervised: Supervised = False
+) -> None:
+    """Run the SIP edge for phones: registrar and outbound proxy by UDP, TCP, TLS and WebSocket.
+
+    Example: ringward edge --config lab/edge.toml
+    """
+    from engine.app.edge import run_edge
+
+    _serve("edge", run_edge, (), config_file, overrides, supervised)
+
+
 def up(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
     """Run the whole system: broker, console, agent, engine and media worker; restart what dies.
 
@@ -95,6 +107,8 @@ def children(config: Config, config_file: Path | None, overrides: list[str]) -> 
     if config.dissuasion.enabled:
         kept.append(Child("agent", ("-m", "engine", "agent", *shared)))
     kept.append(Child("engine", ("-m", "engine", "engine", *shared, *from_store)))
+    if config.edge.listen is not None:
+        kept.append(Child("edge", ("-m", "engine", "edge", *shared)))
     return kept
 
 

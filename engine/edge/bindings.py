@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -12,6 +12,9 @@ from engine.sip.flow import Flow
 from engine.sip.uri import Uri
 
 K = TypeVar("K")
+
+SPARE: Final = 1_000
+"""Expiries that may lie about for nothing, beside the necessary ones."""
 
 # Present in one of two URIs only, these make them differ; other parameters do not (RFC 3261 §19.1.4).
 _TELLING: Final = ("user", "ttl", "method", "maddr", "transport")
@@ -57,7 +60,7 @@ class BindingRepository(Protocol):
 
     def save(self, binding: Binding, now: float) -> None: ...
 
-    def remove(self, binding: Binding) -> None: ...
+    def remove(self, binding: Binding, now: float) -> None: ...
 
     def close(self) -> None: ...
 
@@ -92,6 +95,9 @@ class Bindings:
         self._flows.setdefault(binding.flow, []).append(binding)
         self._serial += 1
         heapq.heappush(self._expiries, (binding.expires, self._serial, binding))
+        if len(self._expiries) > 4 * len(self._flows) + SPARE:  # refreshed ones leave theirs behind
+            self._expiries = [entry for entry in self._expiries if self._holds(entry[2])]
+            heapq.heapify(self._expiries)
 
     def drop(self, binding: Binding) -> None:
         _take(self._users, binding.user, binding)
@@ -115,6 +121,9 @@ class Bindings:
 
     def _holds(self, binding: Binding) -> bool:
         return any(other is binding for other in self._users.get(binding.user, ()))
+
+    def __iter__(self) -> Iterator[Binding]:
+        return (binding for bindings in self._users.values() for binding in bindings)
 
     def __len__(self) -> int:
         return sum(map(len, self._users.values()))
