@@ -236,4 +236,4 @@ def _hops(trunk: TrunkSection | None) -> tuple[Hop, ...]:
     if trunk is None or trunk.next_hop is None:
         return ()
     credentials = Credentials(trunk.username, trunk.password) if trunk.username else None
-    return (Hop(trunk.next_hop, credentials=credentials),)
+    return (Hop(trunk.next_hop, trunk.transport, credentials=credentials),)

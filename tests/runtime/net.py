@@ -98,10 +98,11 @@ class Socket:
     """A bare UDP socket for what a peer writes by hand."""
 
     def __init__(self, address: str, port: int = 0) -> None:
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.bind((address, port))
         self._socket.setblocking(False)
-        self.address: tuple[str, int] = self._socket.getsockname()
+        self.address: tuple[str, int] = self._socket.getsockname()[:2]
 
     def send(self, data: bytes, to: tuple[str, int]) -> None:
         self._socket.sendto(data, to)
