@@ -206,8 +206,8 @@ def _check_sense(config: Config) -> Config:
                 raise ConfigError(f"trunk.{name}.match: {address} already belongs to trunk.{seen[address]}")
             seen[address] = name
     edge = config.edge
-    for name, address in (("tls", edge.tls), ("wss", edge.wss)):
-        if address is not None and (edge.certificate is None or edge.key is None):
+    for name, secure in (("tls", edge.tls), ("wss", edge.wss)):
+        if secure is not None and (edge.certificate is None or edge.key is None):
             raise ConfigError(f"edge.{name} needs edge.certificate and edge.key")
     if config.dissuasion.enabled and not config.dissuasion.caller:
         raise ConfigError("dissuasion.enabled needs dissuasion.caller, a number assigned to the tenant")
