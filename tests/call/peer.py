@@ -124,7 +124,7 @@ class Told:
             ("Call-ID", request.call_id),
             ("CSeq", request.rows("CSeq")[0]),
         ]
-        if (request.method == "INVITE" and 100 < status < 300) or contact:
+        if (request.method in ("INVITE", "UPDATE") and 100 < status < 300) or contact:
             rows.append(("Contact", contact or self.peer.contact))
         rows += headers
         if body:
@@ -191,6 +191,18 @@ class Side:
         ask.send()
         return ask
 
+    def follow(self, response: Response) -> None:
+        """Speak inside the early dialog that a provisional response made."""
+        self.remote_tag = response.to.tag or ""
+        if response.contact is not None:
+            self.target = str(response.contact.uri)
+
+    def prack(self, response: Response, body: bytes = b"", *, rseq: str = "") -> Ask:
+        """Acknowledge a reliable provisional response."""
+        self.follow(response)
+        rack = f"{rseq or response.get('RSeq')} {response.cseq.number} INVITE"
+        return self.ask("PRACK", body, [("RAck", rack)])
+
     def bye(self, headers: Headers = ()) -> Ask:
         return self.ask("BYE", headers=headers)
 
@@ -200,7 +212,9 @@ class Side:
 
 
 class Peer:
-    """A host that speaks SIP: unless told otherwise it acknowledges failures, takes BYE, CANCEL, MESSAGE."""
+    """A host that speaks SIP: unless told otherwise it acknowledges failures, and takes BYE, CANCEL, MESSAGE,
+    PRACK and NOTIFY.
+    """
 
     def __init__(self, name: str, address: Address, engine: Address, post: Post) -> None:
         self.name = name
@@ -214,6 +228,8 @@ class Peer:
         self.bye_status: int | None = 200
         self.bye_headers: list[tuple[str, str]] = []
         self.takes_cancel = True
+        self.prack_status: int | None = 200
+        self.notify_status: int | None = 200
         self.acknowledges_failures = True
         self._post = post
         self._count = 0
@@ -302,6 +318,10 @@ class Peer:
             self.messages.append(told)
             if self.message_status is not None:
                 told.reply(self.message_status)
+        elif request.method == "PRACK" and self.prack_status is not None:
+            told.reply(self.prack_status)
+        elif request.method == "NOTIFY" and self.notify_status is not None:
+            told.reply(self.notify_status)
         elif request.method == "BYE" and self.bye_status is not None:
             told.reply(self.bye_status, headers=self.bye_headers)
         elif request.method == "CANCEL" and self.takes_cancel:
