@@ -37,6 +37,7 @@ ACTIONS: Final[Mapping[str, Callable[[Call], None]]] = {
         answering.connect,
         agent.invite_agent,
         agent.take_agent,
+        offers.answer_early_offer,
         offers.refuse_offer,
         offers.pass_offer,
         dispose,

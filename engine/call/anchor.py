@@ -117,6 +117,10 @@ class Anchor:
             return answer_direction(Direction.of(sends=False, receives=target.sends_audio))
         return target.direction
 
+    def answerable(self, offer: bytes) -> Direction:
+        """What the answer to `offer` says before the call is through. Raises `SdpError`."""
+        return answer_direction(self.offered_direction(offer))
+
     def _usable(self, body: bytes) -> AudioTarget:
         """Where that description wants its sound; hold by 0.0.0.0 is for calls both sides have joined."""
         description = parse(body)

@@ -84,10 +84,15 @@ class Call:
         self.target: Target | None = None
         """Where a redirection leads, while screening looks at it."""
         self.refusal = LegRefused(480, "")
+        self.ringing = 180
+        """The callee's last 18x."""
         self.reasons: tuple[str, ...] = ()
         """Reason values of the side that ended the call (RFC 3326)."""
         self.offer_from: Leg | None = None
         self.offer_body = b""
+        self.offer_method = "INVITE"
+        self.restoring: Leg | None = None
+        """Who is being offered once more what was in force before an offer that failed half-way."""
         self.late_answer: Leg | None = None
         """Whose ACK will bring the answer to an offer that went out in a 2xx."""
         self.late_answer_to: Leg | None = None

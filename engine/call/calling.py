@@ -136,10 +136,16 @@ def ring_caller(call: Call) -> None:
     caller = call.caller_waiting()
     if caller is None:
         return
-    caller.progress(180)
+    caller.progress(_told(call))
     call.timers.set(call.call_id, "progress", call.wire.now + PROGRESS_S)
     if call.anchor is not None and call.plan.announce and not call.is_playing("ringback"):
         call.playing[call.anchor.ringback("caller")] = "ringback"
+
+
+def _told(call: Call) -> int:
+    """The callee's 18x; but who hears our own ringback, or is not to know of the warning, hears 180."""
+    ours = call.plan.warn or call.plan.announce or call.ringing == 183
+    return 180 if ours else call.ringing
 
 
 def early_media_to_caller(call: Call) -> None:
@@ -172,5 +178,5 @@ def repeat_progress(call: Call) -> None:
     """The timer's: say again that the callee rings."""
     caller = call.caller_waiting()
     if caller is not None:
-        caller.progress(180)
+        caller.progress(_told(call))
         call.timers.set(call.call_id, "progress", call.wire.now + PROGRESS_S)

@@ -9,6 +9,7 @@ from engine.call.leg_events import (
     LegAcknowledged,
     LegAnswered,
     LegCancelled,
+    LegDtmf,
     LegEnded,
     LegEvent,
     LegHungUp,
@@ -50,9 +51,9 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
         call.check_ended()
         return
     match event:
-        case LegRinging(body=body):
+        case LegRinging(body, status):
             if not calling:
-                call.body = body
+                call.body, call.ringing = body, status
                 call.feed(Input.CALLEE_EARLY_MEDIA if body else Input.CALLEE_RINGING)
         case LegAnswered(body):
             call.body = body
@@ -77,20 +78,25 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
             acknowledged(call, leg, body)
         case LegAckMissing():
             call.feed(Input.CALLER_ACK_MISSING if calling else Input.CALLEE_ACK_MISSING)
-        case LegOffered(body):
+        case LegOffered(body, method):
             call.offer_from, call.offer_body = leg, body
+            call.offer_method = "UPDATE" if method == "UPDATE" else "INVITE"
             call.feed(Input.OFFERED)
-        case LegOfferAnswered(body):
+        case LegOfferAnswered(body=body):
             offer_answered(call, leg, body)
         case LegOfferCancelled():
             call.offer_from = None
             other = call.other(leg)
             if other is not None:
                 other.withdraw_offer()
-        case LegOfferRefused(status):
-            if call.offer_from is not None:
+        case LegOfferRefused(status=status):
+            if leg is call.restoring:
+                call.restoring = None
+            elif call.offer_from is not None:
                 call.offer_from.refuse_offer(status_for_caller(status))
                 call.offer_from = None
+        case LegDtmf(digit, duration_ms):
+            _pressed(call, leg, digit, duration_ms)
         case LegInfo(report):
             if call.plan.agent and calling and report == "notice-given":
                 call.feed(Input.NOTICE_GIVEN)
@@ -142,6 +148,15 @@ def on_media(call: Call, event: AnyMediaEvent) -> None:
             media_lost(call)
         case _:
             pass
+
+
+def _pressed(call: Call, leg: Leg, digit: str, duration_ms: int) -> None:
+    """A key by INFO: the warned callee's to us, else for the other side."""
+    if call.plan.warn and leg is call.callee:
+        _key(call, digit)
+    other = call.other(leg)
+    if call.state is State.CONNECTED and other is not None:
+        other.dtmf(digit, duration_ms)
 
 
 def _key(call: Call, digit: str) -> None:

@@ -1,4 +1,4 @@
-"""Offers in an established call: re-INVITE from one side to the other (RFC 3264 §8, RFC 3261 §14)."""
+"""Offers from one side to the other (RFC 3264 §8): re-INVITE (RFC 3261 §14), UPDATE (RFC 3311), and PRACK."""
 
 from __future__ import annotations
 
@@ -19,6 +19,34 @@ def refuse_offer(call: Call) -> None:
         call.offer_from = None
 
 
+def answer_early_offer(call: Call) -> None:
+    """Before the answer: by ourselves where media is anchored, else from the other side by UPDATE."""
+    leg, body = call.offer_from, call.offer_body
+    if leg is None:
+        return
+    other = call.other(leg)
+    try:
+        if call.anchor is not None and body:
+            answer = call.anchor.answer(leg, body, direction=call.anchor.answerable(body))
+            call.offer_from = None
+            leg.accept_offer(answer)
+        elif other is not None and body and _takes_update(other):
+            other.offer(call.passed(other, body), "UPDATE")
+        else:
+            _refuse(call, leg, 488)
+    except SdpError:
+        _refuse(call, leg, 488)
+
+
+def _takes_update(other: Leg) -> bool:
+    return not other.answered and other.can_update and not other.negotiating and not other.awaits_answer
+
+
+def _refuse(call: Call, leg: Leg, status: int) -> None:
+    call.offer_from = None
+    leg.refuse_offer(status)
+
+
 def pass_offer(call: Call) -> None:
     leg, body = call.offer_from, call.offer_body
     other = call.other(leg)
@@ -27,17 +55,16 @@ def pass_offer(call: Call) -> None:
         return
     try:
         if call.anchor is None:
-            other.offer(call.passed(other, body))
+            other.offer(call.passed(other, body), call.offer_method)
         elif body:
             direction = call.anchor.offered_direction(body)
-            other.offer(call.anchor.offer(other, like=body, direction=direction))
+            other.offer(call.anchor.offer(other, like=body, direction=direction), call.offer_method)
         else:  # asked for an offer: ours, as it stands; the ACK brings the answer
             leg.accept_offer(call.anchor.offer(leg))
             call.offer_from = None
             call.late_answer, call.late_answer_to = leg, None
     except SdpError:
-        leg.refuse_offer(488)
-        call.offer_from = None
+        _refuse(call, leg, 488)
 
 
 def acknowledged(call: Call, leg: Leg, body: bytes) -> None:
@@ -60,7 +87,11 @@ def acknowledged(call: Call, leg: Leg, body: bytes) -> None:
 
 
 def offer_answered(call: Call, leg: Leg, body: bytes) -> None:
-    """The other side took a re-INVITE that we passed on: answer the side it came from."""
+    """The other side took an offer that we passed on: answer the side it came from."""
+    if leg is call.restoring:  # both sides are back where they were
+        call.restoring = None
+        leg.acknowledge()
+        return
     asking, call.offer_from = call.offer_from, None
     late = call.anchor is None and not call.offer_body
     if not late:
@@ -68,6 +99,7 @@ def offer_answered(call: Call, leg: Leg, body: bytes) -> None:
     if asking is None or asking.ended:
         if late:
             leg.decline()
+        _restore(call, leg)
         return
     try:
         if call.anchor is not None:
@@ -82,3 +114,23 @@ def offer_answered(call: Call, leg: Leg, body: bytes) -> None:
         if late:
             leg.decline()
         asking.refuse_offer(488)
+
+
+def _restore(call: Call, leg: Leg) -> None:
+    """The answer to an offer that was taken back has crossed the CANCEL: tell `leg` what is still in force.
+
+    It holds a description that nobody keeps to: an offer that failed changes nothing (RFC 3261 §14.1).
+    """
+    other = call.other(leg)
+    if other is None or other.ended or leg.ended or not other.heard_body:
+        return
+    try:
+        if call.anchor is None:
+            body = call.passed(leg, other.heard_body)
+        else:
+            direction = call.anchor.offered_direction(other.heard_body)
+            body = call.anchor.offer(leg, like=other.heard_body, direction=direction)
+    except SdpError:
+        return
+    call.restoring = leg
+    leg.offer(body, retry=True)

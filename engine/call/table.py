@@ -69,7 +69,7 @@ class Input(Enum):
     KEY_TIMEOUT = "no key in time"
     NOTICE_PLAYED = "both have heard the notice"
     NOTICE_GIVEN = "the agent has said that the call is recorded"
-    OFFERED = "re-INVITE from either side"
+    OFFERED = "re-INVITE, UPDATE or PRACK with an offer, from either side"
     NO_ANSWER = "the callee rang too long, or the agent"
     CALLER_ACK_MISSING = "no ACK from the caller for our 2xx in 64*T1 (RFC 3261 §13.3.1.4)"
     CALLEE_ACK_MISSING = "the same of the callee, whose re-INVITE we had answered"
@@ -165,6 +165,10 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.RINGING, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
     (S.ROUTING, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
     (S.RINGING, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
+    # offers before the answer (RFC 3311, RFC 3262 §5)
+    (S.ANNOUNCING, I.OFFERED): Row(S.ANNOUNCING, ("answer_early_offer",)),
+    (S.ROUTING, I.OFFERED): Row(S.ROUTING, ("answer_early_offer",)),
+    (S.RINGING, I.OFFERED): Row(S.RINGING, ("answer_early_offer",)),
     # the spoken warning: 607 is the callee's own refusal (RFC 8197)
     (S.WARNING, I.WARNED): Row(S.WARNING, ("await_key",)),
     (S.WARNING, I.KEY_ACCEPT_NOTICE): Row(S.NOTICE, ("stop_warning", "answer_caller", "play_notice")),
@@ -273,7 +277,7 @@ IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     # Without a dialog there is no BYE, no re-INVITE, no ACK to wait for; with one there is no CANCEL.
     _pairs((*_BEFORE_ANSWER, S.ENDED), I.CALLEE_GONE),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.CALLER_GONE),
-    _pairs((*_BEFORE_ANSWER, S.ENDED), I.OFFERED),
+    _pairs((S.PREPARING, S.ENDED), I.OFFERED),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.CALLER_ACK_MISSING),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.NOTICE, S.ENDED), I.CALLEE_ACK_MISSING),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDING, S.ENDED), I.ANSWER_TAKEN),
