@@ -21,6 +21,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from engine.app.paths import dialplans_folder
+from engine.app.trunk_checks import trunk_problem
 from engine.model.config import Address, Config, PortRange, Section
 
 ENVIRONMENT_PREFIX = "RINGWARD_"
@@ -82,6 +83,9 @@ def _check_keys(tree: Mapping[str, Any], where: str, kind: Any = Config, prefix:
         section = _section(hints[key])
         if section is not None and isinstance(value, Mapping):
             _check_keys(value, where, section, f"{prefix}{key}.")
+        for item in value if _items_of(hints[key]) is not None and isinstance(value, list) else ():
+            if isinstance(item, Mapping):
+                _check_keys(item, where, _items_of(hints[key]), f"{prefix}{key}.")
         inner = _values_of(hints[key])
         if inner is not None and _section(inner) is not None and isinstance(value, Mapping):
             for name, item in value.items():
@@ -153,19 +157,33 @@ def _resolve(tree: dict[str, Any], kind: Any, base: Path, where: str) -> None:
             for name, item in value.items():
                 if isinstance(item, dict):
                     _resolve(item, inner, base, f"{where}: {key}.{name}")
+        elif isinstance(value, list) and Address in kinds:
+            tree[key] = [_text_form(Address, item, f"{where}: {key}") for item in value]
         elif isinstance(value, str) and Path in kinds:
             tree[key] = os.path.normpath(base / value)
         elif isinstance(value, str):
             for form in (Address, PortRange):
                 if form in kinds:
-                    try:
-                        tree[key] = asdict(form.parse(value))
-                    except ValueError as error:
-                        raise ConfigError(f"{where}: {key}: {error}") from None
+                    tree[key] = _text_form(form, value, f"{where}: {key}")
+
+
+def _text_form(form: type[Address] | type[PortRange], value: Any, where: str) -> Any:
+    """The fields of a value that is one text in the file; anything else is left to the check of types."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return asdict(form.parse(value))
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _section(hint: Any) -> Any:
     return hint if isinstance(hint, type) and issubclass(hint, Section) else None
+
+
+def _items_of(hint: Any) -> Any:
+    """The section that a list is of."""
+    return _section(get_args(hint)[0]) if get_origin(hint) is tuple else None
 
 
 def _values_of(hint: Any) -> Any:
@@ -199,12 +217,9 @@ def _check_sense(config: Config) -> Config:
         )
     if config.media.ports.high - config.media.ports.low < 3:
         raise ConfigError(f"media.ports = {config.media.ports}: at least two port pairs are needed")
-    seen: dict[str, str] = {}
-    for name, trunk in config.trunk.items():
-        for address in trunk.match:
-            if address in seen:
-                raise ConfigError(f"trunk.{name}.match: {address} already belongs to trunk.{seen[address]}")
-            seen[address] = name
+    problem = trunk_problem(config.trunk)
+    if problem:
+        raise ConfigError(problem)
     edge = config.edge
     for name, secure in (("tls", edge.tls), ("wss", edge.wss)):
         if secure is not None and (edge.certificate is None or edge.key is None):

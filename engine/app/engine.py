@@ -39,6 +39,7 @@ from engine.bus.topics import (
     call_notice,
 )
 from engine.call.core import SipCore
+from engine.call.trunks import Trunks
 from engine.call.values import CallSettings, PopupRequested, Redress
 from engine.journal import Journal, JournalBusy
 from engine.media.port import WorkerPort
@@ -173,6 +174,11 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
         journal = stack.enter_context(_journal(config, committed, alarm))
         catalogue = load_catalogue(dialplans_folder() / "announcements.toml")
         views = _open_views(config, numbering, catalogue)  # after the journal: it tells whose folder this is
+        trunks = Trunks(
+            config.trunk,
+            country_code=config.numbering.country_code,
+            draw=lambda most: secrets.randbelow(most + 1),
+        )
         screener = Screener(
             config,
             numbering=numbering,
@@ -183,8 +189,10 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             catalogue=catalogue,
             key=keys.number_id,
             on_failure=lambda error: alarm("screening_failed", error),
+            trunks=trunks,
         )
-        core = SipCore(call_settings(config), config.trunk, HashedIds(secrets.token_bytes(32)))
+        ids = HashedIds(secrets.token_bytes(32))
+        core = SipCore(call_settings(config), config.trunk, ids, routes=trunks)
         try:
             worker = EngineWorker(config, core, screener, numbering, journal, publisher)
         except ListenError as error:

@@ -238,6 +238,8 @@ class Call:
         return "agent" if self.plan.agent else "caller"
 
     def outgoing(self, role: str, hop: Hop) -> OutgoingLeg:
+        if role == "callee":
+            self.wire.routed(self.call_id, hop)
         return OutgoingLeg(self.wire, role, self.wire.flow_to(hop), self.listener, hop.credentials)
 
     def send_invite(self, leg: OutgoingLeg, request: Request) -> None:

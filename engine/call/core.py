@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,14 +13,16 @@ from engine.call.calling import target_screened
 from engine.call.capabilities import SUPPORTED, Refusal
 from engine.call.captures import Captures
 from engine.call.inputs import on_leg, on_media, on_timer
+from engine.call.keeper import Keeper
 from engine.call.leg_events import LegEvent
-from engine.call.legs import ALLOW, IncomingLeg, Leg
+from engine.call.legs import ALLOW, IncomingLeg, Leg, OutgoingLeg
 from engine.call.plan import Plan, plan_for
 from engine.call.popups import TIMER as POPUP_TIMER
 from engine.call.popups import Popups
-from engine.call.refusals import FinalResponse
+from engine.call.refusals import FinalResponse, no_way
 from engine.call.rejects import rejection
 from engine.call.timers import CallTimers
+from engine.call.trunks import Trunks
 from engine.call.values import (
     CallCommand,
     CallEffect,
@@ -31,6 +34,7 @@ from engine.call.values import (
     MediaReported,
     PlaceCall,
     PopupPublished,
+    Resolved,
     ScreeningDecided,
     ScreeningRequest,
     ScreeningRequested,
@@ -83,10 +87,11 @@ class SipCore:
         trunks: Mapping[str, TrunkSection],
         ids: IdSource,
         layer: TransactionLayer | None = None,
+        *,
+        routes: Trunks | None = None,
     ) -> None:
         self._settings = settings
         self._trunks = trunks
-        self._trunk_of = {address: name for name, trunk in trunks.items() for address in trunk.match}
         contact = settings.contact
         contacts = settings.contacts
         self._layer = layer or TransactionLayer(
@@ -95,6 +100,11 @@ class SipCore:
             sent_by_of={transport: (each.host, each.port) for transport, each in contacts.items()},
         )
         self._wire = Wire(self._layer, ids, contact, contacts, session_expires_s=settings.session_expires_s)
+        self.trunks = routes or Trunks(trunks)
+        """The state of `trunks`, shared with whoever chooses hops."""
+        self.trunks.emit = self._wire.emit
+        self._wire.routed = lambda call_id, hop: self.trunks.left(call_id, hop.trunk)
+        self._keeper = Keeper(self._wire, self.trunks, self._wire.names)
         self._timers = CallTimers()
         self._popups = Popups(self._wire, self._timers, settings)
         self._calls: dict[CallId, Call] = {}
@@ -107,15 +117,15 @@ class SipCore:
     # --- inputs ---
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[CoreEffect]:
-        self._wire.now = now
+        self._wire.now = self.trunks.now = now
         return self._handle(self._layer.receive(data, flow, now))
 
     def send_failed(self, flow: Flow, branch: str, error: str, now: float) -> list[CoreEffect]:
-        self._wire.now = now
+        self._wire.now = self.trunks.now = now
         return self._handle(self._layer.send_failed(flow, branch, error, now))
 
     def timer(self, now: float) -> list[CoreEffect]:
-        self._wire.now = now
+        self._wire.now = self.trunks.now = now
         effects = self._handle(self._layer.timer(now))
         for call_id, name in self._timers.due(now):
             if name == POPUP_TIMER:
@@ -123,15 +133,21 @@ class SipCore:
             elif (call := self._calls.get(call_id)) is not None:
                 on_timer(call, name)
         self._wire.timers.run(now)
+        self._keeper.timer()
         effects += self._drain_effects()
         return effects
 
     def next_timer(self) -> float | None:
-        sources = (self._layer.next_timer(), self._timers.next(), self._wire.timers.next())
+        sources = (
+            self._layer.next_timer(),
+            self._timers.next(),
+            self._wire.timers.next(),
+            self._keeper.next(),
+        )
         return min((at for at in sources if at is not None), default=None)
 
     def command(self, command: CallCommand, now: float) -> list[CoreEffect]:
-        self._wire.now = now
+        self._wire.now = self.trunks.now = now
         match command:
             case ScreeningDecided(call_id, decision):
                 pending = self._pending.pop(call_id, None)
@@ -151,6 +167,8 @@ class SipCore:
                 if call is not None:
                     call.end_now()
                 self._acknowledge(command_id, "" if call is not None else "unknown_call", call_id)
+            case Resolved():
+                self._keeper.resolved(command)
             case TellLegs(on):
                 self._wire.tell_legs = on
             case Drain(end_calls):
@@ -173,6 +191,8 @@ class SipCore:
             "popups": len(self._popups),
             "timers": len(self._timers) + len(self._wire.timers),
             "captures": len(self._captures),
+            "trunk calls": len(self.trunks),
+            "pings": len(self._keeper),
             **self._layer.counts(),
         }
 
@@ -201,7 +221,9 @@ class SipCore:
     def _request(self, key: ServerKey, request: Request, flow: Flow) -> None:
         tag = request.to.tag
         leg = self._wire.dialogs.get((request.call_id, tag)) if tag is not None else None
-        if not self._may(flow, leg):
+        trunk = self.trunks.of(flow.remote)
+        if trunk is None and (leg is None or not leg.is_from(flow.remote[0])):
+            # neither a trunk's nor the other end of that dialog
             self._wire.dismiss(key, request, 403, flow)
             return
         if tag is not None:
@@ -210,7 +232,7 @@ class SipCore:
             else:
                 self._wire.respond(key, response_to(request, 481))
             return
-        trunk = self._trunk_of[flow.remote[0]]
+        assert trunk is not None
         refusal = refusal_of(request)
         if refusal is not None:
             self._turn_away(key, request, refusal)
@@ -227,11 +249,6 @@ class SipCore:
         self._pending[call_id] = _Pending(key, request, flow, trunk, asked)
         self._pending_keys[key] = call_id
         self._wire.effects.append(ScreeningRequested(call_id, asked))
-
-    def _may(self, flow: Flow, leg: Leg | None) -> bool:
-        """Whether a request that came by `flow` is listened to: a trunk's host, or one of the dialog's."""
-        host = flow.remote[0]
-        return host in self._trunk_of or (leg is not None and leg.is_from(host))
 
     def _cancelled(self, key: ServerKey, cancel: Request) -> None:
         leg = self._wire.incoming.get(key)
@@ -290,7 +307,10 @@ class SipCore:
             self._refuse(call_id, pending, final, Outcome(Blame.POLICY, "rejected"))
             self._popup(call_id, pending, decision, lambda: None)
         elif not decision.hops and decision.action is not Action.REJECT:
-            self._refuse(call_id, pending, FinalResponse(404), Outcome(Blame.ENGINE, "not_routed"))
+            final, outcome = no_way(decision.unrouted, decision.retry_after_s)
+            self._refuse(call_id, pending, final, outcome)
+        elif not decision.protected and (wait_s := self.trunks.wait_s(pending.trunk)):
+            self._refuse(call_id, pending, *no_way("over_limit", math.ceil(wait_s)))
         else:
             self._connect(call_id, pending, decision, outbound=outbound)
 
@@ -316,6 +336,7 @@ class SipCore:
         request = pending.request
         self._wire.respond(pending.key, response_to(request, 100))
         plan = plan_for(decision, outbound=outbound, has_offer=bool(request.body))
+        self.trunks.entered(call_id, pending.trunk)
         call = self._new_call(call_id, decision, plan)
         call.asked = pending.asked
         call.caller = IncomingLeg(self._wire, "caller", pending.flow, call.listener, pending.key, request)
@@ -366,6 +387,8 @@ class SipCore:
 
     def _new_call(self, call_id: CallId, decision: Decision, plan: Plan) -> Call:
         def listener(leg: Leg, event: LegEvent) -> None:
+            if isinstance(leg, OutgoingLeg):
+                self.trunks.told(leg.flow, event)
             on_leg(call, leg, event)
 
         call = Call(
@@ -389,6 +412,7 @@ class SipCore:
 
     def _ended(self, call: Call) -> None:
         self._calls.pop(call.call_id, None)
+        self.trunks.gone(call.call_id)
         if call.anchor is not None:
             self._sessions.pop(call.anchor.session, None)
         if call.place is not None:

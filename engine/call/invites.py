@@ -37,7 +37,7 @@ def onward_invite(
     from_ = NameAddr(display, _our(hop.calling_user or incoming.uri.user, ours)).with_tag(ids.tag())
     target = _target(invite.uri, hop)
     headers: list[tuple[str, str]] = [("Allow", ALLOW)]
-    if decision.pass_identity:
+    if decision.pass_identity and hop.trusted:
         for asserted in identities(invite, "P-Asserted-Identity")[:2]:  # RFC 3325 §9.1: at most two
             if decision.label is not None:
                 asserted = asserted.replace(display=decision.label)

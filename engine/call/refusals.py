@@ -38,6 +38,21 @@ class FinalResponse:
     phrase: str | None = None
 
 
+_NO_WAY: Final = {
+    "": (404, Outcome(Blame.ENGINE, "not_routed")),
+    "not_routed": (404, Outcome(Blame.ENGINE, "not_routed")),
+    "unreachable": (503, Outcome(Blame.UPSTREAM, "unreachable")),
+    "over_limit": (503, Outcome(Blame.ENGINE, "over_limit")),
+}
+
+
+def no_way(why: str, retry_after_s: int = 0) -> tuple[FinalResponse, Outcome]:
+    """What a caller hears whose call no trunk takes, by `Decision.unrouted`."""
+    status, outcome = _NO_WAY[why]
+    headers = [("Retry-After", str(retry_after_s))] if retry_after_s else []
+    return FinalResponse(status, headers), outcome
+
+
 def outcome_of(status: int, no_response: str) -> Outcome:
     """Outcome of a final non-2xx from the callee; `no_response` is "timeout" or "transport" without one."""
     if no_response:

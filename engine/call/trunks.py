@@ -28,6 +28,7 @@ from engine.sip.uri import Uri
 from scoring.numbers import Number
 
 LOOKUP_MIN_S: Final = 1.0
+_LOOKUP: Final = "trunk "
 
 Emit = Callable[[AnyEvent], None]
 
@@ -52,14 +53,14 @@ class TrunkState(msgspec.Struct, frozen=True):
 
 
 class Trunks:
-    """All trunks of one tenant. `draw` is the chance that weights need."""
+    """All trunks of one tenant. `draw` is the chance that weights need; without one the first is chosen."""
 
     def __init__(
         self,
         sections: Mapping[str, TrunkSection],
         *,
         country_code: str = "86",
-        draw: Draw = lambda most: most,
+        draw: Draw = lambda most: min(most, 1),
         emit: Emit = lambda event: None,
     ) -> None:
         self._country_code = country_code
@@ -203,6 +204,10 @@ class Trunks:
             targets = ", ".join(str(each) for each in trunk.endpoints.values())
             self.emit(Alarm(slug="trunk_down" if down else "trunk_up", detail=f"{trunk.name}: {targets}"))
 
+    def patience_s(self, endpoint: Endpoint) -> float:
+        """How long an OPTIONS to a target waits for its response."""
+        return self._trunks[endpoint.trunk].section.health.timeout_s
+
     def states(self) -> list[TrunkState]:
         """Every target of every trunk, to be shown."""
         return [
@@ -237,16 +242,16 @@ class Trunks:
             for number, place in enumerate(trunk.places):
                 if _reached(place.lookup_at, self.now):
                     place.lookup_at = inf  # until the answer is there
-                    lookups.append(Lookup(f"{trunk.name} {number}", place.uri))
+                    lookups.append(Lookup(f"{_LOOKUP}{trunk.name} {number}", place.uri))
         self._plan()
         return pings, lookups
 
     def resolved(self, query_id: str, location: Location) -> bool:
         """The answer to a lookup; False when it is none of ours. Nobody's answer leaves what was known."""
-        name, _, number = query_id.rpartition(" ")
-        trunk = self._trunks.get(name)
-        if trunk is None:
+        if not query_id.startswith(_LOOKUP):
             return False
+        name, _, number = query_id.removeprefix(_LOOKUP).rpartition(" ")
+        trunk = self._trunks[name]
         place = trunk.places[int(number)]
         if location.reason != "dns" or place.location is None:
             place.location = location

@@ -50,6 +50,7 @@ REASONS: Final[dict[str, str]] = {
     "warning_hung_up": "the callee hung up during the warning",
     "dial_warning_heeded": "the subscriber hung up on hearing the warning",
     "not_routed": "no trunk for this call",
+    "over_limit": "a trunk carries as many calls as it may",
     # faults of the engine
     "media_failed": "no media port or media worker",
     "shutdown": "the engine was stopped",

@@ -6,18 +6,21 @@ import base64
 import hashlib
 import hmac
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 from urllib.parse import quote
 
 from msgspec import structs
 
-from engine.call.credentials import Credentials
-from engine.call.values import Decision, Hop, Popup, ScreeningRequest
-from engine.model.config import Config, TrunkSection
+from engine.call.trunk import Dialled, Route
+from engine.call.trunks import Trunks
+from engine.call.values import Decision, Popup, ScreeningRequest
+from engine.model.config import Config
 from engine.model.events import Party
 from engine.model.ids import CallId, NumberId
 from engine.model.screening import Action, Attestation, Direction, Facts, Verdict
@@ -32,6 +35,8 @@ MAX_CALLBACKS = 100_000
 """Subscribers remembered for the call-back window; the oldest are forgotten first."""
 
 REMEMBERED = 20_000
+NO_ROUTE: Final = Route()
+_UNAUTHORISED: Final = {"pass": None, "label": Action.LABEL, "reject": Action.REJECT}
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +58,7 @@ class Screener:
         on_failure: Callable[[str], None],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
+        trunks: Trunks | None = None,
     ) -> None:
         self._config = config
         self._numbering = numbering
@@ -64,6 +70,7 @@ class Screener:
         self._key = key
         self._on_failure = on_failure
         self._clock = clock
+        self._trunks = trunks or Trunks(config.trunk, country_code=config.numbering.country_code)
         # a campaign is many calls of few numbers: what depends on the number alone is made once
         self._parties = lru_cache(REMEMBERED)(self._make_party)
         self._popups = lru_cache(REMEMBERED)(self._make_popup)
@@ -92,9 +99,12 @@ class Screener:
         trunk = self._config.trunk[request.trunk]
         direction = Direction.OUTBOUND if trunk.side == "access" else Direction.INBOUND
         number = self._numbering.of_user
-        calling = number(request.calling)
+        calling_text, called_text = request.calling, request.called
+        if trunk.calling_in or trunk.called_in:
+            calling_text, called_text = self._meant(request)
+        calling = number(calling_text)
         emergency = is_emergency_uri(request.request_uri)
-        called = self._numbering.normalise(request.request_uri) if emergency else number(request.called)
+        called = self._numbering.normalise(request.request_uri) if emergency else number(called_text)
         subscriber = calling if direction is Direction.OUTBOUND else called
         at = self._clock()
         return Facts(
@@ -105,6 +115,8 @@ class Screener:
             at=at,
             trunk=request.trunk,
             trunk_authorised_public=trunk.public_service,
+            caller_authorised=not trunk.callers or calling.display.startswith(trunk.callers),
+            unauthorised_action=_UNAUTHORISED[trunk.callers_else],
             asserted=number(request.asserted) if request.asserted else None,
             display_name=request.display,
             request_uri=request.request_uri,
@@ -144,8 +156,10 @@ class Screener:
 
     def _decision(self, request: ScreeningRequest, facts: Facts, verdict: Verdict) -> Decision:
         config = self._config
-        trunk = self._route(facts)
         blocked = verdict.action is Action.REJECT
+        popup = self._popup(facts, verdict)
+        # a block goes nowhere, but its popup goes to the subscriber
+        route = self._route(request, facts, verdict) if popup is not None or not blocked else NO_ROUTE
         code = (
             self._appeal_codes(facts.calling.display, verdict.entry_row or 0, verdict.rule) if blocked else ""
         )
@@ -163,27 +177,42 @@ class Screener:
             appeal_code=code,
             status=verdict.status or 608,
             protected=verdict.protected,
-            hops=_hops(trunk),
-            pass_identity=bool(
-                trunk is not None and trunk.trusted_identity and config.trunk[request.trunk].trusted_identity
-            ),
+            hops=route.hops,
+            unrouted=route.unrouted,
+            retry_after_s=math.ceil(route.wait_s),
+            pass_identity=config.trunk[request.trunk].trusted_identity,
             language=facts.language,
             label=verdict.label if facts.direction is Direction.INBOUND else None,
-            popup=self._popup(facts, verdict),
+            popup=popup,
             announcement=verdict.announcement or "",
             record=verdict.record and config.recording.enabled and not verdict.protected,
             redress=self._redress(code) if told else "",
             card=f"{config.redress.cards}{code}" if told and code and config.redress.cards else "",
         )
 
-    def _route(self, facts: Facts) -> TrunkSection | None:
-        """The trunk a call leaves by: subscribers are behind access, everybody else behind the carrier."""
-        to_subscriber = facts.direction is Direction.INBOUND or any(
-            facts.called.display.startswith(prefix) for prefix in self._config.subscribers.prefixes
+    def _route(self, request: ScreeningRequest, facts: Facts, verdict: Verdict) -> Route:
+        """Subscribers are behind access trunks, everybody else behind the carriers'."""
+        to_subscriber = facts.direction is Direction.INBOUND or self._is_subscriber(facts.called)
+        calling, called = self._meant(request)
+        return self._trunks.route(
+            "access" if to_subscriber else "carrier",
+            Dialled(facts.calling, request.calling, calling),
+            Dialled(facts.called, request.called, called),
+            protected=verdict.protected,
         )
-        side = "access" if to_subscriber else "carrier"
-        trunks = self._config.trunk.values()
-        return next((trunk for trunk in trunks if trunk.side == side and trunk.next_hop is not None), None)
+
+    def route_to(self, calling: Number, called: Number) -> Route:
+        """The way to a subscriber, for a call of the engine's own."""
+        numbers = (Dialled(each, each.display, each.display) for each in (calling, called))
+        return self._trunks.route("access", *numbers, protected=False)
+
+    def _is_subscriber(self, number: Number) -> bool:
+        return number.display.startswith(self._config.subscribers.prefixes)
+
+    def _meant(self, request: ScreeningRequest) -> tuple[str, str]:
+        """Calling and called number by the rules of their trunk; what is protected as it came stays so."""
+        calling, called = self._trunks.meaning(request.trunk, request.calling, request.called)
+        return calling, request.called if self._numbering.of_user(request.called).protected else called
 
     def _popup(self, facts: Facts, verdict: Verdict) -> Popup | None:
         if verdict.popup is None or facts.direction is not Direction.INBOUND:
@@ -230,10 +259,3 @@ class Screener:
     def _failed(self, error: Exception) -> None:
         _log.error("screening failed, the policy's default applies: %s", error)
         self._on_failure(str(error))
-
-
-def _hops(trunk: TrunkSection | None) -> tuple[Hop, ...]:
-    if trunk is None or trunk.next_hop is None:
-        return ()
-    credentials = Credentials(trunk.username, trunk.password) if trunk.username else None
-    return (Hop(trunk.next_hop, trunk.transport, credentials=credentials),)

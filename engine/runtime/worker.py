@@ -25,13 +25,14 @@ from engine.call.values import (
     Drain,
     EndCallNow,
     EventRaised,
-    Hop,
     LegOpened,
     MediaReported,
     MediaRequested,
     PlaceCall,
     PopupPublished,
     PopupRequested,
+    Resolved,
+    ResolveRequested,
     ScreeningDecided,
     ScreeningRequested,
     TellLegs,
@@ -42,6 +43,7 @@ from engine.model.config import Config
 from engine.model.events import Alarm, AnyEvent, CallEnded
 from engine.model.ids import CommandId, EventId, TenantId
 from engine.model.media import AnyMediaEvent
+from engine.runtime.resolver import Resolver
 from engine.runtime.screener import Screener
 from engine.runtime.tally import Tally
 from engine.runtime.transports import Transports
@@ -113,12 +115,14 @@ class EngineWorker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._commands: OrderedDict[CommandId, Acknowledgement | None] = OrderedDict()
         self._trace: Trace | None = None
+        self._resolver = Resolver(config.sip.dns, alarm=self.alarm, timeout_s=config.sip.dns_timeout_s)
         self.tally = Tally()
 
     def open(self, media: MediaPort) -> None:
         self._media = media
         self._loop = asyncio.get_running_loop()
         self._transports.start()
+        self._schedule()
 
     @property
     def calls(self) -> int:
@@ -238,6 +242,8 @@ class EngineWorker:
                     self._media.send(command)
             case PopupRequested():
                 self._spawn(self._publish(effect))
+            case ResolveRequested():
+                self._spawn(self._resolve(effect))
             case CommandAnswered(acknowledgement):
                 self._answer(acknowledgement)
             case Discarded(reason):
@@ -252,6 +258,10 @@ class EngineWorker:
     async def _publish(self, requested: PopupRequested) -> None:
         result = await self._publisher.popup(requested)
         self.command(PopupPublished(requested.popup_id, result))
+
+    async def _resolve(self, asked: ResolveRequested) -> None:
+        location = await self._resolver.locate(asked.uri, asked.transports, asked.families)
+        self.command(Resolved(asked.query_id, location))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self._loop is None:
@@ -288,10 +298,8 @@ class EngineWorker:
     def _place(self, command: PlaceDissuasionCall) -> None:
         config = self._config
         number = self._numbering.normalise(command.number)
-        hop = next(
-            (trunk.next_hop for trunk in config.trunk.values() if trunk.side == "access" and trunk.next_hop),
-            None,
-        )
+        caller = self._numbering.normalise(config.dissuasion.caller)
+        hop = next(iter(self._screener.route_to(caller, number).hops), None)
         error = ""
         if not config.dissuasion.enabled:
             error = "disabled"
@@ -306,11 +314,11 @@ class EngineWorker:
             PlaceCall(
                 command_id=command.id,
                 case_id=command.case_id,
-                calling=self._screener.party(self._numbering.normalise(config.dissuasion.caller)),
+                calling=self._screener.party(caller),
                 called=self._screener.party(number),
                 calling_user=config.dissuasion.caller,
                 called_user=number.display,
-                hop=Hop(hop),
+                hop=hop,
                 language=command.language,
                 script=command.script,
                 record=config.recording.enabled,

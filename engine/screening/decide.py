@@ -76,7 +76,7 @@ def with_entry(facts: Facts, table: Table) -> Facts:
 
 def decide(facts: Facts, policy: Policy) -> Verdict:
     """The verdict on a call."""
-    return finish(facts, policy, draft(facts, policy))
+    return finish(facts, policy, authorised(facts, policy, draft(facts, policy)))
 
 
 def draft(facts: Facts, policy: Policy) -> Draft:
@@ -99,6 +99,19 @@ def draft(facts: Facts, policy: Policy) -> Draft:
                 confirmed=rule.confirmed_by is not None,
             )
     return Draft(Action.ALLOW, "no_rule", "clean", policy.presentation)
+
+
+def authorised(facts: Facts, policy: Policy, drafted: Draft) -> Draft:
+    """The draft, or what the trunk does with calling numbers that are not its own, where that is more.
+
+    No list of numbers exempts from it: who forges a number chooses one that is allowed.
+    """
+    action = facts.unauthorised_action
+    if facts.caller_authorised or action is None or drafted.protected or drafted.action.blocks:
+        return drafted
+    if action is not Action.REJECT and drafted.action is not Action.ALLOW:
+        return drafted
+    return Draft(action, UNAUTHORISED, UNAUTHORISED, policy.presentation, confirmed=True)
 
 
 def finish(facts: Facts, policy: Policy, drafted: Draft) -> Verdict:
@@ -255,5 +268,6 @@ PRECEDENCE: Final = (
         _subscriber_allow,
     ),
 )
-RESERVED: Final = frozenset({*(step.id for step in PRECEDENCE), "no_rule"})
+UNAUTHORISED: Final = "caller_unauthorised"
+RESERVED: Final = frozenset({*(step.id for step in PRECEDENCE), "no_rule", UNAUTHORISED})
 """Rule ids that a policy may not use."""

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from engine.model.screening import Facts, Number, RuleTrace, Verdict
-from engine.screening.decide import PRECEDENCE, decide
+from engine.screening.decide import PRECEDENCE, UNAUTHORISED, decide
 from engine.screening.policy import Policy
 
 
@@ -55,6 +55,9 @@ def _tried(facts: Facts, policy: Policy, verdict: Verdict) -> list[RuleTrace]:
                 break
         else:
             traces.append(RuleTrace("no_rule", True, "nothing above matched"))
+    if verdict.rule == UNAUTHORISED:
+        why = "the calling number is none of those that may come from this trunk"
+        traces.append(RuleTrace(UNAUTHORISED, True, why))
     if verdict.downgraded == "kill_switch":
         traces.append(RuleTrace("kill_switch", True, "the kill switch is on: the block becomes a label"))
     elif verdict.downgraded == "unconfirmed":

@@ -84,7 +84,7 @@ POPUP = Popup("risk_label", "en", {"en": "Suspected fraud.", "zh-CN": "疑似诈
 def allow(request: ScreeningRequest) -> Decision:
     """A clean call, routed to the other side."""
     hop = ACCESS if request.trunk == "carrier" else CARRIER
-    return Decision(Action.ALLOW, CALLER, SUBSCRIBER, hops=(Hop(Address(*hop)),))
+    return Decision(Action.ALLOW, CALLER, SUBSCRIBER, hops=(Hop(Address(*hop), trusted=True),))
 
 
 class Lab:
@@ -108,6 +108,8 @@ class Lab:
         self.bus = "acknowledged"
         """What the broker says to a popup; empty: nothing."""
         self.answers: list[Acknowledgement] = []
+        self.lookups: list[ResolveRequested] = []
+        """Names that the core wants to know the servers of."""
         self.discarded: list[str] = []
         self.lookups: list[ResolveRequested] = []
         """Names that were asked for; nobody answers."""
@@ -182,6 +184,8 @@ class Lab:
                     if self.bus:
                         published = PopupPublished(popup_id, self.bus)
                         self.later(lambda p=published: self.command(p))  # type: ignore[misc]
+                case ResolveRequested():
+                    self.lookups.append(effect)
                 case CommandAnswered(acknowledgement):
                     self.answers.append(acknowledgement)
                 case Discarded(reason):
