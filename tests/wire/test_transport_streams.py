@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_network
 
 import pytest
 
@@ -237,3 +238,150 @@ async def test_a_stream_without_lengths_is_told_so_and_closed(end: Make) -> None
     answer = parse(await peer.ended())
     assert isinstance(answer, Response) and answer.status == 400
     assert ours.messages.empty()
+
+
+# --- hostile and broken peers ---
+
+SHORT = StreamLimits(message_s=0.2, idle_s=0.5)
+
+
+async def test_a_message_that_takes_too_long_ends_the_connection(end: Make) -> None:
+    """Slow loris: a byte now and then keeps no connection open."""
+    ours = end(limits=SHORT)
+    peer = await Peer.to(ours.address)
+    peer.send(wire())
+    await ours.hear()
+
+    async def drip() -> None:
+        for octet in wire() * 100:
+            peer.send(bytes([octet]))
+            await asyncio.sleep(0.05)
+
+    dripping = asyncio.create_task(drip())
+    assert await peer.ended() == b""
+    dripping.cancel()
+    assert "took longer" in (await ours.close_told())[1]
+    assert ours.streams.counts()["closed_slow"] == 1
+
+
+async def test_who_says_nothing_and_who_says_no_more_are_closed(end: Make) -> None:
+    ours = end(limits=SHORT)
+    silent, idle = await Peer.to(ours.address), await Peer.to(ours.address)
+    idle.send(wire())
+    await ours.hear()
+    assert await silent.ended() == await idle.ended() == b""
+    counts = ours.streams.counts()
+    assert (counts["closed_silent"], counts["closed_idle"], counts["open"]) == (1, 1, 0)
+
+
+async def test_pings_keep_a_connection_open(end: Make) -> None:
+    ours = end(limits=SHORT)
+    peer = await Peer.to(ours.address)
+    peer.send(wire())
+    await ours.hear()
+    for _ in range(25):
+        peer.send(PING)
+        assert await peer.read(2) == PONG
+        await asyncio.sleep(0.1)
+    assert ours.streams.counts()["open"] == 1
+
+
+async def test_half_a_message_then_a_reset(end: Make) -> None:
+    ours = end()
+    peer = await Peer.to(ours.address)
+    peer.send(wire()[:100])
+    await peer.writer.drain()
+    peer.reset()
+    await ours.close_told()
+    assert ours.messages.empty()
+    assert ours.streams.counts()["open"] == 0
+
+
+async def test_half_a_message_then_the_end(end: Make) -> None:
+    ours = end()
+    peer = await Peer.to(ours.address)
+    peer.send(wire()[:100])
+    peer.writer.close()
+    await ours.close_told()
+    assert ours.messages.empty()
+
+
+async def is_refused(ours: End, source: str | None = None) -> bool:
+    try:
+        return await (await Peer.to(ours.address, source)).ended() == b""
+    except ConnectionResetError:
+        return True
+
+
+async def test_a_source_has_so_many_connections(end: Make) -> None:
+    ours = end(limits=StreamLimits(per_source=3))
+    greedy = host()
+    peers = [await Peer.to(ours.address, greedy) for _ in range(3)]
+    assert await is_refused(ours, greedy)
+    assert await is_refused(ours, greedy)
+    for peer in (*peers, await Peer.to(ours.address)):
+        peer.send(PING)
+        assert await peer.read(2) == PONG
+    assert ours.streams.counts()["refused_source"] == 2
+    peers[0].writer.close()
+    await ours.close_told()
+    again = await Peer.to(ours.address, greedy)
+    again.send(PING)
+    assert await again.read(2) == PONG
+
+
+async def test_strangers_keep_no_trunk_out(end: Make) -> None:
+    trunk, banned = host(), host()
+    ours = end(
+        limits=StreamLimits(connections=2, per_source=2),
+        trusted=[trunk],
+        welcome=lambda source: source != banned,
+    )
+    peers = [await Peer.to(ours.address) for _ in range(2)]
+    assert await is_refused(ours)
+    assert await is_refused(ours, banned)
+    for peer in (*peers, await Peer.to(ours.address, trunk), await Peer.to(ours.address, trunk)):
+        peer.send(PING)
+        assert await peer.read(2) == PONG
+    counts = ours.streams.counts()
+    assert (counts["refused_full"], counts["refused_banned"], counts["accepted"]) == (1, 1, 4)
+
+
+async def test_a_banned_source_loses_its_connections(end: Make) -> None:
+    ours = end()
+    bad = host()
+    peer, other = await Peer.to(ours.address, bad), await Peer.to(ours.address)
+    for each in (peer, other):
+        each.send(wire())
+        await ours.hear()
+    ours.streams.drop([ip_network(bad)])
+    assert await peer.ended() == b""
+    other.send(PING)
+    assert await other.read(2) == PONG
+
+
+async def test_a_peer_that_does_not_read_is_cut_off(end: Make) -> None:
+    ours, server = end(limits=StreamLimits(write_buffer_bytes=100_000)), Server()
+    flow, data = ours.flow(server.address), wire(body="x" * 30_000)
+    ours.streams.send(flow, data, "first")
+    await server.accept()
+    with pytest.raises(OSError, match="does not read"):
+        for number in range(1_000):
+            ours.streams.send(flow, data, f"b{number}")
+            await asyncio.sleep(0)
+    assert (await ours.fail())[1] == "first"
+    assert ours.streams.counts()["stalled"] == 1
+    server.close()
+
+
+async def test_closing_writes_what_is_written(end: Make) -> None:
+    ours, server = end(), Server()
+    data = wire(body="x" * 1_000)
+    ours.streams.send(ours.flow(server.address), data, "a")
+    peer = await server.accept()
+    await peer.message()
+    for number in range(50):
+        ours.streams.send(ours.flow(server.address), data, f"b{number}")
+    await ours.streams.close()
+    assert await peer.ended() == data * 50
+    server.close()
