@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from engine.app.alarms import JOURNAL_FAILING, Alarms
 from engine.app.buses import bus_of
 from engine.app.config import ConfigError
 from engine.app.keys import load_keys
@@ -30,10 +31,12 @@ from engine.app.tracing import LOOK_S, Tracing
 from engine.bus.client import Bus, BusStatus
 from engine.bus.topics import (
     ACKNOWLEDGEMENTS,
+    ALARMS,
     CALLS,
     COMMANDS,
     JOURNAL,
     POPUPS,
+    AlarmNotice,
     JournalNotice,
     PopupNotice,
     call_notice,
@@ -131,6 +134,14 @@ class BusPublisher:
         topic = POPUPS.name(self._tenant, number_id=requested.called.id)
         return (await self._bus.publish(topic, msgspec.json.encode(notice))).value
 
+    @property
+    def reachable(self) -> bool:
+        return self._bus.status is BusStatus.CONNECTED
+
+    def alarm(self, slug: str, detail: str) -> None:
+        notice = AlarmNotice(node=self._node, at=time.time(), slug=slug, detail=detail)
+        self._bus.publish(ALARMS.name(self._tenant), msgspec.json.encode(notice))
+
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         topic = ACKNOWLEDGEMENTS.name(self._tenant, node=self._node, worker=self._worker)
         await self._bus.publish(topic, msgspec.json.encode(acknowledgement))
@@ -157,21 +168,15 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
     async with AsyncExitStack() as stack:
         numbering = numbering_of(config)
         keys = load_keys(config.data.folder)
-        bus = await stack.enter_async_context(bus_of(config, keys, config.node.worker))
+        alarms = Alarms(asyncio.get_running_loop())
+        bus = await stack.enter_async_context(bus_of(config, keys, config.node.worker, alarms.raise_alarm))
         publisher = BusPublisher(config, bus)
         loop = asyncio.get_running_loop()
-        alarms: list[Callable[[str, str], None]] = []
-
-        def alarm(slug: str, detail: str) -> None:
-            """From any thread; before the worker is there only the log hears of it."""
-            _log.warning("%s: %s", slug, detail)
-            for tell in alarms:
-                loop.call_soon_threadsafe(tell, slug, detail)
 
         def committed(records: Sequence[Record]) -> None:
             loop.call_soon_threadsafe(publisher.committed, records)
 
-        journal = stack.enter_context(_journal(config, committed, alarm))
+        journal = stack.enter_context(_journal(config, committed, alarms.raise_alarm))
         catalogue = load_catalogue(dialplans_folder() / "announcements.toml")
         views = _open_views(config, numbering, catalogue)  # after the journal: it tells whose folder this is
         trunks = Trunks(
@@ -188,7 +193,7 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             kill_switch=lambda: views.blocking_off,
             catalogue=catalogue,
             key=keys.number_id,
-            on_failure=lambda error: alarm("screening_failed", error),
+            on_failure=lambda error: alarms.raise_alarm("screening_failed", error),
             trunks=trunks,
         )
         ids = HashedIds(secrets.token_bytes(32))
@@ -198,7 +203,7 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
         except ListenError as error:
             raise ConfigError(str(error)) from None
         stack.push_async_callback(worker.close)
-        alarms.append(worker.alarm)
+        alarms.listen(lambda slug, detail: _tell(slug, detail, publisher, worker))
         media = await WorkerPort.start(media_settings(config), worker.media_event, worker.alarm)
         stack.push_async_callback(media.close)
         worker.open(media)
@@ -233,6 +238,14 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return 0
+
+
+def _tell(slug: str, detail: str, publisher: BusPublisher, worker: EngineWorker) -> None:
+    """Once, in the way that works: what is wrong with the journal goes past it where there is a bus."""
+    if slug == JOURNAL_FAILING and publisher.reachable:
+        publisher.alarm(slug, detail)
+    else:
+        worker.alarm(slug, detail)
 
 
 def media_settings(config: Config) -> WorkerSettings:

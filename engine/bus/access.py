@@ -15,7 +15,7 @@ from amqtt.session import Session
 from engine.bus.client import USER
 
 
-class KeyPlugin(BaseAuthPlugin):
+class KeyPlugin(BaseAuthPlugin):  # type: ignore[misc]  # amqtt is not typed
     """Lets `USER` in with the key; named in the broker's configuration by its path."""
 
     @dataclass

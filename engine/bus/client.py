@@ -30,6 +30,8 @@ RETRY_MAX_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
 
+OnAlarm = Callable[[str, str], None]
+"""Slug and detail, on the event loop."""
 Handler = Callable[[str, bytes], Awaitable[None]]
 """Takes topic and payload. Handlers run one after the other: a slow one hands over to a task of its own."""
 
@@ -70,7 +72,8 @@ class Bus:
     """`async with Bus(url, node) as bus:`; all calls from its event loop.
 
     `url` is mqtt://[user:password@]host[:port] or mqtts://…; empty: everything works and reports "off".
-    With `key` it is the embedded broker, which only its own deployment's processes may use.
+    With `key` it is the embedded broker, which only its own deployment's processes may use. `on_alarm` is
+    told `bus_down` once when there is no broker, and `bus_up` when there is one again.
 
     Drop rule: QUEUE_MESSAGES wait for a connection, and when one more comes the oldest is dropped. A message
     whose future was cancelled (the caller's deadline passed) before it went out is not sent any more. What
@@ -78,10 +81,17 @@ class Bus:
     """
 
     def __init__(
-        self, url: str, node: str, *, key: bytes = b"", queue_messages: int = QUEUE_MESSAGES
+        self,
+        url: str,
+        node: str,
+        *,
+        key: bytes = b"",
+        queue_messages: int = QUEUE_MESSAGES,
+        on_alarm: OnAlarm = lambda slug, detail: None,
     ) -> None:
         self._server = _server(url, key) if url else None
         self._node = node
+        self._on_alarm = on_alarm
         self._queue: deque[_Message] = deque()
         self._queue_messages = queue_messages
         self._queued = asyncio.Event()
@@ -160,6 +170,8 @@ class Bus:
                     for filter, _ in self._handlers:
                         await client.subscribe(filter, qos=1)
                     _log.log(logging.WARNING if told else logging.INFO, "bus connected to %s", server.host)
+                    if told:
+                        self._on_alarm("bus_up", f"connected to {server.host}:{server.port}")
                     retry_s, told = RETRY_MIN_S, False
                     self._client = client
                     self._connected.set()
@@ -168,7 +180,9 @@ class Bus:
                         tasks.create_task(self._send(client, tasks))
             except* (aiomqtt.MqttError, OSError) as errors:
                 if not told:
-                    _log.warning("no bus at %s:%d: %s", server.host, server.port, errors.exceptions[0])
+                    what = f"no bus at {server.host}:{server.port}: {errors.exceptions[0]}"
+                    _log.warning("%s", what)
+                    self._on_alarm("bus_down", what)
                     told = True
             finally:
                 self._connected.clear()

@@ -67,9 +67,7 @@ def agent(
     _serve("agent", run_agent, (), config_file, overrides, supervised)
 
 
-def edge(
-    config_file: ConfigFile = None, overrides: Overrides = None, supervised: Supervised = False
-) -> None:
+def edge(config_file: ConfigFile = None, overrides: Overrides = None, supervised: Supervised = False) -> None:
     """Run the SIP edge for phones: registrar and outbound proxy by UDP, TCP, TLS and WebSocket.
 
     Example: ringward edge --config lab/edge.toml

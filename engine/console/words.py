@@ -220,6 +220,10 @@ ALARMS: Final[Mapping[str, str]] = {
     "recording_recovered": N_("Recordings are stored again."),
     "journal_failing": N_("The journal cannot be written: calls go on, events wait in memory."),
     "journal_recovered": N_("The journal is written again."),
+    "store_failing": N_("The store takes nothing: events wait in the journals."),
+    "store_recovered": N_("The store takes events again."),
+    "bus_down": N_("The broker cannot be reached: calls go on, pages hear of them late."),
+    "bus_up": N_("The broker is reached again."),
     "events_lost": N_("Events were lost: the journal could not keep up or could not write."),
     "screening_failed": N_("Screening could not finish: the policy's default was applied."),
     "switches_unreadable": N_("The kill switch's file cannot be read: it stays as it was."),
@@ -232,6 +236,8 @@ ALARM_TONES: Final[Mapping[str, Tone]] = {
     "media_recovered": "grey",
     "media_ports_free": "grey",
     "recording_recovered": "grey",
+    "store_recovered": "grey",
+    "bus_up": "grey",
 }
 
 

@@ -16,12 +16,17 @@ from alembic.config import Config as AlembicConfig
 from sqlalchemy import Connection, Table, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT_MS: Final = 10_000
 _MIGRATION_LOCK: Final = 0x52494E47
 """PostgreSQL advisory lock: of several processes that start together one migrates, the others wait."""
+
+
+class StoreUnreachable(SQLAlchemyError):
+    """No connection to the database can be made."""
 
 
 class Database:
@@ -52,7 +57,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """One reading transaction: all that is read in it is of one moment; it never blocks a writer."""
-        async with self._engine.connect() as connection:
+        async with self._connect() as connection:
             if self.is_sqlite:
                 await connection.execution_options(ringward_read=True)
             else:
@@ -64,8 +69,20 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One writing transaction: committed at the end of the block, rolled back on an exception."""
-        async with self._writer, self._engine.begin() as connection:
+        async with self._writer, self._connect() as connection, connection.begin():
             yield connection
+
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[AsyncConnection]:
+        connection = self._engine.connect()
+        try:
+            await connection.start()
+        except OSError as error:  # the driver's own, as it came from the socket
+            raise StoreUnreachable(str(error)) from error
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """An INSERT that knows ON CONFLICT, in the database's own words."""

@@ -1,4 +1,4 @@
-"""Descriptions that point where no media may go, ports that run out, and alarms that are told once."""
+"""Descriptions that point where no media may go, what runs out, and alarms that are told once."""
 
 from __future__ import annotations
 
@@ -163,4 +163,17 @@ def test_a_full_disk_is_one_alarm(lab: Lab) -> None:
     lab.media.finish()
     caller.bye()
     assert alarms(lab) == ["recording_failing", "recording_recovered"]
+    lab.settle()
+
+
+# --- the network ---
+
+
+def test_a_hop_that_cannot_be_sent_to_is_one_alarm(lab: Lab) -> None:
+    lab.unreachable = {ACCESS}
+    for _ in range(3):
+        ask = lab.carrier.invite(NUMBER)
+        assert ask.status >= 500
+    assert str(lab.of(CallEnded)[-1].outcome) == "upstream/unreachable"
+    assert alarms(lab) == ["trunk_down"]
     lab.settle()
