@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_UNANSWERED: Final = 1_000
 """Requests remembered per connection until something answers them; beyond it the oldest is forgotten."""
 
+UNREAD_PONGS_BYTES: Final = 4_096
+"""More than the session tickets that uvloop keeps, after a TLS handshake, until something is written."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
@@ -136,7 +139,7 @@ class Connection(asyncio.Protocol):
     def _pong(self) -> None:
         """RFC 5626 §4.4.1; a peer that pings and does not read gets no more of them."""
         transport = self._transport
-        if transport is not None and transport.get_write_buffer_size() == 0:
+        if transport is not None and transport.get_write_buffer_size() < UNREAD_PONGS_BYTES:
             transport.write(PONG)
 
     def peer_certificate(self) -> bool:
