@@ -31,22 +31,43 @@ class CSeq(NamedTuple):
 class Message:
     """What requests and responses share. Treat as immutable.
 
-    `headers` are (name, value) rows in order; a Content-Length among them is never written as it stands.
+    A Content-Length among the rows is never written as it stands.
     The typed properties raise RemoteProtocolError(400) when the header is absent or malformed.
     """
 
-    __slots__ = ("_index", "_parsed", "body", "headers")
+    __slots__ = ("_headers", "_index", "_lines", "_parsed", "body")
 
     def __init__(self, headers: Sequence[tuple[str, str]], body: bytes) -> None:
-        self.headers = headers
+        self._headers: Sequence[tuple[str, str]] | None = headers
         self.body = body
+        self._lines: list[str] = []
         self._index: dict[str, list[str]] | None = None
         self._parsed: dict[str, Any] = {}
 
-    def adopt(self, headers: list[tuple[str, str]], index: dict[str, list[str]]) -> None:
-        """Take rows with canonical names and their index from the parser."""
-        self.headers = headers
+    def adopt(
+        self, headers: list[tuple[str, str]] | None, index: dict[str, list[str]], lines: list[str]
+    ) -> None:
+        """Take rows with canonical names and their index from the parser.
+
+        Without rows they are made of `lines`, plain ones behind a start line, if anybody wants them.
+        """
+        self._headers = headers
         self._index = index
+        self._lines = lines
+
+    @property
+    def row_count(self) -> int:
+        """Header rows of a received message."""
+        return len(self._lines) - 1
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """All rows as (canonical name, value), in order."""
+        rows = self._headers
+        if rows is None:
+            cut = [line.partition(": ") for line in self._lines[1:]]
+            rows = self._headers = [(SPELLINGS[name], value.strip(" ")) for name, _, value in cut]
+        return rows
 
     @property
     def index(self) -> Mapping[str, list[str]]:

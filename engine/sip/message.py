@@ -22,6 +22,8 @@ _MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER", "NOTIFY")
 # … and whatever the answer is, it repeats these (RFC 3261 §8.2.6.2).
 _REPEATED = ("From", "To", "Call-ID", "CSeq")
+# Bytes that a plain header section has none of: controls but for CR and LF, and all beyond ASCII.
+_NOT_PLAIN = bytes((*range(10), 11, 12, *range(14, 32), *range(127, 256)))
 _FOLD = re.compile(r"\r\n[ \t]++")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 
@@ -95,7 +97,7 @@ class Request(Message):
         headers = list(self.headers)
         place = next(place for place, (name, _) in enumerate(headers) if name == "Via")
         headers[place] = ("Via", text)
-        self.headers = headers
+        self._headers = headers
         self._parsed.pop("all Via", None)
         self._parsed["top Via"] = stamped
 
@@ -189,10 +191,14 @@ def parse(data: bytes) -> Request | Response:
     if end - begin > MAX_HEAD_BYTES:
         problem = RemoteProtocolError(f"header section above {MAX_HEAD_BYTES} bytes", 513)
         end = begin + MAX_HEAD_BYTES
-    head = data[begin:end].decode("utf-8", "surrogateescape")
-    if "\r\n " in head or "\r\n\t" in head:
+    raw = data[begin:end]
+    plain = problem is None and len(raw.translate(None, _NOT_PLAIN)) == len(raw)
+    head = raw.decode("utf-8", "surrogateescape")
+    if not plain and ("\r\n " in head or "\r\n\t" in head):
         head = _FOLD.sub(" ", head)
     lines = head.split("\r\n")
+    if plain and len(lines) > MAX_ROWS:
+        lines = _FOLD.sub(" ", head).split("\r\n")
     if len(lines) > MAX_ROWS:
         problem = problem or RemoteProtocolError(f"more than {MAX_ROWS} header rows", 513)
         del lines[MAX_ROWS:]
@@ -203,7 +209,13 @@ def parse(data: bytes) -> Request | Response:
     else:
         message, error = _request_line(start)
         problem = error or problem
-    error = _index(message, lines, head) or _check_body(message, body)
+    if not (plain and _index_plain(message, lines, raw)):
+        if plain and "\r\n " in head:
+            lines = _FOLD.sub(" ", head).split("\r\n")
+        error = _index_with_care(message, lines)
+        problem = problem or error
+    error = _check(message) if problem is None else None
+    error = error or _check_body(message, body)
     problem = problem or error
     if problem is None:
         return message
@@ -239,60 +251,51 @@ def _request_line(start: str) -> tuple[Request, RemoteProtocolError | None]:
     return request, RemoteProtocolError("malformed request line")
 
 
-def _index(message: Request | Response, lines: list[str], head: str) -> RemoteProtocolError | None:
-    """Index all header rows, also behind a bad one: an answer needs as many as can be read."""
-    headers: list[tuple[str, str]] = []
-    index: dict[str, list[str]] = {}
-    problem: RemoteProtocolError | None = None
-    if not _index_plain(lines, head, headers, index):
-        headers, index = [], {}
-        problem = _index_with_care(lines, headers, index)
-    message.adopt(headers, index)
-    for name in _MANDATORY:
-        if name not in index:
-            return problem or RemoteProtocolError(f"no {name} header")
-    if len(index) != len(headers):
-        for name in SINGLE:
-            if len(index.get(name, ())) > 1:
-                return problem or RemoteProtocolError(f"more than one {name} header")
-    if problem is None:
-        try:
-            _ = message.top_via
-            method = message.cseq.method
-        except RemoteProtocolError as error:
-            return error
-        if isinstance(message, Request) and method != message.method:
-            return RemoteProtocolError("CSeq names another method")
-    return problem
-
-
-def _index_plain(
-    lines: list[str], head: str, headers: list[tuple[str, str]], index: dict[str, list[str]]
-) -> bool:
-    """Index rows as nearly all senders write them: known names, one space, printable ASCII; else False."""
-    if ":  " in head or " \r\n" in head or head[-1] == " " or not head.isascii():
-        return False
-    if not "".join(lines).isprintable():
-        return False
+def _index_plain(message: Request | Response, lines: list[str], raw: bytes) -> bool:
+    """Index rows as nearly all senders write them: known names, a colon and a space. False for any other."""
+    if not raw.count(b"\r") == raw.count(b"\n") == len(lines) - 1:
+        return False  # CR or LF alone
     names = SPELLINGS
+    rows = [line.partition(": ") for line in lines[1:]]
     try:
-        for line in lines[1:]:
-            spelling, _, value = line.partition(": ")
-            name = names[spelling]
-            headers.append((name, value))
-            if name in index:
-                index[name].append(value)
-            else:
-                index[name] = [value]
+        index = {names[name]: [value.strip(" ")] for name, _, value in rows}
+        if len(index) != len(rows):
+            index = {}
+            for name, _, value in rows:
+                index.setdefault(names[name], []).append(value.strip(" "))
     except KeyError:
         return False
+    message.adopt(None, index, lines)
     return True
 
 
-def _index_with_care(
-    lines: list[str], headers: list[tuple[str, str]], index: dict[str, list[str]]
-) -> RemoteProtocolError | None:
-    """Index rows in any spelling, and say what is wrong with the first bad one."""
+def _check(message: Request | Response) -> RemoteProtocolError | None:
+    """What must be there, what may be there once, and what is needed to answer."""
+    index = message.index
+    for name in _MANDATORY:
+        if name not in index:
+            return RemoteProtocolError(f"no {name} header")
+    if len(index) != message.row_count:
+        for name in SINGLE:
+            if name in index and len(index[name]) > 1:
+                return RemoteProtocolError(f"more than one {name} header")
+    try:
+        _ = message.top_via
+        method = message.cseq.method
+    except RemoteProtocolError as error:
+        return error
+    if isinstance(message, Request) and method != message.method:
+        return RemoteProtocolError("CSeq names another method")
+    return None
+
+
+def _index_with_care(message: Request | Response, lines: list[str]) -> RemoteProtocolError | None:
+    """Index all rows, in any spelling, and say what is wrong with the first bad one.
+
+    Those behind a bad one too: an answer needs as many as can be read.
+    """
+    headers: list[tuple[str, str]] = []
+    index: dict[str, list[str]] = {}
     problem: RemoteProtocolError | None = None
     suspect = not "".join(lines).isprintable()
     for line in lines[1:]:
@@ -314,6 +317,7 @@ def _index_with_care(
             index[name] = [value]
         else:
             found.append(value)
+    message.adopt(headers, index, lines)
     return problem
 
 

@@ -13,7 +13,7 @@ from engine.sip.effects import (
     TransactionFailed,
 )
 from engine.sip.errors import LocalProtocolError
-from engine.sip.message import parse
+from engine.sip.message import Request, parse
 from tests.sip.kit import Datagram, Host, Net, make_request, wire
 
 ALICE = ("192.0.2.2", 5060)
@@ -74,7 +74,8 @@ def test_cancel_repeats_what_identifies_the_invite(net: Net, alice: Host, bob: H
 
     net.lose = keep
     request = make_request("INVITE", alice, BOB)
-    request.headers = [*request.headers, ("Route", "<sip:192.0.2.1;lr>")]
+    rows = [*request.headers, ("Route", "<sip:192.0.2.1;lr>")]
+    request = Request(request.method, request.uri, rows, request.body)
     key = alice.request(request, BOB)
     invite = bob.hear(RequestReceived)
     bob.respond(invite.key, invite.request, 180)

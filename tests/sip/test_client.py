@@ -12,7 +12,7 @@ from engine.sip.effects import (
     TransactionFailed,
 )
 from engine.sip.errors import LocalProtocolError
-from engine.sip.message import parse, response_to
+from engine.sip.message import Request, parse, response_to
 from tests.sip.kit import Datagram, Host, Net, make_request
 
 ALICE = ("192.0.2.2", 5060)
@@ -113,7 +113,8 @@ def test_ack_for_failure_has_the_invites_branch_route_and_the_responses_to(
 
     net.lose = keep
     request = make_request("INVITE", alice, BOB)
-    request.headers = [*request.headers, ("Route", "<sip:192.0.2.1;lr>")]
+    rows = [*request.headers, ("Route", "<sip:192.0.2.1;lr>")]
+    request = Request(request.method, request.uri, rows, request.body)
     alice.request(request, BOB)
     invite = bob.hear(RequestReceived)
     bob.respond(invite.key, invite.request, 404)
