@@ -124,6 +124,8 @@ def parse_params(text: str) -> Params:
     """Header parameters from text that is empty or starts with a semicolon."""
     if not text:
         return NO_PARAMS
+    if text.startswith(";tag=") and TOKEN.fullmatch(text, 5):
+        return adopt_params({"tag": text[5:]})
     found: dict[str, str | None] = {}
     position = 0
     while position < len(text):

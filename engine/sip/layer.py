@@ -45,6 +45,8 @@ from engine.sip.uri import format_host
 from engine.sip.via import MAGIC_COOKIE, Via
 
 DEFAULT_PORT = 5060
+_SEND_RESPONSE: Final = Action.SEND_RESPONSE
+_TERMINATED: Final = State.TERMINATED
 DEFAULT_PORTS: Final = MappingProxyType({"tls": 5061, "ws": 80, "wss": 443})
 """Where a Via names none (RFC 3261 §18.2.2, RFC 7118 §5); elsewhere it is 5060."""
 PLAIN_VIA: Final = re.compile(
@@ -152,6 +154,11 @@ class TransactionLayer:
     def next_timer(self) -> float | None:
         """When `timer` should be called next, or None."""
         return self._queues.next()
+
+    @property
+    def soonest(self) -> float:
+        """No timer is due before; it may be of one that was stopped, infinite where there is none."""
+        return self._queues.soonest
 
     # --- from the transaction user ---
 
@@ -351,15 +358,20 @@ class TransactionLayer:
         return effects
 
     def _receive_response(self, response: Response, flow: Flow, now: float) -> list[Effect]:
-        via = response.top_via
         rows = response.rows("Via")
-        if not self._proxy and (len(rows) > 1 or ("," in rows[0] and len(split_list(rows[0])) > 1)):
-            return [Discarded("response for another element", flow)]  # RFC 3261 §8.1.3.3
-        if (via.host, via.port or DEFAULT_PORTS.get(via.transport, DEFAULT_PORT)) not in self._own:
-            return [Discarded("response names another sent-by", flow)]  # RFC 3261 §18.1.2
+        ours = self._via_of[flow.transport]
+        if len(rows) == 1 and rows[0].startswith(ours) and "," not in rows[0]:
+            branch = rows[0][len(ours) :].partition(";")[0]  # our own Via came back as we wrote it
+        else:
+            via = response.top_via
+            if not self._proxy and (len(rows) > 1 or ("," in rows[0] and len(split_list(rows[0])) > 1)):
+                return [Discarded("response for another element", flow)]  # RFC 3261 §8.1.3.3
+            if (via.host, via.port or DEFAULT_PORTS.get(via.transport, DEFAULT_PORT)) not in self._own:
+                return [Discarded("response names another sent-by", flow)]  # RFC 3261 §18.1.2
+            branch = via.branch or ""
         method = response.cseq.method
         table = self._cancels if method == "CANCEL" else self._clients
-        client = table.get(via.branch or "")
+        client = table.get(branch)
         if client is None or client.key.method != method:
             return [Discarded("response matches no request", flow)]
         response.validate()
@@ -404,17 +416,20 @@ class TransactionLayer:
         transaction.state, actions = row
         effects: list[Effect] = []
         for action in actions:
-            if self._queues.act(transaction, action, now):
+            if action is _SEND_RESPONSE:
+                transaction.data = data
+                effects.append(Send(transaction.flow, data, ""))
+            elif self._queues.act(transaction, action, now):
                 continue
-            if action is Action.RESEND:
+            elif action is Action.RESEND:
                 if transaction.data:
                     self.repeats_sent += 1
                     effects.append(Send(transaction.flow, transaction.data, _report(transaction)))
             elif isinstance(transaction, ServerTransaction):
-                self._act_as_server(transaction, action, message, flow, data, effects)
+                self._act_as_server(transaction, action, message, flow, effects)
             else:
                 self._act_as_client(transaction, action, message, now, effects)
-        if transaction.state is State.TERMINATED:
+        if transaction.state is _TERMINATED:
             self._forget(transaction)
         return effects
 
@@ -424,13 +439,9 @@ class TransactionLayer:
         action: Action,
         message: Request | Response | None,
         flow: Flow | None,
-        data: bytes,
         effects: list[Effect],
     ) -> None:
-        if action is Action.SEND_RESPONSE:
-            server.data = data
-            effects.append(Send(server.flow, data, ""))
-        elif action is Action.PASS_UP:
+        if action is Action.PASS_UP:
             assert isinstance(message, Request) and flow is not None
             effects.append(AckReceived(message, flow))
         else:

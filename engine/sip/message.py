@@ -280,7 +280,8 @@ def _check(message: Request | Response) -> RemoteProtocolError | None:
             if name in index and len(index[name]) > 1:
                 return RemoteProtocolError(f"more than one {name} header")
     try:
-        _ = message.top_via
+        if isinstance(message, Request):
+            _ = message.top_via
         method = message.cseq.method
     except RemoteProtocolError as error:
         return error

@@ -30,6 +30,7 @@ class TimerQueues:
 
     def __init__(self, timers: Timers) -> None:
         self._timers = timers
+        self.soonest = inf
         self._queues: dict[float, deque[tuple[float, Transaction, Input]]] = {}
         patience = timers.patience_s
         # Action: the timer, its seconds over UDP, its seconds over a reliable transport (RFC 3261 table 4).
@@ -81,7 +82,10 @@ class TimerQueues:
         queue = self._queues.get(duration_s)
         if queue is None:
             queue = self._queues[duration_s] = deque()
-        queue.append((now + duration_s, transaction, timer))
+        at = now + duration_s
+        queue.append((at, transaction, timer))
+        if at < self.soonest:
+            self.soonest = at
 
     def next(self) -> float | None:
         """When the next timer that still matters is due, or None."""
@@ -98,10 +102,17 @@ class TimerQueues:
 
     def due(self, now: float) -> list[tuple[Transaction, Input]]:
         """Take out all timers due at `now`, the earliest first."""
+        if now < self.soonest:
+            return []
         fired: list[tuple[float, Transaction, Input]] = []
+        self.soonest = inf
         for queue in self._queues.values():
             while queue and queue[0][0] <= now:
-                fired.append(queue.popleft())
+                entry = queue.popleft()
+                if entry[1].heeds(entry[2]):
+                    fired.append(entry)
+            if queue and queue[0][0] < self.soonest:
+                self.soonest = queue[0][0]
         fired.sort(key=lambda entry: entry[0])
         return [(transaction, timer) for _, transaction, timer in fired]
 

@@ -38,6 +38,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _OPAQUE = re.compile(r"[^\s<>\"\x00-\x1f\x7f]+")
 _TEL = re.compile(r"[+*#0-9A-Fa-f().-]+")
 _PLAIN_USER = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]*")
+_KNOWN_MOST = 256
+"""Characters of a URI that is remembered once parsed: a bound of memory."""
 _USER_SAFE = "!*'()&=+$,;?/"
 _AFTER_COLON_SAFE = "!*'()&=+$,"
 _PARAM_SAFE = "!*'()[]/:&+$"
@@ -109,9 +111,14 @@ class Uri(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     password: str | None = None
 
-    @classmethod
-    def parse(cls, text: str) -> Uri:
+    @staticmethod
+    def parse(text: str) -> Uri:
         """RemoteProtocolError(400) when the text is not a URI."""
+        return _parse_known(text) if len(text) <= _KNOWN_MOST else Uri.parse_anew(text)
+
+    @classmethod
+    def parse_anew(cls, text: str) -> Uri:
+        """The same, of a text that is not worth remembering."""
         match = _SIP.fullmatch(text)
         if match is None:
             return _parse_other(text)
@@ -228,6 +235,10 @@ class NameAddr(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         address = f"<{self.uri}>{format_params(self.params)}"
         return address if self.display is None else f"{quote_string(self.display)} {address}"
+
+
+# All messages of a call name the same few, whatever tags stand behind them.
+_parse_known = lru_cache(maxsize=4096)(Uri.parse_anew)
 
 
 # All messages of a dialog repeat the same two or three.
