@@ -38,7 +38,7 @@ class EdgeSettings:
     """Take a request from the very UDP address of a binding without a challenge; connections always are."""
     timer_c_s: float = 185.0
     guesses: int = 10
-    """Wrong passwords within `guess_window_s` that ban a source, and shut a user to strange sources."""
+    """Wrong passwords within `guess_window_s` that ban a source; more of them shut a user to strange ones."""
     guess_window_s: float = 300.0
     ban_s: float = 600.0
 

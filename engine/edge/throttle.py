@@ -7,6 +7,8 @@ from collections.abc import Callable
 from ipaddress import IPv6Address
 from typing import Final
 
+USER_PATIENCE: Final = 5
+"""A user is shut after so many times the guesses of one source: a single one must not be able to do it."""
 MOST_ENTRIES: Final = 20_000
 """Of sources and of users; beyond it the one that failed least recently is forgotten."""
 
@@ -59,7 +61,7 @@ class Throttle:
 
     def __init__(self, guesses: int, window_s: float, ban_s: float, most_entries: int = MOST_ENTRIES) -> None:
         self._sources = _Failures(guesses, window_s, ban_s, most_entries)
-        self._users = _Failures(guesses, window_s, ban_s, most_entries)
+        self._users = _Failures(USER_PATIENCE * guesses, window_s, ban_s, most_entries)
 
     def failed(self, host: str, user: str, now: float) -> bool:
         """Note a wrong password; True when it bans the source."""

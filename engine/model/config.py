@@ -140,6 +140,9 @@ class MediaSection(Section, frozen=True):
     address: str = ""
     """Host in SDP; empty: that of sip.listen."""
     ports: PortRange = PortRange(20000, 29999)
+    anchor: Literal["needed", "always"] = "needed"
+    """"needed": media of calls that are neither warned nor recorded goes past us. Calls to emergency numbers
+    always do so."""
     rtp_timeout_s: float = 45.0
     """A connected, anchored call without RTP for so long is ended; 0 turns it off."""
 
@@ -201,6 +204,14 @@ class RedressSection(Section, frozen=True):
         """Cards' address up to the appeal code, ending in a slash; empty without an appeal page."""
         base = self.card_url or (self.url.rpartition("/")[0] + "/jcard" if self.url else "")
         return base.rstrip("/") + "/" if base else ""
+
+
+class RouteSection(Section, frozen=True):
+    """One next hop for every call from anywhere, for tests: it makes `trunk.route` and `trunk.anyone`."""
+
+    next_hop: Address | None = None
+    transport: Literal["same", "udp", "tcp", "tls"] = "same"
+    """"same": as the call came, then by UDP."""
 
 
 class NextHopSection(Section, frozen=True):
@@ -415,7 +426,10 @@ class EdgeSection(Section, frozen=True):
     default_expires_s: int = 3600
     max_expires_s: int = 7200
     guesses: int = 10
-    """So many wrong passwords within `guess_window_s` ban a source, and shut a user to unknown sources."""
+    """So many wrong passwords within `guess_window_s` ban a source.
+
+    Five times as many, from whatever sources, shut a user for `ban_s` to those it is not registered from.
+    """
     guess_window_s: float = 300.0
     ban_s: float = 600.0
 
@@ -434,6 +448,7 @@ class Config(Section, frozen=True):
     recording: RecordingSection = RecordingSection()
     redress: RedressSection = RedressSection()
     trunk: dict[str, TrunkSection] = {}
+    route: RouteSection = RouteSection()
     edge: EdgeSection = EdgeSection()
     subscribers: SubscribersSection = SubscribersSection()
     numbering: NumberingSection = NumberingSection()
