@@ -306,7 +306,7 @@ async def test_half_a_message_then_the_end(end: Make) -> None:
     assert ours.messages.empty()
 
 
-async def is_refused(ours: End, source: str | None = None) -> bool:
+async def is_refused(ours: End, source: str) -> bool:
     try:
         return await (await Peer.to(ours.address, source)).ended() == b""
     except ConnectionResetError:
@@ -337,8 +337,8 @@ async def test_strangers_keep_no_trunk_out(end: Make) -> None:
         trusted=[trunk],
         welcome=lambda source: source != banned,
     )
-    peers = [await Peer.to(ours.address) for _ in range(2)]
-    assert await is_refused(ours)
+    peers = [await Peer.to(ours.address, host()) for _ in range(2)]
+    assert await is_refused(ours, host())
     assert await is_refused(ours, banned)
     for peer in (*peers, await Peer.to(ours.address, trunk), await Peer.to(ours.address, trunk)):
         peer.send(PING)
