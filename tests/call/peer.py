@@ -230,6 +230,8 @@ class Peer:
         self.takes_cancel = True
         self.prack_status: int | None = 200
         self.notify_status: int | None = 200
+        self.takes_offers = b""
+        """What every INVITE inside a dialog is answered with, where it is not empty."""
         self.acknowledges_failures = True
         self._post = post
         self._count = 0
@@ -320,6 +322,8 @@ class Peer:
                 told.reply(self.message_status)
         elif request.method == "PRACK" and self.prack_status is not None:
             told.reply(self.prack_status)
+        elif request.method == "INVITE" and request.to.tag is not None and self.takes_offers:
+            told.reply(200, self.takes_offers)
         elif request.method == "NOTIFY" and self.notify_status is not None:
             told.reply(self.notify_status)
         elif request.method == "BYE" and self.bye_status is not None:
