@@ -22,9 +22,12 @@ import msgspec
 
 from engine.app.paths import dialplans_folder
 from engine.app.trunk_checks import trunk_problem
-from engine.model.config import Address, Config, PortRange, Section
+from engine.call.sources import ANYWHERE
+from engine.model.config import Address, Config, PortRange, Section, TrunkSection
 
 ENVIRONMENT_PREFIX = "RINGWARD_"
+ROUTE, ANYONE = "route", "anyone"
+"""Names of the trunks that `route.next_hop` makes."""
 
 
 class ConfigError(Exception):
@@ -59,7 +62,7 @@ def load_config(
         config = msgspec.convert(tree, Config, dec_hook=_decode, strict=True)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path or 'configuration'}: {_plain(str(error))}") from None
-    return _check_sense(_with_absolute_defaults(config))
+    return _check_sense(_with_route(_with_absolute_defaults(config)))
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -204,6 +207,24 @@ def _with_absolute_defaults(config: Config) -> Config:
         data=replace(config.data, folder=Path.cwd() / config.data.folder),
         screening=replace(config.screening, policy=dialplans_folder().parent / config.screening.policy),
     )
+
+
+def _with_route(config: Config) -> Config:
+    """`route.next_hop` as the trunks that it stands for."""
+    route = config.route
+    if route.next_hop is None:
+        return config
+    taken = {ROUTE, ANYONE} & config.trunk.keys()
+    if taken:
+        raise ConfigError(f"route.next_hop makes trunk.{min(taken)} itself: give yours another name")
+    transport = "udp" if route.transport == "same" else route.transport
+    made = {
+        ANYONE: TrunkSection(side="carrier", match=(ANYWHERE,), announce_608=False),
+        ROUTE: TrunkSection(
+            side="access", match=(str(route.next_hop),), next_hop=route.next_hop, transport=transport
+        ),
+    }
+    return msgspec.structs.replace(config, trunk=config.trunk | made)
 
 
 def _check_sense(config: Config) -> Config:

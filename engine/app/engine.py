@@ -18,7 +18,7 @@ import msgspec
 
 from engine.app.alarms import JOURNAL_FAILING, Alarms
 from engine.app.buses import bus_of
-from engine.app.config import ConfigError
+from engine.app.config import ROUTE, ConfigError
 from engine.app.keys import load_keys
 from engine.app.looking import keep_looking
 from engine.app.numbering import numbering_of
@@ -90,6 +90,8 @@ def call_settings(config: Config) -> CallSettings:
         failover_s=config.sip.failover_s,
         redirects=config.sip.redirects,
         session_expires_s=config.sip.session_expires_s,
+        anchor_always=config.media.anchor == "always",
+        as_it_came=ROUTE if config.route.transport == "same" else "",
         redress=Redress(tel=config.redress.tel, email=config.redress.email),
         key_timeout_s=config.warning.key_timeout_s,
         warning_repeat=config.warning.repeat,

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from engine.call.diversion import Diverted
-from engine.call.values import Hop
+from engine.call.values import Decision, Hop
 from engine.model.config import Address
 from engine.sdp import SdpError
 from engine.sdp.addresses import check_address
@@ -18,6 +18,16 @@ from engine.sip.uri import NameAddr, Uri, is_address
 _TRANSPORTS: Final = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
 _FINAL: Final = 600
 """From here on the answer speaks for the callee, wherever it was asked (RFC 3261 §21.6)."""
+
+
+def as_it_came(decision: Decision, trunk: str, transport: str) -> Decision:
+    """Each hop of that trunk by the transport of the caller first, then by the trunk's own."""
+    hops: list[Hop] = []
+    for hop in decision.hops:
+        if hop.trunk == trunk and hop.transport != transport and transport in _TRANSPORTS:
+            hops.append(structs.replace(hop, transport=transport))
+        hops.append(hop)
+    return structs.replace(decision, hops=tuple(hops))
 
 
 class Target(NamedTuple):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from engine.call.admission import refusal_of, screening_request, unsupported
 from engine.call.agent import dissuasion_outcome
+from engine.call.attempts import as_it_came
 from engine.call.call import Call
 from engine.call.calling import target_screened
 from engine.call.capabilities import SUPPORTED, Refusal
@@ -268,6 +269,8 @@ class SipCore:
         self._wire.respond(key, response_to(request, status, to_tag=self._wire.ids.tag(), headers=headers))
 
     def _decided(self, call_id: CallId, pending: _Pending, decision: Decision) -> None:
+        if self._settings.as_it_came:
+            decision = as_it_came(decision, self._settings.as_it_came, pending.flow.transport)
         refusal = unsupported(pending.request, protected=decision.protected)
         if refusal is not None:
             self._turn_away(pending.key, pending.request, refusal)
@@ -335,7 +338,8 @@ class SipCore:
     def _connect(self, call_id: CallId, pending: _Pending, decision: Decision, *, outbound: bool) -> None:
         request = pending.request
         self._wire.respond(pending.key, response_to(request, 100))
-        plan = plan_for(decision, outbound=outbound, has_offer=bool(request.body))
+        anchor = self._settings.anchor_always
+        plan = plan_for(decision, outbound=outbound, has_offer=bool(request.body), anchor=anchor)
         self.trunks.entered(call_id, pending.trunk)
         call = self._new_call(call_id, decision, plan)
         call.asked = pending.asked

@@ -19,13 +19,15 @@ class Plan:
     warn: bool = False
     record: bool = False
     agent: bool = False
+    anchor: bool = False
+    """Media goes through us though nothing else asks for it."""
 
     @property
     def anchored(self) -> bool:
-        return bool(self.announce) or self.warn or self.record or self.agent
+        return bool(self.announce) or self.warn or self.record or self.agent or self.anchor
 
 
-def plan_for(decision: Decision, *, outbound: bool, has_offer: bool) -> Plan:
+def plan_for(decision: Decision, *, outbound: bool, has_offer: bool, anchor: bool = False) -> Plan:
     """The plan of a screened call. Early media needs the caller's offer in the INVITE."""
     if decision.protected:  # never warned, never recorded; so it never waits for media either
         return Plan()
@@ -34,5 +36,5 @@ def plan_for(decision: Decision, *, outbound: bool, has_offer: bool) -> Plan:
         return Plan(announce=early_media, reject=True)
     warn = decision.action is Action.WARN and bool(decision.announcement)
     if outbound:
-        return Plan(announce=early_media if warn else "", record=decision.record)
-    return Plan(warn=warn, record=decision.record)
+        return Plan(announce=early_media if warn else "", record=decision.record, anchor=anchor)
+    return Plan(warn=warn, record=decision.record, anchor=anchor)

@@ -133,6 +133,10 @@ class CallSettings(msgspec.Struct, frozen=True):
     redirects: int = 5
     """So many contacts of 3xx responses are followed for a call; 0: none."""
     redress: Redress = Redress()
+    anchor_always: bool = False
+    """Media goes through the media worker though nothing asks for it."""
+    as_it_came: str = ""
+    """The trunk whose calls leave by the transport that they came by, or else by its own."""
     own: OwnAddresses = NOTHING_OWN
     """Where no description of a peer may point."""
     session_expires_s: int = 1800
