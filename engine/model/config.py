@@ -143,9 +143,6 @@ class MediaSection(Section, frozen=True):
     anchor: Literal["needed", "always"] = "needed"
     """"needed": media of calls that are neither warned nor recorded goes past us. Calls to emergency numbers
     always do so."""
-    anchor: Literal["needed", "always"] = "needed"
-    """"needed": media of calls that are neither warned nor recorded goes past us. Calls to emergency numbers
-    always do so."""
     rtp_timeout_s: float = 45.0
     """A connected, anchored call without RTP for so long is ended; 0 turns it off."""
 
@@ -207,14 +204,6 @@ class RedressSection(Section, frozen=True):
         """Cards' address up to the appeal code, ending in a slash; empty without an appeal page."""
         base = self.card_url or (self.url.rpartition("/")[0] + "/jcard" if self.url else "")
         return base.rstrip("/") + "/" if base else ""
-
-
-class RouteSection(Section, frozen=True):
-    """One next hop for every call from anywhere, for tests: it makes `trunk.route` and `trunk.anyone`."""
-
-    next_hop: Address | None = None
-    transport: Literal["same", "udp", "tcp", "tls"] = "same"
-    """"same": as the call came, then by UDP."""
 
 
 class RouteSection(Section, frozen=True):
@@ -459,7 +448,6 @@ class Config(Section, frozen=True):
     recording: RecordingSection = RecordingSection()
     redress: RedressSection = RedressSection()
     trunk: dict[str, TrunkSection] = {}
-    route: RouteSection = RouteSection()
     route: RouteSection = RouteSection()
     edge: EdgeSection = EdgeSection()
     subscribers: SubscribersSection = SubscribersSection()
