@@ -90,11 +90,6 @@ class Trunks:
         section = self._trunks[trunk].section
         return translated(calling, section.calling_in), translated(called, section.called_in)
 
-    def authorised(self, trunk: str, calling: Number) -> bool:
-        """Whether the trunk's calls may have that calling number."""
-        callers = self._trunks[trunk].section.callers
-        return not callers or calling.display.startswith(callers)
-
     # --- where to ---
 
     def route(self, side: str, calling: Dialled, called: Dialled, *, protected: bool) -> Route:

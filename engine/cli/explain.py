@@ -19,7 +19,15 @@ from engine.app.policies import catalogue_labels, read_policy
 from engine.app.switches import SwitchError, read_switch
 from engine.cli.options import ConfigFile, Overrides, read_config, reported
 from engine.model.config import Config, TrunkSection
-from engine.model.screening import Action, Attestation, Direction, Facts, HotEntry, Number
+from engine.model.screening import (
+    UNAUTHORISED_ACTIONS,
+    Action,
+    Attestation,
+    Direction,
+    Facts,
+    HotEntry,
+    Number,
+)
 from engine.screening import Explanation, PolicyError, explain, with_entry
 from engine.screening.decide import Table
 from engine.screening.lines import nearest
@@ -88,6 +96,8 @@ def explain_call(
         at=moment,
         trunk=name,
         trunk_authorised_public=section.public_service,
+        caller_authorised=section.may_carry(calling.display),
+        unauthorised_action=UNAUTHORISED_ACTIONS[section.callers_else],
         attestation=attestation,
         asserted=numbering.normalise(asserted) if asserted and section.trusted_identity else None,
         request_uri=callee,
@@ -208,6 +218,8 @@ def _facts(facts: Facts) -> list[tuple[str, str]]:
             lines.append((name, f"{number.display} ({number.kind.value}{protected}{spelt})"))
     if facts.trunk_authorised_public:
         lines.append(("public service trunk", "yes"))
+    if not facts.caller_authorised:
+        lines.append(("caller authorised", "no"))
     if facts.attestation is not Attestation.NONE:
         lines.append(("attestation", facts.attestation.value))
     entry = facts.entry

@@ -59,6 +59,7 @@ RULES: Final[Mapping[str, str]] = {
     "subscriber_block": N_("Blocked by the subscriber"),
     "subscriber_allow": N_("On the subscriber's allow list"),
     "no_rule": N_("No rule applied"),
+    "caller_unauthorised": N_("Caller not authorised on the trunk"),
 }
 PROTECTED_RULES: Final = frozenset({"emergency", "emergency_callback", "public_service"})
 
@@ -136,6 +137,7 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "warning_hung_up": N_("Hung up during the warning"),
     "dial_warning_heeded": N_("Warning heeded, not dialled"),
     "not_routed": N_("No trunk for this call"),
+    "over_limit": N_("Trunk at its limit"),
     "media_failed": N_("Media failed"),
     "shutdown": N_("Engine stopped"),
     "internal": N_("Fault of the engine"),
@@ -227,11 +229,15 @@ ALARMS: Final[Mapping[str, str]] = {
     "events_lost": N_("Events were lost: the journal could not keep up or could not write."),
     "screening_failed": N_("Screening could not finish: the policy's default was applied."),
     "switches_unreadable": N_("The kill switch's file cannot be read: it stays as it was."),
+    "trunk_down": N_("No target of a trunk answers: calls are tried there only where there is no other way."),
+    "trunk_up": N_("A trunk answers again."),
+    "dns_failed": N_("The DNS does not answer: calls go on to the addresses known last."),
     "internal": N_("An error in the engine: please report it."),
     "hot_table_refused": N_("The changed hot table was not taken: its file cannot be used."),
     "policy_refused": N_("The changed policy was not taken; the old one stays in force."),
 }
 ALARM_TONES: Final[Mapping[str, Tone]] = {
+    "trunk_up": "grey",
     "journal_recovered": "grey",
     "media_recovered": "grey",
     "media_ports_free": "grey",

@@ -307,6 +307,10 @@ class TrunkSection(Section, frozen=True):
     public_service: bool = False
     """May carry calls from emergency and police numbers."""
 
+    def may_carry(self, calling: str) -> bool:
+        """Whether a call from here may have that calling number (+86…)."""
+        return not self.callers or calling.startswith(self.callers)
+
     @property
     def places(self) -> tuple[NextHopSection, ...]:
         """Where calls by this trunk go to."""

@@ -14,6 +14,7 @@ import msgspec
 from scoring.numbers import Action, HotEntry, Level, Number, Precedence
 
 __all__ = [
+    "UNAUTHORISED_ACTIONS",
     "Action",
     "Attestation",
     "Direction",
@@ -44,6 +45,12 @@ class Attestation(StrEnum):
     GATEWAY = "gateway"
     NONE = "none"
     FAILED = "failed"
+
+
+UNAUTHORISED_ACTIONS: Final[Mapping[str, Action | None]] = MappingProxyType(
+    {"pass": None, "label": Action.LABEL, "reject": Action.REJECT}
+)
+"""`trunk.X.callers_else` → what becomes of a call with a number that may not come from there."""
 
 
 class Facts(msgspec.Struct, frozen=True):

@@ -23,7 +23,7 @@ from engine.call.values import Decision, Popup, ScreeningRequest
 from engine.model.config import Config
 from engine.model.events import Party
 from engine.model.ids import CallId, NumberId
-from engine.model.screening import Action, Attestation, Direction, Facts, Verdict
+from engine.model.screening import UNAUTHORISED_ACTIONS, Action, Attestation, Direction, Facts, Verdict
 from engine.runtime.counting import CallCounting
 from engine.screening.decide import Table, decide, with_entry
 from engine.screening.policy import Policy
@@ -36,7 +36,6 @@ MAX_CALLBACKS = 100_000
 
 REMEMBERED = 20_000
 NO_ROUTE: Final = Route()
-_UNAUTHORISED: Final = {"pass": None, "label": Action.LABEL, "reject": Action.REJECT}
 
 _log = logging.getLogger(__name__)
 
@@ -115,8 +114,8 @@ class Screener:
             at=at,
             trunk=request.trunk,
             trunk_authorised_public=trunk.public_service,
-            caller_authorised=not trunk.callers or calling.display.startswith(trunk.callers),
-            unauthorised_action=_UNAUTHORISED[trunk.callers_else],
+            caller_authorised=trunk.may_carry(calling.display),
+            unauthorised_action=UNAUTHORISED_ACTIONS[trunk.callers_else],
             asserted=number(request.asserted) if request.asserted else None,
             display_name=request.display,
             request_uri=request.request_uri,

@@ -31,7 +31,7 @@ CALL = """\
 TIME |-- INVITE sdp --------------->|                              |
 TIME |                              * screened: allow by rule no_rule (clean)
 TIME |<-- 100 Trying ---------------|                              |
-TIME |                              * routed
+TIME |                              * routed access
 TIME |                              |-- INVITE sdp --------------->|
 TIME |-- INVITE sdp (again) ------->|                              |
 TIME |<-- 100 Trying (again) -------|                              |
