@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
 from engine.app.config import ConfigError
+from engine.app.metrics import Metrics, served
 from engine.app.paths import dialplans_folder
 from engine.dissuasion.script import Script, ScriptError
 from engine.dissuasion.script import load as load_script
@@ -41,7 +45,18 @@ async def run_agent(config: Config, stop: asyncio.Event, say: Callable[[str], No
     agent = DissuasionAgent(
         config.dissuasion.agent, scripts, catalogue.prompt, frozenset({config.sip.listen.host})
     )
-    say(f"listening on {config.dissuasion.agent} (udp), scripts: {', '.join(sorted(scripts))}")
-    await stop.wait()
-    agent.close()
+    with served(Metrics("agent", AgentCollector(agent)), config):
+        say(f"listening on {config.dissuasion.agent} (udp), scripts: {', '.join(sorted(scripts))}")
+        await stop.wait()
+        agent.close()
     return 0
+
+
+class AgentCollector(Collector):
+    def __init__(self, agent: DissuasionAgent) -> None:
+        self._agent = agent
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "ringward_agent_calls", "Calls the agent talks in.", value=float(self._agent.calls)
+        )

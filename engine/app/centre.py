@@ -16,6 +16,7 @@ import msgspec
 import uvicorn
 
 from engine.app.buses import bus_of
+from engine.app.centre_metrics import CentreMetrics
 from engine.app.closing import Closing
 from engine.app.config import ConfigError
 from engine.app.dialling import Dialler
@@ -30,6 +31,7 @@ from engine.bus.topics import ALARMS, JOURNAL, POPUPS, AlarmNotice, PopupNotice
 from engine.console.app import create_app
 from engine.console.cards import Cards
 from engine.console.live import LiveFeed
+from engine.console.requests import Requests
 from engine.console.services import RiskRefused, Services, SwitchState
 from engine.model.config import Config
 from engine.model.events import Alarm, AnyEvent, KillSwitchChanged, PolicyLoaded, Record
@@ -86,6 +88,11 @@ async def run_centre(config: Config, stop: asyncio.Event, say: Callable[[str], N
         await _load_risk(config, risk)
         feed = LiveFeed(secrets.token_hex(8))
         archive = Archive(config.recordings_folder)
+        shipping = Shipping(config.journal_folder, store, tenant, lambda new: _tell(feed, new))
+        stack.callback(shipping.close)
+        requests: Requests = {}
+        figures = CentreMetrics(requests, shipping, store.leads)
+        stack.enter_context(figures.metrics.measured())
         services = Services(
             config=config,
             calls=store.calls,
@@ -99,6 +106,8 @@ async def run_centre(config: Config, stop: asyncio.Event, say: Callable[[str], N
             feed=feed,
             now=_now,
             cards=Cards(keys.card, config.redress),
+            metrics=figures.text,
+            requests=requests,
         )
         listening = stack.enter_context(_bound(config.console.host, config.console.port))
         server = _Server(
@@ -107,8 +116,6 @@ async def run_centre(config: Config, stop: asyncio.Event, say: Callable[[str], N
             )
         )
         bus = await stack.enter_async_context(bus_of(config, keys, "centre"))
-        shipping = Shipping(config.journal_folder, store, tenant, lambda new: _tell(feed, new))
-        stack.callback(shipping.close)
         await _subscribe(bus, tenant, feed, shipping)
         transcription = Transcription(config, store.jobs, archive, _now, feed.transcript_changed)
         closing = Closing(config, store.recordings, archive, _now, feed.transcript_changed)

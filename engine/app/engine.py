@@ -19,8 +19,10 @@ import msgspec
 from engine.app.alarms import JOURNAL_FAILING, Alarms
 from engine.app.buses import bus_of
 from engine.app.config import ROUTE, ConfigError
+from engine.app.engine_metrics import EngineCollector, EngineParts
 from engine.app.keys import load_keys
 from engine.app.looking import keep_looking
+from engine.app.metrics import Metrics, served
 from engine.app.numbering import numbering_of
 from engine.app.paths import dialplans_folder
 from engine.app.policies import PolicyView, catalogue_labels
@@ -219,6 +221,10 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
         tracing = Tracing(config, worker)
         stack.callback(tracing.close)
         await tracing.look()
+        parts = EngineParts(
+            worker, journal, bus, media, views.table, tracing, blocking_off=lambda: views.blocking_off
+        )
+        stack.enter_context(served(Metrics("engine", EngineCollector(parts)), config))
         tasks = [
             asyncio.create_task(keep_looking(look, interval_s, worker.alarm))
             for look, interval_s in (

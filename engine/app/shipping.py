@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,6 +39,10 @@ class Shipping:
         self._troubles: dict[Path, str] = {}
         """What has been told of journals that cannot be read."""
         self._wake = asyncio.Event()
+        self.shipped = 0
+        """Events brought into the store."""
+        self.delay_s = 0.0
+        """How old the last of them was then."""
 
     def wake(self) -> None:
         """A journal has grown."""
@@ -69,8 +75,22 @@ class Shipping:
             self._troubles.pop(path, None)
             if new is not None:
                 shipped = True
+                self._note(new)
                 self._on_shipped(new)
         return shipped
+
+    def _note(self, new: Sequence[Record]) -> None:
+        if new:
+            self.shipped += len(new)
+            self.delay_s = max(0.0, time.time() - new[-1].at)
+
+    def behind(self) -> dict[str, int]:
+        """Node → rows of its journal that are not in the store. Reads the journals: not for an event loop."""
+        found: dict[str, int] = {}
+        for reader, shipper in list(self._shippers.values()):
+            with contextlib.suppress(JournalDamaged):
+                found[reader.node] = max(0, reader.newest() - shipper.cursor)
+        return found
 
     def _shipper(self, path: Path) -> Shipper:
         """Raises FileNotFoundError, or sqlite3.Error for what is no journal."""

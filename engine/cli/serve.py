@@ -18,7 +18,7 @@ from engine.app.keys import bus_key_path, load_keys
 from engine.app.processes import Stop, run, stop_event
 from engine.app.supervisor import STOP_LIMIT_S, Child, ChildFailed, Supervisor
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
-from engine.model.config import Config
+from engine.model.config import Address, Config
 from recordings.parent import die_with_parent
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
@@ -103,11 +103,19 @@ def children(config: Config, config_file: Path | None, overrides: list[str]) -> 
     from_store = ["--set", "screening.table="]
     kept.append(Child("console", ("-m", "engine", "console", *shared)))
     if config.dissuasion.enabled:
-        kept.append(Child("agent", ("-m", "engine", "agent", *shared)))
+        kept.append(Child("agent", ("-m", "engine", "agent", *shared, *_metrics_at(config, 1))))
     kept.append(Child("engine", ("-m", "engine", "engine", *shared, *from_store)))
     if config.edge.listen is not None:
         kept.append(Child("edge", ("-m", "engine", "edge", *shared)))
     return kept
+
+
+def _metrics_at(config: Config, place: int) -> tuple[str, ...]:
+    """The option that gives a child a metrics port of its own, `place` after the engine's."""
+    listen = config.metrics.listen
+    if not listen.port:
+        return ()
+    return ("--set", f"metrics.listen={Address(listen.host, listen.port + place)}")
 
 
 async def _up(config: Config, config_file: Path | None, overrides: list[str]) -> int:

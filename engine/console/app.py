@@ -10,8 +10,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from engine.console import errors
-from engine.console.pages import about, call, card, events, handset, live, recording, risk
+from engine.console.pages import about, call, card, events, handset, live, metrics, recording, risk
 from engine.console.render import STATIC, Pages
+from engine.console.requests import RequestCount
 from engine.console.security import Guard
 from engine.console.services import Services
 
@@ -40,13 +41,14 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        middleware=[Middleware(Guard, refuse=refuse)],
+        middleware=[Middleware(RequestCount, counts=services.requests), Middleware(Guard, refuse=refuse)],
     )
     errors.install(app, pages)
     app.mount("/static", _Static(directory=STATIC), name="static")
     for module in (live, call, handset, risk, recording):
         app.include_router(module.routes(services, pages))
     app.include_router(events.routes(services))
+    app.include_router(metrics.routes(services))
     app.include_router(card.routes(services))
     app.include_router(about.routes(pages))
     return app

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -68,6 +68,10 @@ class Services:
     """Wall clock, aware."""
     cards: Cards
     """Signs what blocked callers are told."""
+    metrics: Callable[[], Awaitable[bytes]] | None = None
+    """The centre's figures as Prometheus text."""
+    requests: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """Method, route and class of status → requests so far; the console counts them."""
     recording_key: bytes | None = None
     """Opens sealed recordings."""
 

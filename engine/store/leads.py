@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, exists, update
+from sqlalchemy import ColumnElement, Row, exists, func, select, update
 
 from engine.model.ids import CallId, CaseId, CommandId, TenantId
 from engine.store import tables as t
@@ -53,6 +53,13 @@ class LeadRepository:
                 .limit(limit)
             )
             return [_lead(row) for row in rows]
+
+    async def count_by_state(self) -> dict[str, int]:
+        """Leads of all tenants."""
+        state = t.lead.c.state
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(state, func.count()).group_by(state))
+            return {row[0]: row[1] for row in rows}
 
     async def lead_started(
         self, tenant: TenantId, case_id: CaseId, now: datetime, command: CommandId | None = None

@@ -47,6 +47,11 @@ class Shipper:
         self._cursor: int | None = None
         self._pruned = 0
 
+    @property
+    def cursor(self) -> int:
+        """The last row that is in the store, as far as is known."""
+        return self._cursor or 0
+
     async def ship_next(self) -> list[Record] | None:
         """Ship the next rows of the journal in one transaction; the records that were new to the store.
 
