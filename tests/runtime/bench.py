@@ -17,6 +17,7 @@ from engine.model.media import AnyMediaCommand, OpenSession, SessionOpened
 from engine.model.screening import HotEntry, Number
 from engine.runtime.screener import Screener
 from engine.runtime.worker import EngineWorker
+from engine.screening import Policy
 from engine.sip.ids import HashedIds
 from engine.sip.message import Request, Response, parse
 from engine.warning.announcements import load as load_catalogue
@@ -81,7 +82,10 @@ class Port:
 
 
 class Bench:
-    def __init__(self, engine: Address | None = None, **changes: object) -> None:
+    def __init__(
+        self, engine: Address | None = None, policy: Policy | None = None, **changes: object
+    ) -> None:
+        """With another address, policy or sections of the configuration than its own."""
         self.engine = Address(host(), 5060) if engine is None else engine
         self.carrier, self.phone = Socket(host()), Socket(host())
         trunks = {
@@ -102,12 +106,11 @@ class Bench:
         self.config = Config(**(fields | changes))  # type: ignore[arg-type]
         self.table, self.journal, self.bus = Table(), Journal(), Bus()
         numbering = Numbering()
-        policy = shipped()
         screener = Screener(
             self.config,
             numbering=numbering,
             table=self.table,
-            policy=lambda: policy,
+            policy=lambda: policy or shipped(),
             shadow=lambda: None,
             kill_switch=lambda: False,
             catalogue=load_catalogue(dialplans_folder() / "announcements.toml"),
