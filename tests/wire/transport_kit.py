@@ -192,10 +192,13 @@ class Call:
         await self.begin()
         self.invite = await self.callee.request("INVITE")
         self.callee.answer(self.invite, 200, self.target, sdp(self.callee.host))
-        answer = await self.caller.read("200")
-        self._to = answer.rows("To")[0]
+        self.take(await self.caller.read("200"))
         await self.caller.send(self.write("ACK"), self.target)
         await self.callee.read("ACK")
+
+    def take(self, answer: Request | Response) -> None:
+        """The dialog that the 200 makes."""
+        self._to = answer.rows("To")[0]
 
     async def hang_up(self) -> None:
         await self.caller.send(self.write("BYE"), self.target)

@@ -1,0 +1,102 @@
+"""`lab/passthrough.toml` as test suites of others use it: callers, next hop and engine all on one address."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from engine.sdp import audio_target, parse
+from lab.peers.process import Peer
+from lab.peers.ringward import CHECKOUT
+from tests.call.peer import sdp
+from tests.runtime.net import Socket, host
+from tests.wire.transport_kit import Call, Side
+
+pytestmark = pytest.mark.wire
+
+READY_S = 60.0
+PORTS = range(12000, 12100)
+
+
+@asynccontextmanager
+async def passthrough(next_hop: Side, folder: Path, **more: str) -> AsyncIterator[tuple[str, int]]:
+    """The real program, told what its file's first lines say; where it takes calls."""
+    target = (next_hop.host, 5060)
+    settings = {
+        "sip.listen": f"{target[0]}:{target[1]}",
+        "route.next_hop": f"{next_hop.host}:{next_hop.address[1]}",
+        "media.ports": f"{PORTS[0]}-{PORTS[-1]}",
+        "data.folder": str(folder / "data"),
+        **{key.replace("__", "."): value for key, value in more.items()},
+    }
+    sets = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
+    program = Path(sys.executable).with_name("ringward")
+    command = [str(program), "engine", "--config", str(CHECKOUT / "lab" / "passthrough.toml"), *sets]
+    peer = await Peer.start("ringward", command, folder / "engine.log", cwd=CHECKOUT)
+    try:
+        await peer.said("listening", READY_S)
+        yield target
+        assert not [line for line in peer.lines if "Traceback" in line], peer.error("failed")
+    finally:
+        await peer.stop()
+
+
+@asynccontextmanager
+async def sides(caller: str, callee: str) -> AsyncIterator[tuple[Side, Side]]:
+    address = host()
+    calling, called = await Side(address, caller).open(), await Side(address, callee).open()
+    try:
+        yield calling, called
+    finally:
+        await calling.close()
+        await called.close()
+
+
+@pytest.mark.parametrize(
+    ("caller", "callee", "leaves"), [("udp", "udp", "UDP"), ("tcp", "tcp", "TCP"), ("tcp", "udp", "UDP")]
+)
+async def test_calls_from_anywhere_reach_the_next_hop(
+    caller: str, callee: str, leaves: str, tmp_path: Path
+) -> None:
+    """By the transport they came by, or by UDP; either side hangs up, from whatever port."""
+    async with sides(caller, callee) as (calling, called), passthrough(called, tmp_path) as target:
+        first = Call(calling, called, target)
+        await first.connect()
+        assert first.invite is not None
+        assert f"SIP/2.0/{leaves} {target[0]}:5060" in first.invite.rows("Via")[0]
+        await first.be_hung_up()
+        second = Call(calling, called, target)
+        await second.connect()
+        await second.hang_up()
+
+
+async def test_media_is_relayed_and_calls_without_any_are_ended(tmp_path: Path) -> None:
+    async with (
+        sides("udp", "udp") as (calling, called),
+        passthrough(called, tmp_path, media__rtp_timeout_s="1") as target,
+    ):
+        ours, theirs = Socket(calling.host), Socket(called.host)
+        call = Call(calling, called, target)
+        await calling.send(call.write("INVITE", sdp(calling.host, ours.address[1])), target)
+        invite = await called.request("INVITE")
+        called.answer(invite, 200, target, sdp(called.host, theirs.address[1]))
+        answer = await calling.read("200")
+        relays = [audio_target(parse(body)) for body in (answer.body, invite.body)]
+        assert all(relay is not None and relay.port in PORTS for relay in relays)
+        call.take(answer)
+        await calling.send(call.write("ACK"), target)
+        await called.read("ACK")
+        for source, relay, sink in ((ours, relays[0], theirs), (theirs, relays[1], ours)):
+            assert relay is not None
+            for number in range(5):
+                packet = bytes((0x80, 8)) + number.to_bytes(2, "big") + bytes(8) + bytes((number,)) * 160
+                source.send(packet, (relay.host, relay.port))
+            assert (await sink.receive())[12:] in [bytes((number,)) * 160 for number in range(5)]
+        calling.answer(await calling.request("BYE"), 200, target)
+        called.answer(await called.request("BYE"), 200, target)
+        ours.close()
+        theirs.close()
