@@ -1,4 +1,4 @@
-"""Floods as fast as it can: `flooder.py SOURCE HOST PORT SECONDS MOST`; prints how many, in how many seconds."""
+"""Floods as fast as it can: `flooder.py SOURCE HOST PORT SECONDS MOST`; prints how many in how long."""
 
 import socket
 import sys

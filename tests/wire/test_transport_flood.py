@@ -92,7 +92,9 @@ async def test_one_source_floods_and_others_are_served(
             asyncio.create_task(tries(call, over)),
             asyncio.create_task(rss(running.peer.pid, over)),
         ]
-        sent, took_s = map(float, (await asyncio.wait_for(flooder.stdout.readline(), PATIENCE_S)).split())
+        sent, took_s = map(
+            float, (await asyncio.wait_for(flooder.stdout.readline(), FLOOD_S + PATIENCE_S)).split()
+        )
         over.set()
         await flooder.wait()
         asked_for, called, memory = await asyncio.gather(*work)
