@@ -1,0 +1,147 @@
+"""The programs themselves: `ringward engine` and `ringward edge`, a carrier before and phones behind them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from engine.sip.message import Request, Response, parse, response_to
+from tests.call.peer import sdp
+from tests.runtime.net import PATIENCE_S, host
+from tests.wire.edge_kit import EdgeLab, Phone
+
+pytestmark = pytest.mark.wire
+
+BOB = "13900000002"
+
+
+class Programs(EdgeLab):
+    """Both as processes of their own; in the engine's place of the kit stands the carrier's socket."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.carrier, self.engine_host = self.engine, host()
+        self.file.write_text(
+            f"""
+            sip.listen = "{self.engine_host}:5060"
+            screening.table = "{folder / "numbers.csv"}"
+            [trunk.carrier]
+            side = "carrier"
+            match = ["{self.carrier.address[0]}"]
+            next_hop = "{self.carrier.address[0]}:5060"
+            [trunk.access]
+            side = "access"
+            match = ["{self.host}"]
+            next_hop = "{self.host}:5060"
+            trusted_identity = true
+            """
+            + self.settings.replace(
+                f'engine = "{self.carrier.address[0]}:5060"', f'engine = "{self.engine_host}:5060"'
+            ).replace('data.folder = "', '[data]\nfolder = "')
+        )
+        (folder / "numbers.csv").write_text("number,level,action,reason,expires\n")
+        self._running: dict[str, Process] = {}
+
+    async def run(self, name: str) -> None:
+        with (self.folder / f"{name}.log").open("ab") as errors:
+            self._running[name] = process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "engine", name, "--config", str(self.file)),
+                stdout=PIPE,
+                stderr=errors,
+                env={key: value for key, value in os.environ.items() if not key.startswith("RINGWARD_")},
+            )
+        assert process.stdout is not None
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
+        assert b"listening" in line, self.log(name)
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    async def end(self, name: str, how: int = signal.SIGTERM) -> int:
+        process = self._running.pop(name)
+        process.send_signal(how)
+        return await asyncio.wait_for(process.wait(), PATIENCE_S)
+
+    async def close(self) -> None:
+        for name in list(self._running):
+            await self.end(name)
+        await super().close()
+
+    def call(self, method: str, cseq: int, answer: Response | None = None, body: bytes = b"") -> None:
+        """The carrier's call to bob."""
+        at = f"{self.carrier.address[0]}:5060"
+        to = answer.rows("To")[0] if answer is not None else f"<sip:{BOB}@{self.engine_host}>"
+        rows = [
+            ("Via", f"SIP/2.0/UDP {at};branch=z9hG4bK-{method}"),
+            ("Max-Forwards", "70"),
+            ("From", f"<sip:+8613800000001@{at}>;tag=c"),
+            ("To", to),
+            ("Call-ID", "carrier-call"),
+            ("CSeq", f"{cseq} {method}"),
+            ("Contact", f"<sip:{at}>"),
+        ]
+        rows += [("Content-Type", "application/sdp")] if body else []
+        target = f"sip:{BOB}@{self.engine_host}:5060"
+        self.carrier.send(Request(method, target, rows, body).to_bytes(), (self.engine_host, 5060))
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Programs]:
+    lab = Programs(tmp_path)
+    await asyncio.gather(lab.run("engine"), lab.run("edge"))
+    yield lab
+    await lab.close()
+
+
+async def ringing(phone: Phone) -> Request:
+    """The phone's INVITE; popups before it are taken."""
+    while True:
+        message = parse(await phone.line.receive())
+        if isinstance(message, Request):
+            if message.method == "INVITE":
+                return message
+            await phone.answer(message, 200)
+
+
+async def test_a_carriers_call_reaches_a_browser_phone_and_ends(lab: Programs) -> None:
+    phone = await lab.phone("wss")
+    await phone.register()
+    lab.call("INVITE", 1, body=sdp(lab.carrier.address[0]))
+    invite = await ringing(phone)
+    await phone.answer(invite, 200, sdp(phone.line.address[0]))
+    answer = await lab.comes("200")
+    lab.call("ACK", 1, answer)
+    await phone.hear("ACK")
+    lab.call("BYE", 2, answer)
+    await phone.answer(await phone.hear("BYE"), 200)
+    assert (await lab.comes("200")).cseq.method == "BYE"
+
+
+async def test_a_phones_call_for_help_reaches_the_carrier_without_a_password(lab: Programs) -> None:
+    stranger = await lab.phone("tls", "nobody")
+    invite = stranger.make("INVITE", "110")
+    headers = [*invite.headers, ("Content-Type", "application/sdp")]
+    await stranger.send(Request("INVITE", invite.uri, headers, sdp(stranger.line.address[0])))
+    came = await lab.comes("INVITE")
+    assert came.uri.user == "110"
+    lab.carrier.send(response_to(came, 486, to_tag="psap").to_bytes(), (lab.engine_host, 5060))
+    await stranger.hear("486")
+
+
+async def test_a_killed_edge_knows_its_phones_when_it_is_back(lab: Programs) -> None:
+    desk = await lab.phone("udp")
+    await desk.register()
+    await lab.end("edge", signal.SIGKILL)
+    await lab.run("edge")
+    lab.call("INVITE", 1, body=sdp(lab.carrier.address[0]))
+    await desk.answer(await ringing(desk), 486)
+    assert (await lab.comes("486")).cseq.method == "INVITE"
+    assert await lab.end("edge") == 0
+    assert "secret" not in lab.log("edge")
