@@ -19,7 +19,7 @@ from engine.model.screening import (
 )
 from engine.screening import Policy, decide, explain, load_policy
 from engine.screening.policy import Presentation, Text
-from tests.screening.kit import AT, ENTRIES, FACTS, NUMBERS, POLICIES, PROTECTED_NUMBERS
+from tests.screening.kit import AT, COUNTERS, ENTRIES, FACTS, NUMBERS, POLICIES, PROTECTED_NUMBERS
 
 
 def ordinary(facts: Facts, **changes: object) -> Facts:
@@ -199,3 +199,27 @@ def test_the_explanation_tells_the_same_verdict_and_the_rule_that_decided(facts:
 def test_only_verdicts_that_can_be_carried_out(facts: Facts, text: str) -> None:
     verdict = decide(facts, load_policy(text))
     assert verdict.action in (Action.ALLOW, Action.LABEL, Action.WARN, Action.REJECT)
+
+
+@given(FACTS, POLICIES, PROTECTED_NUMBERS)
+def test_protected_calls_ask_for_no_counter(facts: Facts, text: str, called: Number) -> None:
+    """They are not scored: whatever the policy, nothing is counted up for them."""
+
+    class Unasked(dict[str, int]):
+        def get(self, name: str, default: object = None) -> int:  # type: ignore[override]
+            raise AssertionError(f"{name} was counted up")
+
+    policy = load_policy(text)
+    unasked = structs.replace(facts, called=called, counters=Unasked())
+    assert decide(unasked, policy).protected
+
+
+@given(FACTS, POLICIES, st.dictionaries(st.sampled_from(COUNTERS), st.integers(0, 10**6)))
+def test_counters_alone_block_nobody_for_good(facts: Facts, text: str, counters: dict[str, int]) -> None:
+    """A block that a rule without a person's name makes of counters has an end within a day."""
+    assume("confirmed_by" not in text)
+    facts = ordinary(facts, entry=None, subscriber_block=False, counters=counters)
+    verdict = decide(facts, load_policy(text))
+    if verdict.action.blocks:
+        assert verdict.expires is not None
+        assert facts.at < verdict.expires <= facts.at + timedelta(days=1)
