@@ -201,7 +201,7 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             trunks=trunks,
         )
         ids = HashedIds(secrets.token_bytes(32))
-        core = SipCore(call_settings(config), config.trunk, ids, routes=trunks)
+        core = SipCore(call_settings(config), config.trunk, ids, routes=trunks, screen=screener)
         try:
             worker = EngineWorker(config, core, screener, numbering, journal, publisher)
         except ListenError as error:

@@ -13,6 +13,7 @@ from engine.call.call import Call
 from engine.call.calling import target_screened
 from engine.call.capabilities import SUPPORTED, Refusal
 from engine.call.captures import Captures
+from engine.call.gate import REJECTED, Gate, Screen
 from engine.call.inputs import on_leg, on_media, on_timer
 from engine.call.keeper import Keeper
 from engine.call.leg_events import LegEvent
@@ -22,6 +23,7 @@ from engine.call.popups import TIMER as POPUP_TIMER
 from engine.call.popups import Popups
 from engine.call.refusals import FinalResponse, no_way
 from engine.call.rejects import rejection
+from engine.call.telling import tell_refused, tell_screened
 from engine.call.timers import CallTimers
 from engine.call.trunks import Trunks
 from engine.call.values import (
@@ -44,11 +46,11 @@ from engine.call.values import (
 from engine.call.wire import Wire
 from engine.model.commands import Acknowledgement
 from engine.model.config import TrunkSection
-from engine.model.events import CallEnded, CallScreened, CallStarted, DissuasionEnded
+from engine.model.events import CallStarted, DissuasionEnded
 from engine.model.ids import CallId, CommandId, SessionId
 from engine.model.media import AnyMediaEvent, CaptureClosed, CaptureStarted, MediaFailed
 from engine.model.outcome import Blame, Outcome
-from engine.model.screening import Action, Direction
+from engine.model.screening import Action
 from engine.sip.effects import (
     CancelReceived,
     Effect,
@@ -60,12 +62,17 @@ from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, response_to
 
+
+def _nothing() -> None:
+    """Nobody waits for the popup of a call that is refused."""
+
+
 CoreEffect = Effect | CallEffect
 FEATURE_608 = "sip.608"
-DRAINED_S = 30
-"""When a caller may try again that a stopping worker has sent away; others take its calls at once."""
 RETRY_LATER = (("Retry-After", "10"),)
 """With a 503 (RFC 3261 §21.5.4): a restart takes less."""
+DRAINED_S = 30
+"""When a caller may try again that a stopping worker has sent away; others take its calls at once."""
 
 
 @dataclass(slots=True)
@@ -90,7 +97,9 @@ class SipCore:
         layer: TransactionLayer | None = None,
         *,
         routes: Trunks | None = None,
+        screen: Screen | None = None,
     ) -> None:
+        """With `screen`, calls that it refuses are answered at the gate (`engine.call.gate`)."""
         self._settings = settings
         self._trunks = trunks
         contact = settings.contact
@@ -114,12 +123,23 @@ class SipCore:
         self._pending: dict[CallId, _Pending] = {}
         self._pending_keys: dict[ServerKey, CallId] = {}
         self._draining = False
+        self._gate: Gate | None = None
+        if screen is not None:
+            self._gate = Gate(self._wire, screen, trunks, self.trunks, settings.redress)
+            self._layer.gate = self._gate
 
     # --- inputs ---
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[CoreEffect]:
         self._wire.now = self.trunks.now = now
-        return self._handle(self._layer.receive(data, flow, now))
+        effects = self._handle(self._layer.receive(data, flow, now))
+        gate = self._gate
+        if gate is not None and gate.refused:
+            for call_id, decision, user in gate.refused:
+                self._popups.deliver(call_id, decision, user, _nothing)
+            gate.refused.clear()
+            effects += self._drain_effects()
+        return effects
 
     def send_failed(self, flow: Flow, branch: str, error: str, now: float) -> list[CoreEffect]:
         self._wire.now = self.trunks.now = now
@@ -174,6 +194,8 @@ class SipCore:
                 self._wire.tell_legs = on
             case Drain(end_calls):
                 self._draining = True
+                if self._gate is not None:
+                    self._gate.closed = True
                 for call in list(self._calls.values()) if end_calls else []:
                     if not call.decision.protected:  # an emergency call is not ours to end
                         call.end_now()
@@ -275,47 +297,22 @@ class SipCore:
         if refusal is not None:
             self._turn_away(pending.key, pending.request, refusal)
             return
-        outbound = self._trunks[pending.trunk].side == "access"
-        direction = Direction.OUTBOUND if outbound else Direction.INBOUND
-        self._wire.emit(
-            CallStarted(
-                call_id=call_id,
-                direction=direction.value,
-                trunk=pending.trunk,
-                calling=decision.calling,
-                called=decision.called,
-                display=pending.request.from_.display or "",
-                sip_call_id=pending.request.call_id,
-            )
-        )
-        self._wire.emit(
-            CallScreened(
-                call_id=call_id,
-                action=decision.action.value,
-                rule=decision.rule,
-                reason=decision.reason,
-                level=decision.level,
-                policy_version=decision.policy_version,
-                table_version=decision.table_version,
-                label=decision.label or "",
-                shadow_action=decision.shadow_action,
-                appeal_code=decision.appeal_code,
-            )
-        )
+        trunk = self._trunks[pending.trunk]
+        tell_screened(self._wire, call_id, trunk, pending.asked, decision, pending.request.call_id)
         if self._draining and not decision.protected:
             final = FinalResponse(503, [("Retry-After", str(DRAINED_S))])
             self._refuse(call_id, pending, final, Outcome(Blame.ENGINE, "shutdown"))
         elif decision.action is Action.REJECT and not self._announces(pending, decision):
-            final = rejection(decision, self._trunks[pending.trunk].reject, self._settings.redress)
-            self._refuse(call_id, pending, final, Outcome(Blame.POLICY, "rejected"))
-            self._popup(call_id, pending, decision, lambda: None)
+            final = rejection(decision, trunk.reject, self._settings.redress)
+            self._refuse(call_id, pending, final, REJECTED)
+            self._popup(call_id, pending, decision, _nothing)
         elif not decision.hops and decision.action is not Action.REJECT:
             final, outcome = no_way(decision.unrouted, decision.retry_after_s)
             self._refuse(call_id, pending, final, outcome)
         elif not decision.protected and (wait_s := self.trunks.wait_s(pending.trunk)):
             self._refuse(call_id, pending, *no_way("over_limit", math.ceil(wait_s)))
         else:
-            self._connect(call_id, pending, decision, outbound=outbound)
+            self._connect(call_id, pending, decision, outbound=trunk.side == "access")
 
     def _announces(self, pending: _Pending, decision: Decision) -> bool:
         """Whether the caller hears why before 608 (RFC 8688 §3.4)."""
@@ -333,7 +330,7 @@ class SipCore:
         tag = self._wire.ids.tag()
         response = response_to(pending.request, final.status, final.phrase, to_tag=tag, headers=final.headers)
         self._wire.respond(pending.key, response)
-        self._wire.emit(CallEnded(call_id=call_id, outcome=outcome, status=final.status))
+        tell_refused(self._wire, call_id, final.status, outcome)
 
     def _connect(self, call_id: CallId, pending: _Pending, decision: Decision, *, outbound: bool) -> None:
         request = pending.request

@@ -75,6 +75,7 @@ class Screener:
         self._popups = lru_cache(REMEMBERED)(self._make_popup)
         self._appeal_codes = lru_cache(REMEMBERED)(self._make_appeal_code)
         self._emergencies: OrderedDict[str, datetime] = OrderedDict()
+        self._tells_subscribers = config.popup.sip_message or bool(config.bus.url)
         seed = int.from_bytes(hmac.digest(key, b"counters", hashlib.sha256)[:8])
         self.counting = CallCounting(config.counters, seed, monotonic)
 
@@ -92,6 +93,25 @@ class Screener:
             self._remember_emergency(facts)
         self.counting.screened(call_id, facts, verdict)
         return self._decision(request, facts, verdict)
+
+    def refusal(
+        self, request: ScreeningRequest, name: Callable[[], CallId]
+    ) -> tuple[CallId, Decision] | None:
+        """What `decide` would say, where a table entry makes it a reject; else None, and nothing is kept."""
+        try:
+            facts = self.facts(request)
+            entry = self._table.lookup(facts.tenant, facts.others[0], facts.at)
+            if entry is None:
+                return None
+            facts = structs.replace(facts, entry=entry, table_version=self._table.version)
+            verdict = decide(facts, self._policy())
+        except Exception:  # the long way asks again, and tells of it
+            return None
+        if verdict.action is not Action.REJECT:
+            return None
+        call_id = name()
+        self.counting.screened(call_id, facts, verdict)
+        return call_id, self._decision(request, facts, verdict)
 
     def facts(self, request: ScreeningRequest) -> Facts:
         """The facts but for the table's entry."""
@@ -214,7 +234,7 @@ class Screener:
         return calling, request.called if self._numbering.of_user(request.called).protected else called
 
     def _popup(self, facts: Facts, verdict: Verdict) -> Popup | None:
-        if verdict.popup is None or facts.direction is not Direction.INBOUND:
+        if verdict.popup is None or not self._tells_subscribers or facts.direction is not Direction.INBOUND:
             return None
         return self._popups(verdict.popup, verdict.reason, facts.calling.display, facts.language)
 

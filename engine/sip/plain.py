@@ -18,11 +18,13 @@ _FROM: Final = re.compile(rf'(?:"([A-Za-z0-9 ._-]*)" ?)?<sip:(\+?[0-9]{{1,32}})@
 _TO: Final = re.compile(rf'(?:"[A-Za-z0-9 ._-]*" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>')
 _CONTACT: Final = re.compile(rf'(?:"[A-Za-z0-9 ._-]*" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>')
 _SDP: Final = ["application/sdp"]
+_LIFETIME: Final = re.compile("[1-9][0-9]{2,6}(?:;refresher=ua[cs])?")
+"""Far above the least that anybody may ask for (RFC 4028 §5: 90 s)."""
 _HOPS: Final = re.compile("[1-9][0-9]?")
 _ELSEWHERE: Final = frozenset(
     (
         *("Diversion", "Feature-Caps", "History-Info", "Identity", "Min-SE", "Privacy"),
-        *("Proxy-Require", "Record-Route", "Replaces", "Require", "Route", "Session-Expires"),
+        *("Proxy-Require", "Record-Route", "Replaces", "Require", "Route"),
     )
 )
 """Headers that may change what becomes of an INVITE: one of them, and the long way is taken."""
@@ -56,6 +58,9 @@ def plain_invite(request: Request) -> PlainInvite | None:
         return None
     hops = index.get("Max-Forwards")
     if hops is not None and _HOPS.fullmatch(hops[0]) is None:
+        return None
+    lifetime = index.get("Session-Expires")
+    if lifetime is not None and (len(lifetime) != 1 or _LIFETIME.fullmatch(lifetime[0]) is None):
         return None
     if request.body and index.get("Content-Type") != _SDP:
         return None

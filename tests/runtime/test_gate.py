@@ -1,0 +1,243 @@
+"""The gate refuses what the long way would refuse, with the same bytes and the same events."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.app.paths import dialplans_folder
+from engine.app.policies import catalogue_labels, read_policy
+from engine.call.core import CoreEffect, SipCore
+from engine.call.values import (
+    CallSettings,
+    Drain,
+    EventRaised,
+    PopupPublished,
+    PopupRequested,
+    ScreeningDecided,
+    ScreeningRequested,
+)
+from engine.model.config import Address, Config, RedressSection, TrunkSection
+from engine.model.events import AnyEvent, CallEnded
+from engine.model.screening import Action, Level
+from engine.runtime.screener import Screener
+from engine.sip.effects import Send
+from engine.sip.flow import Flow
+from engine.sip.ids import SeededIds
+from engine.warning.announcements import load as load_catalogue
+from scoring.numbers import Numbering
+from tests.runtime.bench import Table
+from tests.screening.kit import entry
+
+CARRIER, TRUSTED, ACCESS = "192.0.2.1", "192.0.2.3", "192.0.2.2"
+RED, ORDERED, YELLOW, CLEAN = "+8617000000001", "+8617000000009", "+8617000000002", "+8613800000001"
+AT = datetime(2026, 11, 1, 8, 0, tzinfo=UTC)
+SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
+CATALOGUE = load_catalogue(dialplans_folder() / "announcements.toml")
+POLICY = read_policy(
+    dialplans_folder() / "screening" / "default.toml", Numbering(), catalogue_labels(CATALOGUE)
+)
+TRUNKS = {
+    "carrier": TrunkSection(
+        side="carrier", match=(CARRIER,), next_hop=Address(CARRIER, 5060), announce_608=False
+    ),
+    "trusted": TrunkSection(side="carrier", match=(TRUSTED,), trusted_identity=True),
+    "access": TrunkSection(side="access", match=(ACCESS,), next_hop=Address(ACCESS, 5060)),
+}
+SETTINGS = CallSettings(
+    tenant="lab",
+    contact=Address("192.0.2.9", 5060),
+    no_answer_s=60.0,
+    key_timeout_s=10.0,
+    warning_repeat=1,
+    dial_pause_s=3.0,
+    popup_deadline_s=0.3,
+    popup_sender="96110",
+    popup_by_sip=True,
+    dissuasion_agent=Address("192.0.2.8", 5060),
+)
+
+
+class Engine:
+    """A core with the real screener, with or without a gate."""
+
+    def __init__(self, *, gate: bool) -> None:
+        table = Table()
+        table.entries = {
+            RED: entry(Level.RED, action=Action.REJECT, row=7),
+            ORDERED: entry(Level.RED, action=Action.REJECT, row=9),
+            YELLOW: entry(Level.YELLOW, action=Action.WARN, row=8),
+        }
+        self.screener = Screener(
+            Config(tenant="lab", trunk=TRUNKS, redress=RedressSection(url="https://example.org/appeal")),
+            numbering=Numbering(),
+            table=table,
+            policy=lambda: POLICY,
+            shadow=lambda: None,
+            kill_switch=lambda: False,
+            catalogue=CATALOGUE,
+            key=b"k" * 32,
+            on_failure=lambda error: None,
+            clock=lambda: AT,
+        )
+        screen = self.screener if gate else None
+        self.core = SipCore(SETTINGS, TRUNKS, SeededIds("e"), screen=screen)
+        self.asked = 0
+        self.sent: list[Send] = []
+        self.events: list[AnyEvent] = []
+
+    def receive(self, data: bytes, source: tuple[str, int], now: float = 1.0) -> None:
+        flow = Flow("udp", ("192.0.2.9", 5060), source)
+        self._do(self.core.receive(data, flow, now))
+
+    def _do(self, effects: list[CoreEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send():
+                    self.sent.append(effect)
+                case EventRaised(event):
+                    self.events.append(event)
+                case ScreeningRequested(call_id, request):
+                    self.asked += 1
+                    self._do(
+                        self.core.command(
+                            ScreeningDecided(call_id, self.screener.decide(request, call_id)), 1.0
+                        )
+                    )
+                case PopupRequested(popup_id=popup_id):
+                    self._do(self.core.command(PopupPublished(popup_id, "acknowledged"), 1.0))
+                case _:
+                    pass
+
+
+HEADERS = (
+    "Require: 100rel",
+    "Require: nothing-known",
+    "P-Asserted-Identity: <sip:+8613800000001@x>",
+    "P-Asserted-Identity: <sip:+8617000000001@x>",
+    "Diversion: <sip:+8613900000009@x>",
+    "Feature-Caps: *;+sip.608",
+    "Route: <sip:192.0.2.9;lr>",
+    "Record-Route: <sip:192.0.2.1;lr>",
+    "Privacy: id",
+    "Supported: timer, 100rel",
+    "Session-Expires: 1800",
+    "Session-Expires: 60",
+    "Min-SE: 90",
+    "X-Anything: 1",
+    "Contact: <sip:another@192.0.2.1>",
+    "Contact: <sip:broken",
+    "Replaces: a;to-tag=b;from-tag=c",
+)
+PLAIN = "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{n}"
+
+
+@st.composite
+def invites(draw: st.DrawFn) -> bytes:
+    """INVITEs of all kinds, most of them plain."""
+    user = st.sampled_from((RED, RED, RED, ORDERED, YELLOW, CLEAN, RED[1:], "00" + RED[1:], "anonymous"))
+    called = draw(st.sampled_from(("+8613900000002", "+8613900000002", "110", "+86110", "010110", "ada")))
+    n = draw(st.integers(1, 3))
+    via = draw(st.sampled_from((PLAIN, PLAIN + ";rport", "SIP / 2.0 / UDP 192.0.2.1 ; branch = z9hG4bK{n}")))
+    display = draw(st.sampled_from(("", "", '"Ada" ', '"" ', '"A \\"B" ', "Ada ")))
+    contact = draw(st.sampled_from(("<sip:c@192.0.2.1>", "<sip:c@192.0.2.1>", "sip:c@192.0.2.1", "*", "")))
+    hops = draw(st.sampled_from(("70", "70", "0", "256", "x")))
+    more = draw(st.lists(st.sampled_from(HEADERS), max_size=2))
+    kind = draw(st.sampled_from(("application/sdp", "application/sdp", "Application/SDP;x=y", "text/plain")))
+    body = draw(st.sampled_from((SDP, SDP, b"", b"not sdp")))
+    to_tag = draw(st.sampled_from(("", "", "", ";tag=t")))
+    rows = [
+        f"INVITE sip:{called}@192.0.2.9{draw(st.sampled_from(('', ':5060;user=phone', '?a=b')))} SIP/2.0",
+        f"Via: {via.format(n=n)}",
+        f"From: {display}<sip:{draw(user)}@192.0.2.1>;tag=f{draw(st.integers(1, 2))}",
+        f"To: <sip:{called}@192.0.2.9>{to_tag}",
+        f"Call-ID: call-{draw(st.integers(1, 2))}",
+        "CSeq: 1 INVITE",
+        f"Max-Forwards: {hops}",
+        *([f"Contact: {contact}"] if contact else []),
+        *more,
+        *([f"Content-Type: {kind}"] if body else []),
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join(rows).encode() + b"\r\n\r\n" + body
+
+
+SOURCES = st.sampled_from(
+    ((CARRIER, 5060), (CARRIER, 5060), (TRUSTED, 5060), (ACCESS, 5060), ("203.0.113.1", 9))
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(st.tuples(invites(), SOURCES), min_size=1, max_size=3))
+def test_the_gate_and_the_long_way_agree(messages: list[tuple[bytes, tuple[str, int]]]) -> None:
+    gated, long = Engine(gate=True), Engine(gate=False)
+    for data, source in messages:
+        gated.receive(data, source)
+        long.receive(data, source)
+    assert gated.sent == long.sent
+    assert gated.events == long.events
+    assert gated.core.counts() == long.core.counts()
+
+
+def invite(number: str = RED, *more: str) -> bytes:
+    rows = (
+        "INVITE sip:+8613900000002@192.0.2.9 SIP/2.0",
+        f"Via: {PLAIN.format(n=1)}",
+        f"From: <sip:{number}@192.0.2.1>;tag=f",
+        "To: <sip:+8613900000002@192.0.2.9>",
+        "Call-ID: call-1",
+        "CSeq: 1 INVITE",
+        "Contact: <sip:c@192.0.2.1>",
+        *more,
+    )
+    return "\r\n".join(rows).encode() + b"\r\n\r\n"
+
+
+def test_a_listed_caller_is_refused_at_the_gate() -> None:
+    engine = Engine(gate=True)
+    engine.receive(invite(), (CARRIER, 5060))
+    assert engine.asked == 0
+    assert [type(event).__name__ for event in engine.events][-1] == "CallEnded"
+    assert engine.sent[0].data.startswith(b"SIP/2.0 608 Rejected\r\n")
+    assert b"Call-Info: <https://example.org/jcard/" in engine.sent[0].data
+
+
+def test_anybody_else_takes_the_long_way() -> None:
+    engine = Engine(gate=True)
+    engine.receive(invite(CLEAN), (CARRIER, 5060))
+    assert engine.asked == 1
+
+
+def test_its_ack_ends_the_retransmissions() -> None:
+    for ack in (
+        b"Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n",
+        b"v: SIP/2.0/UDP 192.0.2.1 ;branch=z9hG4bK1\r\n",
+    ):
+        engine = Engine(gate=True)
+        engine.receive(invite(), (CARRIER, 5060))
+        engine.sent.clear()
+        tail = b"From: <sip:a@b>;tag=f\r\nTo: <sip:c@d>;tag=e-tag-2\r\nCall-ID: call-1\r\nCSeq: 1 ACK\r\n\r\n"
+        engine.receive(b"ACK sip:c@d SIP/2.0\r\n" + ack + tail, (CARRIER, 5060))
+        for second in range(2, 40):
+            engine._do(engine.core.timer(float(second)))
+        assert [sent for sent in engine.sent if not sent.data.startswith(b"MESSAGE")] == []
+        assert engine.core.counts()["server"] == 0
+
+
+def test_a_repeated_invite_gets_the_same_answer_and_no_second_event() -> None:
+    engine = Engine(gate=True)
+    engine.receive(invite(), (CARRIER, 5060))
+    engine.receive(invite(), (CARRIER, 5060))
+    first, second = [sent.data for sent in engine.sent if sent.data.startswith(b"SIP/2.0 608")]
+    assert first == second
+    assert sum(isinstance(event, CallEnded) for event in engine.events) == 1
+
+
+def test_a_draining_engine_has_no_gate() -> None:
+    engine = Engine(gate=True)
+    engine.core.command(Drain(), 1.0)
+    engine.receive(invite(), (CARRIER, 5060))
+    assert engine.asked == 1
+    assert engine.sent[0].data.startswith(b"SIP/2.0 503 ")
