@@ -104,6 +104,8 @@ def call_settings(config: Config) -> CallSettings:
         popup_by_bus=bool(config.bus.url),
         dissuasion_agent=config.dissuasion.agent,
         own=own_addresses(config),
+        audit_s=config.sip.audit_s,
+        rtp_timeout_s=config.media.rtp_timeout_s,
     )
 
 

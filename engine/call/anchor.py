@@ -43,7 +43,7 @@ _ANY_ORIGIN = Origin("-", 0, 0, "0.0.0.0")  # noqa: S104 (the leg puts its own i
 class Anchor:
     """Media of one call, anchored at a media worker. Endpoints are named by the legs' roles."""
 
-    __slots__ = ("_codecs", "_own", "_ports", "_sent", "_wire", "session")
+    __slots__ = ("_codecs", "_own", "_ports", "_sent", "_talking", "_wire", "session")
 
     def __init__(self, wire: Wire, roles: tuple[str, ...], own: OwnAddresses) -> None:
         self._wire = wire
@@ -52,6 +52,7 @@ class Anchor:
         self._ports: dict[str, tuple[str, int]] = {}
         self._codecs: dict[str, Codec] = {}
         self._sent: dict[str, bytes] = {}
+        self._talking: set[str] = set()
         wire.media(OpenSession(session=self.session, endpoints=roles))
 
     def opened(self, ports: dict[str, tuple[str, int]]) -> None:
@@ -106,6 +107,10 @@ class Anchor:
         body = self._sent[leg.role] = leg.own(body)
         return body
 
+    def must_send(self, role: str) -> bool:
+        """Whether silence from that leg is a fault: it talks, and neither side holds the other."""
+        return role in self._talking
+
     def sent(self, role: str) -> bytes:
         """Our last description on that leg, or empty."""
         return self._sent.get(role, b"")
@@ -132,6 +137,10 @@ class Anchor:
 
     def _point(self, role: str, target: AudioTarget, codec: Codec) -> None:
         self._codecs[role] = codec
+        if target.wants_audio and target.sends_audio:
+            self._talking.add(role)
+        else:
+            self._talking.discard(role)
         self._wire.media(
             SetRemote(
                 session=self.session,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.call import reaper
 from engine.model.ids import RecordingId, TenantId
 from engine.model.media import StartCapture
 
@@ -78,6 +79,7 @@ def capture(call: Call) -> None:
 def connect(call: Call) -> None:
     if call.answered_at is None:
         call.answered_at = call.wire.now
+    reaper.begin(call)
     if call.anchor is not None:
         calling = call.calling_role
         call.anchor.route((calling, "callee"), ("callee", calling))

@@ -29,7 +29,7 @@ from engine.model.screening import Action
 from engine.sdp import SdpError, check_targets, parse
 from engine.sip.message import Request
 
-TIMERS = ("no_answer", "hop", "key", "progress", "dial_pause", "media")
+TIMERS = ("no_answer", "hop", "key", "progress", "dial_pause", "media", "audit")
 MEDIA_S = 5.0
 """A media worker that has not opened a session by then is as good as none."""
 REAP_S = 34.0

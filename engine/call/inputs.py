@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.call import reaper
 from engine.call.call import Call
 from engine.call.calling import hop_silent, repeat_progress
 from engine.call.leg_events import (
@@ -217,5 +218,7 @@ def on_timer(call: Call, name: str) -> None:
         call.reap()
     elif name == "hop":
         hop_silent(call)
+    elif name == reaper.TIMER:
+        reaper.look(call)
     elif name == "progress":
         repeat_progress(call)

@@ -459,6 +459,11 @@ class Leg:
     # --- the session's life (RFC 4028) ---
 
     @property
+    def session_timed(self) -> bool:
+        """Whether a session timer is running."""
+        return self._session is not None and self._session.state is not State.OFF
+
+    @property
     def session_interval_s(self) -> int:
         return self._session.interval_s if self._session is not None else 0
 

@@ -74,6 +74,7 @@ class Input(Enum):
     CALLER_ACK_MISSING = "no ACK from the caller for our 2xx in 64*T1 (RFC 3261 §13.3.1.4)"
     CALLEE_ACK_MISSING = "the same of the callee, whose re-INVITE we had answered"
     RTP_TIMEOUT = "an anchored leg sends nothing any more"
+    PEER_LOST = "a leg does not know its dialog any more, or answers nothing"
     MEDIA_FAILED = "no port, or the media worker is gone"
     MEDIA_FAILED_REJECT = "no port, or no worker, for the announcement of a reject"
     MEDIA_FAILED_AGENT = "no port, or no worker, for a dissuasion call"
@@ -214,6 +215,7 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.CONNECTED, I.CALLER_ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLER, "ack_missing", 0)),
     (S.CONNECTED, I.CALLEE_ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLEE, "ack_missing", 0)),
     (S.CONNECTED, I.RTP_TIMEOUT): Row(S.ENDING, (), End(Blame.UPSTREAM, "rtp_timeout", 0)),
+    (S.CONNECTED, I.PEER_LOST): Row(S.ENDING, (), End(Blame.UPSTREAM, "timeout", 0)),
     (S.CONNECTED, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
     (S.CONNECTED, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
     (S.CONNECTED, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
@@ -237,6 +239,8 @@ IGNORED: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     # So may what the legs tell: the final response to our CANCEL, the other side's BYE, no ACK for our 2xx.
     _pairs((S.ENDING,), I.CALLEE_REFUSED, I.CALLER_REFUSED, I.CALLEE_GONE, I.CALLER_GONE, I.NOTICE_GIVEN),
     _pairs((S.ENDING,), I.CALLER_ACK_MISSING, I.CALLEE_ACK_MISSING, I.END_REQUESTED),
+    # The answer to our question crosses the end.
+    _pairs((S.ENDING,), I.PEER_LOST),
     # Screening may take longer than the caller waits.
     _pairs((S.ENDING,), I.TARGET_ALLOWED),
     # The popup of a call that has ended already.
@@ -295,6 +299,8 @@ IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     _pairs((S.ANNOUNCING, S.WARNING, S.NOTICE, S.ENDED), I.MEDIA_FAILED_AGENT),
     _pairs((S.ATTACHING, S.ENDED), I.MEDIA_FAILED),
     _pairs((S.PREPARING, S.ENDED), I.RTP_TIMEOUT),
+    # Only connected calls are asked.
+    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.NOTICE, S.ENDED), I.PEER_LOST),
     # Descriptions are looked at from the announcement on, and not after the end.
     _pairs((S.PREPARING, S.ENDING, S.ENDED), I.UNACCEPTABLE),
     _pairs(tuple(state for state in State if state is not S.ANNOUNCING), I.UNACCEPTABLE_REJECT),

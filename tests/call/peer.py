@@ -230,6 +230,8 @@ class Peer:
         self.takes_cancel = True
         self.prack_status: int | None = 200
         self.notify_status: int | None = 200
+        self.options_status: int | None = 200
+        """Of those inside a dialog."""
         self.takes_offers = b""
         """What every INVITE inside a dialog is answered with, where it is not empty."""
         self.acknowledges_failures = True
@@ -326,6 +328,8 @@ class Peer:
             told.reply(200, self.takes_offers)
         elif request.method == "NOTIFY" and self.notify_status is not None:
             told.reply(self.notify_status)
+        elif request.method == "OPTIONS" and request.to.tag and self.options_status is not None:
+            told.reply(self.options_status)
         elif request.method == "BYE" and self.bye_status is not None:
             told.reply(self.bye_status, headers=self.bye_headers)
         elif request.method == "CANCEL" and self.takes_cancel:

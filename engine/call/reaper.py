@@ -1,0 +1,80 @@
+"""What bounds the fate of every connected leg: silent media, a session timer, or a question of our own.
+
+An anchored leg that must send is watched by the media worker, a leg with a session timer (RFC 4028) by
+whoever refreshes. Of the others we ask each `audit_s` whether the dialog is still known, by OPTIONS inside it
+(RFC 3261 §11.1, §12.2.1.2). So a call outlives a vanished peer by the time of its watch and 64*T1, until its
+outcome is known, and by another 64*T1 for a BYE that nobody answers.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+from typing import TYPE_CHECKING, Final
+
+from engine.call.capabilities import SDP_TYPE
+from engine.call.leg import DIALOG_LOST
+from engine.call.table import Input, State
+from engine.sip.message import Response
+
+if TYPE_CHECKING:
+    from engine.call.call import Call
+    from engine.call.legs import Leg
+
+TIMER: Final = "audit"
+
+
+@unique
+class Watch(Enum):
+    MEDIA = "silence for the configured time"
+    SESSION = "no refresh in time"
+    AUDIT = "no answer to our OPTIONS"
+
+
+def watch_of(*, rtp_timeout_s: float, must_send: bool, session_timer: bool) -> Watch:
+    """What notices that a leg's peer is gone; `must_send` is of an anchored leg that nobody holds."""
+    if must_send and rtp_timeout_s:
+        return Watch.MEDIA
+    return Watch.SESSION if session_timer else Watch.AUDIT
+
+
+def lost_by(response: Response | None, failure: str) -> int | None:
+    """The status that says the peer is gone, if this answer to an OPTIONS does (RFC 5057 §5.1)."""
+    if response is None:
+        return 408
+    return response.status if response.status in DIALOG_LOST else None
+
+
+def begin(call: Call) -> None:
+    """The call is connected."""
+    if call.settings.audit_s:
+        call.timers.set(call.call_id, TIMER, call.wire.now + call.settings.audit_s)
+
+
+def look(call: Call) -> None:
+    """The timer: ask the legs that nothing else watches."""
+    if call.state is not State.CONNECTED:
+        return
+    for leg in (call.caller, call.callee):
+        if leg is not None and leg.accepted and not leg.leaving and _watch(call, leg) is Watch.AUDIT:
+            _ask(call, leg)
+    begin(call)
+
+
+def _watch(call: Call, leg: Leg) -> Watch:
+    return watch_of(
+        rtp_timeout_s=call.settings.rtp_timeout_s,
+        must_send=call.anchor is not None and call.anchor.must_send(leg.role),
+        session_timer=leg.session_timed,
+    )
+
+
+def _ask(call: Call, leg: Leg) -> None:
+    def heard(response: Response | None, failure: str) -> None:
+        if response is not None and response.status < 200:
+            return
+        status = lost_by(response, failure)
+        if status is not None and leg in (call.caller, call.callee) and not leg.leaving:
+            call.reasons = DIALOG_LOST[status]
+            call.feed(Input.PEER_LOST)
+
+    leg.send("OPTIONS", heard, [("Accept", SDP_TYPE)])
