@@ -161,7 +161,7 @@ class Wire:
 
         A WebSocket only the peer can open (RFC 7118 §5.4).
         """
-        if flow.transport in ("ws", "wss"):
+        if flow.transport in ("ws", "wss") or uri.scheme not in ("sip", "sips"):
             return flow
         if not _is_address(uri.host):
             target = self.names.target(uri, self.now)
