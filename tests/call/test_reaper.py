@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import pytest
@@ -210,3 +212,28 @@ class Vanishing(RuleBasedStateMachine):
 
 Vanishing.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
 TestVanishing = Vanishing.TestCase
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_long_walks(seed: int) -> None:
+    """The same with calls that get further: hypothesis looks for the shortest trouble first."""
+    chance = Random(seed)
+    walk = Vanishing()
+    walk.begin(session=chance.choice([0, SESSION_S]), audit=chance.choice([AUDIT_S, 60.0]))
+    yes = [True, False]
+    rules: dict[str, tuple[int, Callable[[], None]]] = {
+        "invite": (
+            4,
+            lambda: walk.invite(record=chance.choice(yes), warn=chance.choice(yes), late=chance.choice(yes)),
+        ),
+        "answer": (6, lambda: walk.answer(ring=chance.choice([True, False, False]))),
+        "acknowledge": (6, lambda: walk.acknowledge()),
+        "press": (4, lambda: walk.press(key=chance.choice(["1", "1", "2"]))),
+        "hold": (2, lambda: walk.hold(chance.randrange(10), chance.choice(["sendrecv", "sendonly"]))),
+        "wait": (1, lambda: walk.wait(chance.choice([1.0, 31.0, 200.0]))),
+        "vanish": (1, lambda: walk.vanish(chance.choice([("C",), ("S",), ("C", "S")]))),
+    }
+    for name in chance.choices(list(rules), [weight for weight, _ in rules.values()], k=80):
+        if name != "invite" or len(walk.lab.core.calls) < 3:
+            rules[name][1]()
+    walk.teardown()
