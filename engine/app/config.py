@@ -241,6 +241,18 @@ def _check_sense(config: Config) -> Config:
     problem = trunk_problem(config.trunk)
     if problem:
         raise ConfigError(problem)
+    for name, value in msgspec.structs.asdict(config.limits).items():
+        if value <= 0:
+            raise ConfigError(f"limits.{name} = {value}: expected more than 0")
+    sip = config.sip
+    if sip.tls.listen is not None and (sip.tls.certificate is None or sip.tls.key is None):
+        raise ConfigError("sip.tls.listen needs sip.tls.certificate and sip.tls.key")
+    for name, trunk in config.trunk.items():
+        if (trunk.transport == "tls" and sip.tls.listen is None) or (
+            trunk.transport == "tcp" and not sip.tcp
+        ):
+            key = "sip.tls.listen" if trunk.transport == "tls" else "sip.tcp"
+            raise ConfigError(f'trunk.{name}.transport = "{trunk.transport}" needs {key}')
     edge = config.edge
     for name, secure in (("tls", edge.tls), ("wss", edge.wss)):
         if secure is not None and (edge.certificate is None or edge.key is None):

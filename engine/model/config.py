@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,7 +30,8 @@ class Address:
         match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]\s]+)):([0-9]{1,5})", text)
         if match is None or not 0 <= int(match[3]) <= 65535:
             raise ValueError(f"expected host:port, not {text!r}")
-        return cls(match[1] or match[2], int(match[3]))
+        host = str(IPv6Address(match[1])) if match[1] else match[2]  # as the kernel writes it
+        return cls(host, int(match[3]))
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -424,6 +426,8 @@ class EdgeSection(Section, frozen=True):
     """CSV: user,password,ha1_md5,ha1_sha256; a password, or hashes of user:realm:password."""
     registered_pass: bool = False
     """Take calls from the very UDP address of a registration unchallenged, for phones that know no 407."""
+    algorithms: tuple[Literal["SHA-256", "MD5"], ...] = ("SHA-256", "MD5")
+    """Of the digest, in this order; MD5 alone for phones that give up at a challenge they do not know."""
     without_qop: bool = False
     """Take answers to a challenge in the form of RFC 2069, each nonce once, for phones that know no other."""
     min_expires_s: int = 60

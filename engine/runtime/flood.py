@@ -107,7 +107,8 @@ class FloodGuard:
             self._tell()
 
     def counts(self) -> dict[str, int]:
-        return {**self._flood.counts(), "spared": self.spared}
+        counts = self._flood.counts()
+        return {**counts, "dropped": counts["dropped"] - self.spared, "spared": self.spared}
 
     def _tell(self) -> None:
         self._flood.changed = False

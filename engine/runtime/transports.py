@@ -18,9 +18,12 @@ from engine.runtime.udp import UdpSocket
 from engine.sip.flood import FloodLimits
 from engine.sip.flow import Flow
 from engine.sip.glance import branch_of, is_response
+from engine.sip.location import Location
 from scoring.numbers import Numbering
 
 TICK_S: Final = 1.0
+MAX_NAMES: Final = 10_000
+"""Servers whose names are remembered; of others the certificate must bear the address."""
 NO_TCP_S: Final = 60.0
 """After TCP has failed long requests go there by UDP for so long."""
 _VIA_UDP: Final = b"\r\nVia: SIP/2.0/UDP "
@@ -59,6 +62,7 @@ class Transports:
             if trunk.tcp_above_bytes
             for host in (*trunk.match, *((trunk.next_hop.host,) if trunk.next_hop else ()))
         }
+        self._banned: frozenset[Source] = frozenset()
         self._no_tcp: dict[tuple[str, int], float] = {}
         self._names = {
             (trunk.next_hop.host, trunk.next_hop.port): trunk.tls_name
@@ -129,9 +133,15 @@ class Transports:
         streams = {name: stream.counts() for name, stream in self._streams.items()}
         return {"flood": self._guard.counts(), **streams}
 
-    def name_target(self, remote: tuple[str, int], name: str) -> None:
-        """From now on a certificate shown at `remote` must bear that name (RFC 5922 §7.1)."""
-        self._names[remote] = name
+    def name_targets(self, location: Location, name: str) -> None:
+        """From now on a certificate shown at these servers must bear the name they were found by.
+
+        RFC 5922 §7.1. The first name of a server stays, so that no later one turns our own trunk away.
+        """
+        for server in location.servers:
+            for target in server.targets:
+                if target.transport == "tls" and len(self._names) < MAX_NAMES:
+                    self._names.setdefault((target.host, target.port), name)
 
     # --- in ---
 
@@ -197,8 +207,10 @@ class Transports:
     # --- floods ---
 
     def _refuse(self, bans: list[Source]) -> None:
-        if bans:
-            _log.warning("banned for flooding: %s", ", ".join(str(source) for source in bans[:5]))
+        for source in bans:
+            if source not in self._banned:
+                _log.warning("banned for flooding: %s", source)
+        self._banned = frozenset(bans)
         if not self._udp.refuse(bans):
             _log.warning("the kernel takes no filter: what banned sources send is dropped here")
         for stream in self._streams.values():

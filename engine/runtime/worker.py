@@ -261,6 +261,7 @@ class EngineWorker:
 
     async def _resolve(self, asked: ResolveRequested) -> None:
         location = await self._resolver.locate(asked.uri, asked.transports, asked.families)
+        self._transports.name_targets(location, asked.uri.host)
         self.command(Resolved(asked.query_id, location))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -39,7 +39,7 @@ class _Bucket:
     def __init__(self, rate: float, now: float, *, known: bool) -> None:
         self.known = known
         self.rate = rate
-        self.tokens = self.burst = 2.0 * rate
+        self.tokens = self.burst = max(1.0, 2.0 * rate)
         self.at = now
         self.dropped = 0
         """Since the bucket was last full."""

@@ -303,3 +303,25 @@ def test_sessions_that_would_be_refreshed_too_often(file: Path, seconds: int) ->
 @pytest.mark.parametrize("seconds", [0, 90, 1800])
 def test_how_long_sessions_live(file: Path, seconds: int) -> None:
     assert load(file, f"sip.session_expires_s = {seconds}\n").sip.session_expires_s == seconds
+
+
+def test_an_ipv6_address_is_the_same_however_it_is_written(file: Path) -> None:
+    assert load(file, 'sip.listen = "[2001:DB8:0:0::1]:5060"\n').sip.listen == Address("2001:db8::1", 5060)
+    assert "listen: " in refused(file, 'sip.listen = "[2001::db8::1]:5060"\n')
+
+
+@pytest.mark.parametrize("value", ["0", "-1.5"])
+def test_limits_that_would_let_nothing_in(file: Path, value: str) -> None:
+    assert "limits.messages_per_s" in refused(file, f"limits.messages_per_s = {value}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ('sip.tls.listen = "127.0.0.1:5061"\n', "sip.tls.certificate"),
+        ('trunk.a = { side = "access", transport = "tls" }\n', "sip.tls.listen"),
+        ('sip.tcp = false\ntrunk.a = { side = "access", transport = "tcp" }\n', "sip.tcp"),
+    ],
+)
+def test_a_transport_that_is_not_spoken(file: Path, text: str, needed: str) -> None:
+    assert needed in refused(file, text)

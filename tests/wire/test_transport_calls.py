@@ -173,6 +173,25 @@ def free_port(address: str) -> int:
         return port
 
 
+async def test_an_emergency_call_passes_when_its_trunk_is_above_its_rate() -> None:
+    """The whole of it, up to the end; another call of the same moment is not heard."""
+    limits = LimitsSection(trunk_messages_per_s=0.05)
+    async with stage(Side(host()), Side(host()), limits=limits) as found:
+        subscriber, police = found.access, found.carrier
+        target = found.target(subscriber)
+        for side in (subscriber, police):
+            await side.send(Call(side, side, target).write("OPTIONS"), target)
+        ordinary = Call(subscriber, police, target, "+8613900000009")
+        await ordinary.begin()
+        urgent = Call(subscriber, police, target, "110")
+        await urgent.connect()
+        assert urgent.invite is not None and urgent.invite.to.uri.user == "110"
+        await urgent.hang_up()
+        assert await found.ended() == "caller/hung_up"
+        counts = found.counts("flood")
+        assert (counts["spared"], counts["dropped"]) == (5, 1)
+
+
 # --- TLS ---
 
 
@@ -191,11 +210,12 @@ class Secured:
             verify_clients=verify,
         )
 
-    def side(self, *names: str, authority: Authority | None = None) -> Side:
+    def side(self, *names: str, authority: Authority | None = None, anonymous: bool = False) -> Side:
+        """A peer with a certificate; an anonymous one shows it as a server only."""
         address = host()
         files = (authority or self.ca).issue(*(names or (address,)))
         server = (authority or self.ca).server(files)
-        return Side(address, "tls", server=server, client=self.ca.client(files))
+        return Side(address, "tls", server=server, client=self.ca.client(None if anonymous else files))
 
 
 async def test_a_call_by_tls_on_both_sides(tmp_path: Path) -> None:
@@ -208,6 +228,30 @@ async def test_a_call_by_tls_on_both_sides(tmp_path: Path) -> None:
         await call.connect()
         await call.be_hung_up()
         assert (found.carrier.opened, found.carrier.accepted, found.access.accepted) == (1, 0, 1)
+
+
+async def test_without_a_clients_certificate_its_connection_is_not_used_for_requests(tmp_path: Path) -> None:
+    """RFC 5923 §8: anybody at that address could have opened it."""
+    secured = Secured(tmp_path, verify=False)
+    caller = secured.side(anonymous=True)
+    async with stage(caller, secured.side(), engine=secured.engine, tls=secured.section) as found:
+        call = found.call()
+        await call.connect()
+        await call.be_hung_up()
+        assert (caller.opened, caller.accepted) == (1, 1)
+
+
+async def test_a_handshake_has_its_time(tmp_path: Path) -> None:
+    secured = Secured(tmp_path)
+    limits = LimitsSection(connect_s=0.2)
+    async with stage(
+        Side(host()), Side(host()), engine=secured.engine, tls=secured.section, limits=limits
+    ) as found:
+        reader, writer = await asyncio.open_connection(secured.tls.host, secured.tls.port)
+        assert await asyncio.wait_for(reader.read(), PATIENCE_S) == b""
+        await until(lambda: found.counts("tls").get("handshake_failed") == 1)
+        assert found.counts("tls")["open"] == 0
+        writer.close()
 
 
 async def test_a_certificate_of_another_authority_is_refused(
