@@ -153,7 +153,7 @@ def on_media(call: Call, event: AnyMediaEvent) -> None:
 
 def _pressed(call: Call, leg: Leg, digit: str, duration_ms: int) -> None:
     """A key by INFO: the warned callee's to us, else for the other side."""
-    if call.plan.warn and leg is call.callee:
+    if call.plan.warn and leg is call.callee and leg.answered:
         _key(call, digit)
     other = call.other(leg)
     if call.state is State.CONNECTED and other is not None:
