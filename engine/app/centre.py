@@ -88,7 +88,13 @@ async def run_centre(config: Config, stop: asyncio.Event, say: Callable[[str], N
         await _load_risk(config, risk)
         feed = LiveFeed(secrets.token_hex(8))
         archive = Archive(config.recordings_folder)
-        shipping = Shipping(config.journal_folder, store, tenant, lambda new: _tell(feed, new))
+
+        def alarm(slug: str, detail: str) -> None:
+            """Of the store itself: it goes to the open pages past the store."""
+            node = f"{config.node.id}-centre"
+            feed.alarm(AlarmNotice(node=node, at=_now().timestamp(), slug=slug, detail=detail))
+
+        shipping = Shipping(config.journal_folder, store, tenant, lambda new: _tell(feed, new), alarm)
         stack.callback(shipping.close)
         requests: Requests = {}
         figures = CentreMetrics(requests, shipping, store.leads)

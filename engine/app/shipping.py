@@ -21,20 +21,32 @@ from engine.store.store import Store
 IDLE_S = 0.25
 """Without a wake-up from the bus the journals are looked at so often."""
 RETRY_S = 2.0
+STORE_S = 30.0
+"""A store that has not taken a batch by then hangs: tried anew, on another connection."""
 
 _log = logging.getLogger(__name__)
 
 
 class Shipping:
-    """Tails the journals in `folder`; `on_shipped` gets what is newly in the store, in order."""
+    """Tails the journals in `folder`; `on_shipped` gets what is newly in the store, in order.
+
+    `on_alarm(slug, detail)` is told `store_failing` once, and `store_recovered` when it takes events again.
+    """
 
     def __init__(
-        self, folder: Path, store: Store, tenant: TenantId, on_shipped: Callable[[Sequence[Record]], None]
+        self,
+        folder: Path,
+        store: Store,
+        tenant: TenantId,
+        on_shipped: Callable[[Sequence[Record]], None],
+        on_alarm: Callable[[str, str], None] = lambda slug, detail: None,
     ) -> None:
         self._folder = folder
         self._store = store
         self._tenant = tenant
         self._on_shipped = on_shipped
+        self._on_alarm = on_alarm
+        self._failing = False
         self._shippers: dict[Path, tuple[JournalReader, Shipper]] = {}
         self._troubles: dict[Path, str] = {}
         """What has been told of journals that cannot be read."""
@@ -53,31 +65,55 @@ class Shipping:
         while True:
             try:
                 shipped = await self._round()
-            except SQLAlchemyError as error:
-                _log.error("nothing is shipped, tried again in %.0f s: %s", RETRY_S, error)
+            except (SQLAlchemyError, OSError) as error:
+                self._failed(error)
                 await asyncio.sleep(RETRY_S)
                 continue
             if not shipped:
                 await self._idle()
 
+    def _failed(self, error: Exception) -> None:
+        if not self._failing:
+            self._failing = True
+            what = str(error) or type(error).__name__
+            _log.error("nothing is shipped, tried again every %.0f s: %s", RETRY_S, what)
+            self._on_alarm("store_failing", what)
+
+    def _took(self) -> None:
+        if self._failing:
+            self._failing = False
+            _log.warning("the store takes events again")
+            self._on_alarm("store_recovered", "what waited in the journals is being stored")
+
     async def _round(self) -> bool:
         shipped = False
         for path in sorted(self._folder.glob("journal-*.sqlite")):
             try:
-                new = await self._shipper(path).ship_next()
+                shipper = self._shipper(path)
             except FileNotFoundError:
                 continue  # its node is just making it
-            except (OSError, sqlite3.Error, JournalDamaged) as error:  # the others are shipped all the same
-                if self._troubles.get(path) != str(error):
-                    _log.error("%s is not shipped: %s", path.name, error)
-                self._troubles[path] = str(error)
+            except (OSError, sqlite3.Error) as error:
+                self._journal_failed(path, error)
+                continue
+            try:
+                async with asyncio.timeout(STORE_S):
+                    new = await shipper.ship_next()
+            except JournalDamaged as error:
+                self._journal_failed(path, error)
                 continue
             self._troubles.pop(path, None)
             if new is not None:
                 shipped = True
+                self._took()
                 self._note(new)
                 self._on_shipped(new)
         return shipped
+
+    def _journal_failed(self, path: Path, error: Exception) -> None:
+        """Told once; the others are shipped all the same."""
+        if self._troubles.get(path) != str(error):
+            _log.error("%s is not shipped: %s", path.name, error)
+        self._troubles[path] = str(error)
 
     def _note(self, new: Sequence[Record]) -> None:
         if new:

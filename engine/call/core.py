@@ -69,10 +69,9 @@ def _nothing() -> None:
 
 CoreEffect = Effect | CallEffect
 FEATURE_608 = "sip.608"
-RETRY_LATER = (("Retry-After", "10"),)
-"""With a 503 (RFC 3261 §21.5.4): a restart takes less."""
 DRAINED_S = 30
 """When a caller may try again that a stopping worker has sent away; others take its calls at once."""
+RETRY_LATER = (("Retry-After", str(DRAINED_S)),)
 
 
 @dataclass(slots=True)
@@ -300,7 +299,7 @@ class SipCore:
         trunk = self._trunks[pending.trunk]
         tell_screened(self._wire, call_id, trunk, pending.asked, decision, pending.request.call_id)
         if self._draining and not decision.protected:
-            final = FinalResponse(503, [("Retry-After", str(DRAINED_S))])
+            final = FinalResponse(503, RETRY_LATER)
             self._refuse(call_id, pending, final, Outcome(Blame.ENGINE, "shutdown"))
         elif decision.action is Action.REJECT and not self._announces(pending, decision):
             final = rejection(decision, trunk.reject, self._settings.redress)

@@ -28,7 +28,8 @@ class World:
         self.folder = folder
         self.store = store
         self.shipped: list[str] = []
-        self.shipping = Shipping(folder, store, LAB, self._new)
+        self.alarms: list[str] = []
+        self.shipping = Shipping(folder, store, LAB, self._new, lambda slug, _: self.alarms.append(slug))
         self._changed = asyncio.Event()
         self._journals: list[Journal] = []
         self._task: asyncio.Task[None] | None = None
@@ -112,7 +113,9 @@ async def test_what_was_shipped_is_not_shipped_again(world: World) -> None:
 
 async def test_a_store_that_fails_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.app.shipping.RETRY_S", 0.01)
-    ship_from, failures = world.store.ship_from, [OperationalError("disk is full", None, Exception())] * 3
+    ship_from = world.store.ship_from
+    failures: list[Exception] = [OperationalError("disk is full", None, Exception())] * 3
+    failures += [ConnectionResetError("connection reset by peer"), TimeoutError()]
 
     async def failing(*arguments: object) -> list[Record]:
         if failures:
@@ -124,6 +127,7 @@ async def test_a_store_that_fails_is_tried_again(world: World, monkeypatch: pyte
     world.start()
     await world.until(["one", "two"])
     assert world.shipped == ["one", "two"]
+    assert world.alarms == ["store_failing", "store_recovered"]
 
 
 async def test_a_damaged_journal_holds_up_no_other(world: World, caplog: pytest.LogCaptureFixture) -> None:
