@@ -57,7 +57,6 @@ async def run_edge(config: Config, stop: asyncio.Event, say: Callable[[str], Non
             address_of=lambda user: address_of(numbering, user),
             bindings=bindings.load(now),
             now=now,
-            without_qop=edge.without_qop,
         )
         worker = EdgeWorker(core, transports, bindings)
         stack.callback(worker.close)
@@ -110,6 +109,8 @@ def settings(config: Config, bound: dict[str, tuple[str, int]]) -> EdgeSettings:
         max_expires_s=edge.max_expires_s,
         flow_timer_s=int(config.limits.idle_s * KEEP_ALIVE_SHARE),
         registered_pass=edge.registered_pass,
+        algorithms=edge.algorithms,
+        without_qop=edge.without_qop,
         guesses=edge.guesses,
         guess_window_s=edge.guess_window_s,
         ban_s=edge.ban_s,

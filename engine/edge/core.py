@@ -52,7 +52,6 @@ class EdgeCore:
         address_of: Callable[[str], str],
         bindings: Iterable[Binding] = (),
         now: float = 0.0,
-        without_qop: bool = False,
         timers: Timers | None = None,
     ) -> None:
         """`address_of` gives the spelling under which a user part is filed; `now` is when the edge starts."""
@@ -67,7 +66,14 @@ class EdgeCore:
         )
         self._router = Router(settings, FlowTokens(settings.key))
         self._proxy = Proxy(self._layer, self._router, ids, settings.timer_c_s, timers)
-        self._digest = DigestServer(settings.realm, settings.key, secrets, now, without_qop=without_qop)
+        self._digest = DigestServer(
+            settings.realm,
+            settings.key,
+            secrets,
+            now,
+            algorithms=settings.algorithms,
+            without_qop=settings.without_qop,
+        )
         self._throttle = Throttle(settings.guesses, settings.guess_window_s, settings.ban_s)
         self.bindings = Bindings(bindings)
         self._registrar = Registrar(settings, self.bindings)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from engine.edge.bindings import Binding
+from engine.sip.digest_server import ALGORITHMS
 from engine.sip.effects import Discarded, Send
 
 
@@ -36,6 +37,10 @@ class EdgeSettings:
     """After so long without a keep-alive a connection is given up (RFC 5626 §5.4)."""
     registered_pass: bool = False
     """Take a request from the very UDP address of a binding without a challenge; connections always are."""
+    algorithms: Sequence[str] = ALGORITHMS
+    """Of the digest, in the order in which they are offered."""
+    without_qop: bool = False
+    """Take answers to a challenge in the form of RFC 2069, each nonce once."""
     timer_c_s: float = 185.0
     guesses: int = 10
     """Wrong passwords within `guess_window_s` that ban a source; more of them shut a user to strange ones."""

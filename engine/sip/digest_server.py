@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from hashlib import blake2b
@@ -22,7 +22,8 @@ from engine.sip.uri import Uri
 NONCE_LIFE_S: Final = 300.0
 MOST_NONCES: Final = 65_536
 
-# Strongest first, as the challenges stand (RFC 8760 §2.4).
+ALGORITHMS: Final = ("SHA-256", "MD5")
+"""Strongest first, as the challenges stand (RFC 8760 §2.4)."""
 _HASHES: Final = {"SHA-256": sha256_hex, "MD5": md5_hex}
 _NONCE: Final = re.compile(r"([0-9a-f]{12})[0-9a-f]{8}[0-9a-f]{32}", re.ASCII)
 _COUNT: Final = re.compile(r"[0-9A-Fa-f]{8}", re.ASCII)
@@ -86,14 +87,16 @@ class DigestServer:
         *,
         nonce_life_s: float = NONCE_LIFE_S,
         most_nonces: int = MOST_NONCES,
+        algorithms: Sequence[str] = ALGORITHMS,
         without_qop: bool = False,
     ) -> None:
-        """`without_qop` takes answers in RFC 2069's form, each nonce once."""
+        """`algorithms` are offered in this order; `without_qop` takes RFC 2069's answers, each nonce once."""
         self.realm = realm
         self.secrets = secrets
         self._key = key[:64]
         self._life_ms = round(nonce_life_s * 1000)
         self._most = most_nonces
+        self._hashes = {name: _HASHES[name] for name in algorithms}
         self._without_qop = without_qop
         # Nonces not younger than this are stale: what they were used for is not known any more.
         self._floor_ms = _ms(born) - 1
@@ -109,7 +112,7 @@ class DigestServer:
         realm = quote_string(self.realm)
         return [
             f'Digest realm={realm}, nonce="{nonce}", algorithm={algorithm}, qop="auth"{ending}'
-            for algorithm in _HASHES
+            for algorithm in self._hashes
         ]
 
     def check(self, credentials: Iterable[str], method: str, uri: Uri, now: float) -> Checked:
@@ -130,7 +133,7 @@ class DigestServer:
         user, nonce, target = given.get("username", ""), given.get("nonce", ""), given.get("uri", "")
         algorithm = given.get("algorithm", "MD5").upper()
         qop, count, cnonce = given.get("qop"), given.get("nc", ""), given.get("cnonce", "")
-        digest = _HASHES.get(algorithm)
+        digest = self._hashes.get(algorithm)
         made = _NONCE.fullmatch(nonce)
         if digest is None or made is None or not user:
             return Checked(Outcome.ABSENT)

@@ -1,9 +1,10 @@
 """The pyVoIP telephone itself: a script for pyVoIP's own environment, never imported by the project.
 
-    python pyvoip_driver.py LISTEN NEIGHBOUR NUMBER TONE_HZ TALK_S HEARD_FILE
+    python pyvoip_driver.py LISTEN NEIGHBOUR NUMBER TONE_HZ TALK_S HEARD_FILE PASSWORD
 
-It answers one call on LISTEN:5060, plays a tone, writes what it hears as unsigned 8-bit samples at 8 kHz,
-hangs up after TALK_S seconds and prints one JSON object a line: `ready`, `incoming`, `answered`, `ended`.
+With a password it registers at its neighbour. It answers one call on LISTEN:5060, plays a tone, writes what
+it hears as unsigned 8-bit samples at 8 kHz, hangs up after TALK_S seconds and prints one JSON object a line:
+`ready`, `incoming`, `answered`, `ended`.
 """
 
 import json
@@ -40,7 +41,7 @@ def unregistered(phone: VoIPPhone) -> None:
 
 
 def main() -> None:
-    listen, neighbour, number, tone_hz, talk_s, heard_file = sys.argv[1:]
+    listen, neighbour, number, tone_hz, talk_s, heard_file, password = sys.argv[1:]
     over = threading.Event()
 
     def ring(call: VoIPCall) -> None:
@@ -63,8 +64,9 @@ def main() -> None:
         say("ended", by_us=by_us)
         over.set()
 
-    phone = VoIPPhone(neighbour, PORT, number, "", myIP=listen, callCallback=ring, sipPort=PORT)
-    unregistered(phone)
+    phone = VoIPPhone(neighbour, PORT, number, password, myIP=listen, callCallback=ring, sipPort=PORT)
+    if not password:
+        unregistered(phone)
     phone.start()
     say("ready")
     over.wait(60)

@@ -8,7 +8,7 @@ import fcntl
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,8 @@ class Telephone:
     number: str
     tone_hz: float = 900.0
     talk_s: float = 3.0
+    password: str = field(default="", repr=False)
+    """To register with at its neighbour; without one it does not."""
 
 
 class PyVoipPhone:
@@ -72,7 +74,7 @@ class PyVoipPhone:
         """Start it and await its word that it is ready."""
         heard = folder / "heard.u8"
         place = (telephone.address, telephone.neighbour, telephone.number)
-        manner = (f"{telephone.tone_hz:g}", f"{telephone.talk_s:g}", str(heard))
+        manner = (f"{telephone.tone_hz:g}", f"{telephone.talk_s:g}", str(heard), telephone.password)
         command = [str(python), str(_HERE / "pyvoip_driver.py"), *place, *manner]
         phone = cls(await Peer.start("pyVoIP", command, folder / "pyvoip.log"), heard)
         await phone.event("ready", 15)

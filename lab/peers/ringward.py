@@ -121,6 +121,27 @@ class Ringward:
 
 
 @asynccontextmanager
+async def edge(address: str, engine: str, users: Mapping[str, str], folder: Path) -> AsyncIterator[Peer]:
+    """The edge at `address`, by `lab/edge.toml`, before the engine at `engine`; `users` have passwords."""
+    chosen = {
+        "edge.listen": f"{address}:5060",
+        "edge.ws": "",
+        "edge.engine": f"{engine}:5060",
+        "data.folder": str(folder / "edge"),
+        **{f"edge.users.{user}": password for user, password in users.items()},
+    }
+    sets = [text for key, value in chosen.items() for text in ("--set", f"{key}={value}")]
+    program = Path(sys.executable).with_name("ringward")
+    command = [str(program), "edge", "--config", str(CHECKOUT / "lab" / "edge.toml"), *sets]
+    peer = await Peer.start("edge", command, folder / "edge.log", cwd=CHECKOUT)
+    try:
+        await peer.said("listening", _READY_S)
+        yield peer
+    finally:
+        await peer.stop()
+
+
+@asynccontextmanager
 async def ringward(
     site: Site, folder: Path, settings: Mapping[str, str], core: int | None = None
 ) -> AsyncIterator[Ringward]:

@@ -246,6 +246,29 @@ REQUIRE_100REL = Scenario(
 """An extension the engine does not have is required: 420 (RFC 3261 §8.2.2.3)."""
 
 
+def _register(sequence: int, *extra: str) -> str:
+    return _send(
+        "REGISTER sip:[remote_ip]:[remote_port] SIP/2.0",
+        _VIA,
+        "Max-Forwards: 70",
+        _FROM,
+        _TO,
+        "Call-ID: [call_id]",
+        f"CSeq: {sequence} REGISTER",
+        "Contact: <sip:[caller]@[local_ip]:[local_port]>",
+        "Expires: 600",
+        *extra,
+        repeat=True,
+    )
+
+
+def registers(user: str, password: str) -> Scenario:
+    """Registers the called number, with name and password once it is asked for them."""
+    credentials = f"[authentication username={user} password={password}]"
+    asked = '<recv response="401" auth="true"/>'
+    return Scenario("registers", (_register(1), asked, _register(2, credentials), _expect(200)))
+
+
 def refused(code: int) -> Scenario:
     """A call that must end with `code`, whatever rings before."""
     return Scenario(f"refused_{code}", (_begin(), *_PROVISIONAL, _expect(code), _same_transaction("ACK")))

@@ -37,10 +37,9 @@ def is_emergency(uri: Uri) -> bool:
 class Lab(Net):
     """The edge `E` and the engine `N`; phones are added."""
 
-    def __init__(self, settings: EdgeSettings = SETTINGS, *, without_qop: bool = False) -> None:
+    def __init__(self, settings: EdgeSettings = SETTINGS) -> None:
         super().__init__()
         self.settings = settings
-        self.without_qop = without_qop
         self.edge = self.host("E", EDGE)
         self.engine = self.host("N", ENGINE)
         self.start()
@@ -57,7 +56,6 @@ class Lab(Net):
             address_of=lambda user: user.removeprefix("+86"),
             bindings=saved,
             now=self.now,
-            without_qop=self.without_qop,
         )
         return self.core
 

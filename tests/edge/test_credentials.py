@@ -51,6 +51,15 @@ def test_either_algorithm_will_do(bob: Phone, algorithm: str) -> None:
     assert bob.ask(bob.with_credentials(request, answer, algorithm=algorithm)).status == 200
 
 
+def test_old_phones_may_be_offered_nothing_but_md5() -> None:
+    bob = Lab(settings(algorithms=("MD5",))).phone("bob", "192.0.2.20")
+    request, answer = challenged(bob)
+    assert values(answer, "algorithm") == ["MD5"]
+    assert bob.ask(bob.with_credentials(request, answer)).status == 200
+    strong = Response(401, "", [(n, v.replace("=MD5", "=SHA-256")) for n, v in answer.headers])
+    assert bob.ask(bob.with_credentials(request, strong)).status == 401
+
+
 def test_a_wrong_password_is_asked_again(lab: Lab, bob: Phone) -> None:
     answer = guess(bob)
     assert (answer.status, values(answer, "stale")) == (401, [])
@@ -141,7 +150,7 @@ def test_credentials_made_for_another_target_are_wrong(bob: Phone) -> None:
 
 def test_without_qop_only_where_it_is_allowed_and_once_for_each_nonce() -> None:
     for allowed, statuses in ((False, [401, 401]), (True, [200, 401])):
-        lab = Lab(without_qop=allowed)
+        lab = Lab(settings(without_qop=allowed))
         bob = lab.phone("bob", "192.0.2.20")
         request, answer = challenged(bob)
         old = [(name, value.replace(', qop="auth"', "")) for name, value in answer.headers]
