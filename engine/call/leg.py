@@ -74,6 +74,7 @@ class Leg:
         "_accepted_key",
         "_ack",
         "_ack_cseq",
+        "_alone",
         "_described",
         "_identity",
         "_leaving",
@@ -142,6 +143,8 @@ class Leg:
         self._accepted_key: ServerKey | None = None
         """The INVITE whose 2xx waits for its ACK."""
         self._accepted_cseq = 0
+        self._alone = False
+        """It was a refresh, which the call was not asked about."""
         self._ack: list[Effect] = []
         self._ack_cseq = 0
         self._unacknowledged: bytes | None = None
@@ -315,21 +318,27 @@ class Leg:
             self._forget_accepted()
             if request.body:
                 self.heard_body = request.body
-            self.raise_event(LegAcknowledged(request.body))
+            if not self._alone:
+                self.raise_event(LegAcknowledged(request.body))
             self._part()
 
     def ack_missing(self) -> None:
         self._forget_accepted()
+        if self._alone and not self._leaving:
+            self.lost(408)
+            return
         self.raise_event(LegAckMissing())
         self._part()
 
-    def accept(self, key: ServerKey, request: Request, body: bytes, to_tag: str | None = None) -> None:
-        """200 to an INVITE; the transaction layer repeats it until the ACK."""
+    def accept(
+        self, key: ServerKey, request: Request, body: bytes, to_tag: str | None = None, *, alone: bool = False
+    ) -> None:
+        """200 to an INVITE; the transaction layer repeats it until the ACK. `alone`: it only refreshes."""
         headers = [("Contact", self.contact), *_CAN, *self._agree(request)]
         if body:
             headers.append(("Content-Type", SDP_TYPE))
             self.sent_body = body
-        self.accepted = True
+        self.accepted, self._alone = True, alone
         self._accepted_key, self._accepted_cseq = key, request.cseq.number
         self.wire.incoming[key] = self
         self.wire.respond(key, response_to(request, 200, to_tag=to_tag, headers=headers, body=body))

@@ -114,7 +114,7 @@ class Offers:
         if request.method == "UPDATE" and (same or not request.body):
             leg.accept_update(key, request, leg.sent_body if request.body else b"")
         elif request.method == "INVITE" and same and leg.sent_body:
-            leg.accept(key, request, leg.sent_body)
+            leg.accept(key, request, leg.sent_body, alone=True)
         else:
             return False
         leg.raise_event(LegRefreshed())

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from msgspec import structs
 
 from engine.call.answering import capture
+from engine.call.credentials import Credentials
 from engine.call.table import State
 from engine.call.values import Decision, ScreeningRequest
 from engine.model.events import Alarm, CallEnded, CallStarted
@@ -44,8 +45,36 @@ BODIES = {
     "bad": lambda host: b"nonsense",
 }
 bodies = st.sampled_from(["good", "good", "good", "none", "hold", "foreign", "bad"])
-statuses = st.sampled_from([100, 180, 183, 200, 200, 200, 302, 401, 408, 481, 486, 487, 488, 491, 500, 603])
+STATUSES = (100, 180, 183, 199, 200, 200, 200, 302, 401, 407, 408, 422, 481, 486, 487, 488, 491, 500, 603)
+statuses = st.sampled_from(STATUSES)
 picks = st.integers(0, 10_000)
+UPDATES = ("Allow", "INVITE, ACK, BYE, CANCEL, PRACK, UPDATE, INFO, REFER, NOTIFY")
+WANTS: dict[str, list[tuple[str, str]]] = {
+    "nothing": [],
+    "update": [UPDATES],
+    "can": [("Supported", "100rel, timer"), UPDATES],
+    "must": [("Require", "100rel"), ("Supported", "timer"), UPDATES],
+    "refreshes": [("Session-Expires", "90;refresher=uac"), ("Supported", "timer")],
+    "is refreshed": [("Session-Expires", "90;refresher=uas"), ("Supported", "100rel, timer"), UPDATES],
+}
+"""What a peer's INVITE asks for beside the call, or its answer says."""
+wants = st.sampled_from(sorted(WANTS))
+INSIDE: dict[str, tuple[str, list[tuple[str, str]], bytes]] = {
+    "BYE": ("BYE", [], b""),
+    "INVITE": ("INVITE", [], b"offer"),
+    "UPDATE": ("UPDATE", [], b"offer"),
+    "refresh": ("UPDATE", WANTS["refreshes"], b""),
+    "refresh by INVITE": ("INVITE", WANTS["refreshes"], b"offer"),
+    "key": ("INFO", [("Content-Type", "application/dtmf-relay")], b"Signal=1\r\nDuration=100\r\n"),
+    "INFO": ("INFO", [], b""),
+    "REFER": ("REFER", [("Refer-To", "<sip:96110@127.0.20.1>")], b""),
+    "silent REFER": ("REFER", [("Refer-To", "<sip:1@127.0.20.1>"), ("Refer-Sub", "false")], b""),
+    "NOTIFY": ("NOTIFY", [("Event", "refer")], b""),
+    "PRACK": ("PRACK", [("RAck", "1 1 INVITE")], b""),
+    "OPTIONS": ("OPTIONS", [], b""),
+}
+"""What a peer may say inside a dialog."""
+FOLLOWS = ("ack", "ack", "ack", "cancel", "again", "prack", "prack", "prack with an offer", "early bye")
 
 
 class Calls(RuleBasedStateMachine):
@@ -56,6 +85,7 @@ class Calls(RuleBasedStateMachine):
         self.protected: set[CallId] = set()
         self.ended_by_command: set[CallId] = set()
         self.gave_notice = False
+        self.rseq = 0
         self.skip = 0
         self.lab.lose = self.lost
         self.lab.media.check = self.captured
@@ -76,16 +106,31 @@ class Calls(RuleBasedStateMachine):
 
     # --- what peers do ---
 
-    def decide(self, kind: str) -> Callable[[ScreeningRequest], Decision]:
-        return lambda request: structs.replace(allow(request), **KINDS[kind])
+    def decide(self, kind: str, *, known: bool = False) -> Callable[[ScreeningRequest], Decision]:
+        def decided(request: ScreeningRequest) -> Decision:
+            decision = structs.replace(allow(request), **KINDS[kind])
+            if not known:
+                return decision
+            ours = Credentials("ringward", "secret")
+            return structs.replace(
+                decision, hops=tuple(structs.replace(hop, credentials=ours) for hop in decision.hops)
+            )
+
+        return decided
 
     @precondition(lambda self: len(self.lab.core.calls) < 3)
-    @rule(kind=st.sampled_from(sorted(KINDS)), body=bodies, outbound=st.booleans())
-    def invite(self, kind: str, body: str, outbound: bool) -> None:
-        self.lab.decide = self.decide(kind)
+    @rule(
+        kind=st.sampled_from(sorted(KINDS)),
+        body=bodies,
+        outbound=st.booleans(),
+        want=wants,
+        known=st.booleans(),
+    )
+    def invite(self, kind: str, body: str, outbound: bool, want: str, known: bool) -> None:
+        self.lab.decide = self.decide(kind, known=known)
         peer = self.lab.phone if outbound else self.lab.carrier
         started = len(self.lab.of(CallStarted))
-        peer.invite(NUMBER, BODIES[body](peer.address[0]))
+        peer.invite(NUMBER, BODIES[body](peer.address[0]), WANTS[want])
         if kind == "protected":
             self.protected |= {event.call_id for event in self.lab.of(CallStarted)[started:]}
 
@@ -107,28 +152,47 @@ class Calls(RuleBasedStateMachine):
         ]
 
     @precondition(lambda self: self.told())
-    @rule(pick=picks, status=statuses, body=bodies)
-    def reply(self, pick: int, status: int, body: str) -> None:
+    @rule(pick=picks, status=statuses, body=bodies, want=wants, reliable=st.booleans())
+    def reply(self, pick: int, status: int, body: str, want: str, reliable: bool) -> None:
         told = self.told()
         chosen = told[-1 - pick % min(len(told), 4)]
         if not chosen.answered or chosen.answered < 200 or status == chosen.answered:
             described = chosen.request.method == "INVITE" and status in (180, 183, 200)
             host = chosen.peer.address[0]
-            chosen.reply(status, BODIES[body](host) if described else b"")
+            headers = self.headers(status, want, reliable=reliable and chosen.request.method == "INVITE")
+            chosen.reply(status, BODIES[body](host) if described else b"", headers)
+
+    def headers(self, status: int, want: str, *, reliable: bool) -> list[tuple[str, str]]:
+        if status in (401, 407):
+            self.rseq += 1
+            name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
+            stale = ", stale=true" if self.rseq % 3 else ""
+            return [(name, f'Digest realm="r", nonce="n{self.rseq}", qop="auth"{stale}')]
+        if status == 422:
+            return [("Min-SE", "2000")]
+        if 100 < status < 200 and reliable:
+            self.rseq += 1 if self.rseq % 5 else 2  # now and then one is lost
+            return [("Require", "100rel"), ("RSeq", str(self.rseq))]
+        return [row for row in WANTS[want] if row[0] != "Require"] if 200 <= status < 300 else []
 
     @precondition(lambda self: any(told.answered < 200 for told in self.told()))
-    @rule(pick=picks, rings=st.booleans(), media=st.booleans())
-    def answer(self, pick: int, rings: bool, media: bool) -> None:
+    @rule(pick=picks, rings=st.booleans(), media=st.booleans(), want=wants, reliable=st.booleans())
+    def answer(self, pick: int, rings: bool, media: bool, want: str, reliable: bool) -> None:
         """As a phone does that works."""
         told = [told for told in self.told() if told.answered < 200]
         chosen = told[-1 - pick % len(told)]
         if rings:
-            chosen.reply(183 if media else 180, sdp(chosen.peer.address[0]) if media else b"")
+            headers = self.headers(180, want, reliable=reliable and chosen.request.method == "INVITE")
+            chosen.reply(183 if media else 180, sdp(chosen.peer.address[0]) if media else b"", headers)
         else:
-            chosen.reply(200, sdp(chosen.peer.address[0]) if chosen.request.method == "INVITE" else b"")
+            described = chosen.request.method == "INVITE" or (
+                chosen.request.method == "UPDATE" and bool(chosen.request.body)
+            )
+            body = sdp(chosen.peer.address[0]) if described else b""
+            chosen.reply(200, body, self.headers(200, want, reliable=False))
 
     @precondition(lambda self: self.asks("INVITE"))
-    @rule(pick=picks, what=st.sampled_from(["ack", "ack", "ack", "cancel", "again"]), body=bodies)
+    @rule(pick=picks, what=st.sampled_from(FOLLOWS), body=bodies)
     def follow(self, pick: int, what: str, body: str) -> None:
         asks = self.asks("INVITE")
         ask = asks[-1 - pick % min(len(asks), 4)]
@@ -136,15 +200,23 @@ class Calls(RuleBasedStateMachine):
             ask.send()
         elif what == "cancel":
             ask.cancel()
+        elif 100 < ask.status < 200:
+            if what == "early bye":
+                ask.side.follow(ask.last)
+                ask.side.bye()
+            elif what.startswith("prack"):
+                offers = what != "prack" or not ask.body
+                ask.side.prack(ask.last, BODIES[body](ask.side.peer.address[0]) if offers else b"")
         elif 200 <= ask.status < 300:
             ask.ack(BODIES[body](ask.side.peer.address[0]) if not ask.body else b"")
 
     @precondition(lambda self: any(side.target for side in self.sides()))
-    @rule(pick=picks, method=st.sampled_from(["BYE", "INVITE", "INVITE", "INFO", "UPDATE"]), body=bodies)
-    def inside(self, pick: int, method: str, body: str) -> None:
+    @rule(pick=picks, what=st.sampled_from(sorted(INSIDE)), body=bodies)
+    def inside(self, pick: int, what: str, body: str) -> None:
         sides = [side for side in self.sides() if side.target]
         side = sides[-1 - pick % min(len(sides), 6)]
-        side.ask(method, BODIES[body](side.peer.address[0]) if method == "INVITE" else b"")
+        method, headers, said = INSIDE[what]
+        side.ask(method, BODIES[body](side.peer.address[0]) if said == b"offer" else said, headers)
 
     @precondition(lambda self: any(side.target for side in self.lab.agent.calls))
     @rule(what=st.sampled_from(["notice-given", "notice-given", "outcome=dissuaded"]))
@@ -164,7 +236,7 @@ class Calls(RuleBasedStateMachine):
 
     # --- what the network, the clock and the worker do ---
 
-    @rule(seconds=st.sampled_from([0.1, 0.3, 0.6, 3.0, 3.0, 5.1, 10.1, 33.0, 61.0]))
+    @rule(seconds=st.sampled_from([0.1, 0.3, 0.6, 3.0, 3.0, 5.1, 10.1, 33.0, 61.0, 900.0]))
     def wait(self, seconds: float) -> None:
         self.lab.advance(seconds)
 
@@ -311,23 +383,47 @@ def steps(chance: Random) -> dict[str, tuple[int, Callable[[Calls], None]]]:
         *("worker slow", "worker quick", "worker quick", "disk slow", "disk full", "disk well", "end"),
         *("bye ignored", "bye refused", "cancel ignored", "popups ignored", "polite", "polite"),
     ]
-    replies = [100, 180, 183, 200, 302, 408, 481, 486, 487, 488, 491, 603]
-    methods = ["BYE", "INVITE", "INVITE", "INFO"]
+    inside = ["BYE", "INVITE", "INVITE", "UPDATE", "UPDATE", *sorted(INSIDE)]
+    want = sorted(WANTS)
     reports = ["notice-given", "notice-given", "outcome=dissuaded"]
     heard = ["1", "1", "1", "2", "0", "silent"]
     who, yes = ["callee", "callee", "caller", "agent"], [True, False]
     return {
-        "invite": (4, lambda c: c.invite(kind=choose(sorted(KINDS)), body=body(), outbound=choose(yes))),
+        "invite": (
+            4,
+            lambda c: c.invite(
+                kind=choose(sorted(KINDS)),
+                body=body(),
+                outbound=choose(yes),
+                want=choose(want),
+                known=choose(yes),
+            ),
+        ),
         "place": (1, lambda c: c.place(record=choose(yes))),
-        "answer": (12, lambda c: c.answer(pick=pick(), rings=choose([1, 0, 0]), media=choose(yes))),
-        "reply": (2, lambda c: c.reply(pick=pick(), status=choose(replies), body=body())),
+        "answer": (
+            12,
+            lambda c: c.answer(
+                pick=pick(),
+                rings=choose([1, 0, 0]),
+                media=choose(yes),
+                want=choose(want),
+                reliable=choose(yes),
+            ),
+        ),
+        "reply": (
+            2,
+            lambda c: c.reply(
+                pick=pick(), status=choose(STATUSES), body=body(), want=choose(want), reliable=choose(yes)
+            ),
+        ),
         "ack": (8, lambda c: c.follow(pick=pick(), what="ack", body=body())),
-        "follow": (1, lambda c: c.follow(pick=pick(), what=choose(["cancel", "again"]), body=body())),
-        "inside": (3, lambda c: c.inside(pick=pick(), method=choose(methods), body=body())),
+        "prack": (6, lambda c: c.follow(pick=pick(), what="prack", body=body())),
+        "follow": (1, lambda c: c.follow(pick=pick(), what=choose(FOLLOWS), body=body())),
+        "inside": (4, lambda c: c.inside(pick=pick(), what=choose(inside), body=body())),
         "report": (2, lambda c: c.report(what=choose(reports))),
         "spoken": (6, lambda c: c.spoken(most=choose([1, 2]))),
         "heard": (5, lambda c: c.heard(what=choose(heard), endpoint=choose(who), pick=pick())),
-        "wait": (3, lambda c: c.wait(seconds=choose([0.1, 0.3, 3.0, 10.1, 33.0]))),
+        "wait": (3, lambda c: c.wait(seconds=choose([0.1, 0.3, 3.0, 10.1, 33.0, 60.0]))),
         "mangled": (
             1,
             lambda c: c.mangled(data=chance.randbytes(pick() % 60), cut=pick() % 500, pick=pick()),
@@ -343,7 +439,7 @@ def may(walk: Calls, name: str) -> bool:
             return len(walk.lab.core.calls) < 3
         case "answer" | "reply":
             return any(told.answered < 200 for told in walk.told())
-        case "ack" | "follow":
+        case "ack" | "follow" | "prack":
             return bool(walk.asks("INVITE"))
         case "inside":
             return any(side.target for side in walk.sides())
