@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -41,17 +42,18 @@ class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
 class BindingFile:
     """A `BindingRepository` that waits for no disk."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises OSError where the file cannot be made."""
+    def __init__(self, path: Path, wall: Callable[[], float] = time.time) -> None:
+        """`wall` is Unix time. Raises OSError where the file cannot be made."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
+        self._wall = wall
         self._kept = Bindings()
         self._lines = 0
         self._file = self._open()
 
     def load(self, now: float) -> list[Binding]:
         """Those in force; lines that cannot be read, as after a power cut, are left out and told of."""
-        offset = now - time.time()
+        offset = now - self._wall()
         bad = 0
         for line in filter(None, self._path.read_bytes().split(b"\n")):
             try:
@@ -72,7 +74,7 @@ class BindingFile:
     def save(self, binding: Binding, now: float) -> None:
         if not binding.flow.reliable:
             self._kept.put(binding)
-            self._append(_line(binding, binding.expires + time.time() - now), now)
+            self._append(_line(binding, binding.expires + self._wall() - now), now)
 
     def remove(self, binding: Binding, now: float) -> None:
         kept = self._kept.find(binding)
@@ -96,7 +98,7 @@ class BindingFile:
             _log.error("%s cannot be written: %s", self._path, error.strerror)
 
     def _rewrite(self, now: float) -> None:
-        offset = time.time() - now
+        offset = self._wall() - now
         self._kept.expire(now)
         lines = [msgspec.json.encode(_line(each, each.expires + offset)) + b"\n" for each in self._kept]
         part = self._path.with_name(self._path.name + ".part")

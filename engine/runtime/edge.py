@@ -183,6 +183,7 @@ class EdgeWorker:
         self._transports = transports
         self._repository = repository
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._loop = asyncio.get_running_loop()
         self.discarded = 0
         """Messages nobody could be told about."""
@@ -194,26 +195,26 @@ class EdgeWorker:
     # --- inputs ---
 
     def message(self, data: bytes, flow: Flow) -> None:
-        try:
-            self._do(self._core.receive(data, flow, time.monotonic()))
-        except Exception:  # one bad message must not stop the others; the trace names the fault
-            _log.exception("a message from %s:%d could not be handled", *flow.remote)
+        self._tell(lambda now: self._core.receive(data, flow, now))
 
     def opened(self, flow: Flow) -> None:
         self._core.opened(flow)
 
     def closed(self, flow: Flow) -> None:
-        self._do(self._core.closed(flow, time.monotonic()))
+        self._tell(lambda now: self._core.closed(flow, now))
 
     def failed(self, flow: Flow, branch: str, error: str) -> None:
-        self._do(self._core.send_failed(flow, branch, error, time.monotonic()))
+        self._tell(lambda now: self._core.send_failed(flow, branch, error, now))
 
     def _tick(self) -> None:
         self._timer = None
+        self._tell(self._core.timer)
+
+    def _tell(self, tell: Callable[[float], list[EdgeEffect]]) -> None:
         try:
-            self._do(self._core.timer(time.monotonic()))
-        except Exception:
-            _log.exception("a timer could not be handled")
+            self._do(tell(time.monotonic()))
+        except Exception:  # one bad message must not stop the others; the trace names the fault
+            _log.exception("something the core was told could not be handled")
             self._schedule()
 
     # --- effects ---
@@ -248,12 +249,15 @@ class EdgeWorker:
         return []
 
     def _schedule(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         at = self._core.next_timer()
-        if at is not None:
-            self._timer = self._loop.call_later(max(0.0, at - time.monotonic()), self._tick)
+        if at is None:
+            return
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_later(max(0.0, at - time.monotonic()), self._tick)
 
     def close(self) -> None:
         """No more timers; sockets and repository are their owner's to close."""
