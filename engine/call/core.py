@@ -109,7 +109,7 @@ class SipCore:
             sent_by_of={transport: (each.host, each.port) for transport, each in contacts.items()},
         )
         self._wire = Wire(self._layer, ids, contact, contacts, session_expires_s=settings.session_expires_s)
-        self.trunks = routes or Trunks(trunks)
+        self.trunks = routes if routes is not None else Trunks(trunks)
         """The state of `trunks`, shared with whoever chooses hops."""
         self.trunks.emit = self._wire.emit
         self._wire.routed = lambda call_id, hop: self.trunks.left(call_id, hop.trunk)
@@ -213,7 +213,7 @@ class SipCore:
             "popups": len(self._popups),
             "timers": len(self._timers) + len(self._wire.timers),
             "captures": len(self._captures),
-            "trunk calls": len(self.trunks),
+            "trunk calls": self.trunks.calls,
             "pings": len(self._keeper),
             **self._layer.counts(),
         }

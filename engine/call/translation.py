@@ -17,12 +17,18 @@ from scoring.numbers import Number, NumberKind
 
 Format = Literal["dialled", "e164", "international", "national"]
 INTERNATIONAL: Final = "00"
+_NUMBER_BEGINS: Final = frozenset("+0123456789*#")
 LENGTH_MAX: Final = 64
 """Of a number that a rule has made; a longer one is left as it was."""
 
 
 def translated(text: str, rules: Sequence[TranslationSection]) -> str:
-    """What the first rule that matches makes of a number; without one, or with nothing left, the same."""
+    """What the first rule that matches makes of a number; without one, or with nothing left, the same.
+
+    What is no number (anonymous, a name, a URN) is left alone.
+    """
+    if text[:1] not in _NUMBER_BEGINS:
+        return text
     for rule in rules:
         if text.startswith(rule.match):
             changed = rule.prefix + text[rule.strip :]

@@ -162,7 +162,8 @@ class Trunks:
         ways[way] = trunk
         self._trunks[trunk].limits[way].take(self.now)
 
-    def __len__(self) -> int:
+    @property
+    def calls(self) -> int:
         """Calls that are counted."""
         return len(self._ways)
 

@@ -69,7 +69,9 @@ class Screener:
         self._key = key
         self._on_failure = on_failure
         self._clock = clock
-        self._trunks = trunks or Trunks(config.trunk, country_code=config.numbering.country_code)
+        if trunks is None:
+            trunks = Trunks(config.trunk, country_code=config.numbering.country_code)
+        self._trunks = trunks
         # a campaign is many calls of few numbers: what depends on the number alone is made once
         self._parties = lru_cache(REMEMBERED)(self._make_party)
         self._popups = lru_cache(REMEMBERED)(self._make_popup)

@@ -223,6 +223,8 @@ class Peer:
         self.calls: list[Side] = []
         """Calls that reached us, and those we made, in order."""
         self.messages: list[Told] = []
+        self.options: list[Told] = []
+        self.options_status: int | None = 200
         self.answers: dict[tuple[str, str], bytes] = {}
         self.message_status: int | None = 200
         self.bye_status: int | None = 200
@@ -322,6 +324,10 @@ class Peer:
             self.messages.append(told)
             if self.message_status is not None:
                 told.reply(self.message_status)
+        elif request.method == "OPTIONS":
+            self.options.append(told)
+            if self.options_status is not None:
+                told.reply(self.options_status)
         elif request.method == "PRACK" and self.prack_status is not None:
             told.reply(self.prack_status)
         elif request.method == "INVITE" and request.to.tag is not None and self.takes_offers:

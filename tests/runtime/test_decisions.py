@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from engine.app.paths import dialplans_folder
+from engine.call.trunks import Trunks
 from engine.call.values import Decision, ScreeningRequest
 from engine.model.config import (
     Address,
@@ -57,7 +58,7 @@ class World:
         self.killed = False
         self.screener = self.made(KEY)
 
-    def made(self, key: bytes) -> Screener:
+    def made(self, key: bytes, trunks: Trunks | None = None) -> Screener:
         policy = shipped()
         return Screener(
             self.config,
@@ -69,6 +70,7 @@ class World:
             catalogue=load_catalogue(dialplans_folder() / "announcements.toml"),
             key=key,
             on_failure=lambda error: None,
+            trunks=trunks,
         )
 
     def decide(
