@@ -11,7 +11,7 @@ import typer
 
 from engine import logs
 from engine.app.call_list import find_call, latest_calls
-from engine.app.trace_switch import TraceSwitchError, turn_trace_off, turn_trace_on
+from engine.app.trace_switch import Mode, TraceSwitchError, turn_trace_off, turn_trace_on
 from engine.cli import ladder_text
 from engine.cli.options import ConfigFile, Overrides, fail, read_config, reported
 from engine.model.ids import CallId
@@ -104,7 +104,7 @@ def trace_on(
     """
     config = read_config(config_file, overrides)
     with reported(TraceSwitchError, OSError):
-        mode = "full" if full else "headers"
+        mode: Mode = "full" if full else "headers"
         path = config.trace_switch_file
         switch = turn_trace_on(path, mode, by, datetime.now(UTC), _duration(limit))
     typer.echo(f"messages are kept ({mode}) until {switch.expires:%Y-%m-%d %H:%M:%S} UTC")

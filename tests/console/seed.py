@@ -18,7 +18,7 @@ from engine.bus.topics import PopupNotice
 from engine.console.cards import Cards
 from engine.console.live import LiveFeed
 from engine.console.services import RiskRefused, Services, SwitchState
-from engine.model.config import Config, RedressSection
+from engine.model.config import Config, DataSection, RedressSection
 from engine.model.events import (
     AnyEvent,
     CallEnded,
@@ -347,7 +347,8 @@ async def make_world(folder: Path) -> AsyncIterator[World]:
         return NumberId(number_id(KEY, tenant, numbering.normalise(text)))
 
     config = msgspec.structs.replace(
-        Config(tenant=TENANT), recording=msgspec.structs.replace(Config().recording, enabled=True)
+        Config(tenant=TENANT, data=DataSection(folder=folder)),
+        recording=msgspec.structs.replace(Config().recording, enabled=True),
     )
     archive = Archive(folder / "recordings")
     feed = LiveFeed("boot1")
