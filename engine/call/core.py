@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from engine.call.admission import refusal_of, screening_request, unsupported
 from engine.call.agent import dissuasion_outcome
@@ -25,6 +26,7 @@ from engine.call.refusals import FinalResponse, no_way
 from engine.call.rejects import rejection
 from engine.call.telling import tell_refused, tell_screened
 from engine.call.timers import CallTimers
+from engine.call.transfer import replace
 from engine.call.trunks import Trunks
 from engine.call.values import (
     CallCommand,
@@ -57,10 +59,12 @@ from engine.sip.effects import (
     RequestReceived,
     ServerKey,
 )
+from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, response_to
+from engine.sip.replaces import Replaces
 
 
 def _nothing() -> None:
@@ -166,6 +170,17 @@ class SipCore:
         )
         return min((at for at in sources if at is not None), default=None)
 
+    @property
+    def soonest(self) -> float:
+        """No timer set since the last `next_timer` is due before this; infinite where there is none."""
+        planned = self.trunks.next_timer()
+        return min(
+            self._layer.soonest,
+            self._timers.soonest,
+            self._wire.timers.soonest,
+            inf if planned is None else planned,
+        )
+
     def command(self, command: CallCommand, now: float) -> list[CoreEffect]:
         self._wire.now = self.trunks.now = now
         match command:
@@ -266,11 +281,44 @@ class SipCore:
             headers = [("Allow", ALLOW), ("Supported", SUPPORTED), ("Accept", "application/sdp")]
             self._wire.respond(key, response_to(request, 200, to_tag=self._wire.ids.tag(), headers=headers))
             return
+        if request.rows("Replaces"):
+            self._replaces(key, request, flow, trunk)
+            return
         call_id = CallId(self._wire.ids.token())
         asked = screening_request(request, trunk, trusted=self._trunks[trunk].trusted_identity)
         self._pending[call_id] = _Pending(key, request, flow, trunk, asked)
         self._pending_keys[key] = call_id
         self._wire.effects.append(ScreeningRequested(call_id, asked))
+
+    def _replaces(self, key: ServerKey, request: Request, flow: Flow, trunk: str) -> None:
+        """INVITE with Replaces: into a call of the same trunk, where that may (RFC 3891 §3)."""
+        try:
+            replaces = Replaces.parse(request.rows("Replaces")[0])
+        except RemoteProtocolError:
+            self._turn_away(key, request, (400, ()))
+            return
+        refusal = unsupported(request, protected=False)
+        found = self._find(replaces.call_id, replaces.to_tag, replaces.from_tag)
+        if refusal is not None:
+            self._turn_away(key, request, refusal)
+        elif not self._trunks[trunk].refer:
+            self._turn_away(key, request, (603, ()))
+        elif found is None or found[0].trunk_of(found[1]) != trunk:
+            self._turn_away(key, request, (481, ()))
+        elif replaces.early_only:  # our dialogs that others may name are confirmed
+            self._turn_away(key, request, (486, ()))
+        else:
+            call, old = found
+            self._wire.respond(key, response_to(request, 100))
+            replace(call, old, IncomingLeg(self._wire, old.role, flow, call.listener, key, request), trunk)
+
+    def _find(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Leg] | None:
+        """The call with that confirmed dialog. Every call is looked at: it is seldom asked."""
+        leg = self._wire.dialogs.get((call_id, local_tag))
+        if leg is None or leg.dialog is None or leg.dialog.id.remote_tag != remote_tag or not leg.accepted:
+            return None
+        call = next((each for each in self._calls.values() if leg in (each.caller, each.callee)), None)
+        return (call, leg) if call is not None else None
 
     def _cancelled(self, key: ServerKey, cancel: Request) -> None:
         leg = self._wire.incoming.get(key)
@@ -339,6 +387,7 @@ class SipCore:
         self.trunks.entered(call_id, pending.trunk)
         call = self._new_call(call_id, decision, plan)
         call.asked = pending.asked
+        call.leg_trunks["caller"] = pending.trunk
         call.caller = IncomingLeg(self._wire, "caller", pending.flow, call.listener, pending.key, request)
         call.start(request, wait_for_popup=decision.popup is not None and not plan.reject)
         self._watch(call)
@@ -403,6 +452,7 @@ class SipCore:
             listener,
             self._ended,
         )
+        call.find = self._find
         self._calls[call_id] = call
         return call
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 _SPARE: Final = 64
@@ -68,6 +69,11 @@ class LegTimers:
             if timer.running:
                 self._live -= 1
                 timer.take()()
+
+    @property
+    def soonest(self) -> float:
+        """Nothing is due before; it may be of a timer that was cancelled, infinite where there is none."""
+        return self._heap[0][0] if self._heap else inf
 
     def next(self) -> float | None:
         """When `run` has something next."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from math import inf
 
 from engine.model.ids import CallId
 
@@ -34,6 +35,11 @@ class CallTimers:
                 del self._set[call_id, name]
                 fired.append((call_id, name))
         return fired
+
+    @property
+    def soonest(self) -> float:
+        """Nothing is due before; it may be of a timer that was cancelled, infinite where there is none."""
+        return self._heap[0][0] if self._heap else inf
 
     def next(self) -> float | None:
         """When `due` has something next; cancelled timers are dropped on the way."""

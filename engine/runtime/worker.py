@@ -111,7 +111,7 @@ class EngineWorker:
         self._transports = Transports(config, numbering, self._message, self._send_failed)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
+        self._timer_at = math.inf
         self._tasks: set[asyncio.Task[None]] = set()
         self._commands: OrderedDict[CommandId, Acknowledgement | None] = OrderedDict()
         self._trace: Trace | None = None
@@ -122,7 +122,8 @@ class EngineWorker:
         self._media = media
         self._loop = asyncio.get_running_loop()
         self._transports.start()
-        self._schedule()
+        if self._core.soonest < self._timer_at:
+            self._wake(self._core.soonest)
 
     @property
     def calls(self) -> int:
@@ -163,11 +164,12 @@ class EngineWorker:
     # --- inputs ---
 
     def _message(self, data: bytes, flow: Flow) -> None:
+        now = time.monotonic()
         self.tally.received(flow.transport, data)
         if self._trace is not None:
-            self._trace.received(data, flow, time.monotonic())
+            self._trace.received(data, flow, now)
         try:
-            self._do(self._core.receive(data, flow, time.monotonic()))
+            self._do(self._core.receive(data, flow, now))
         except Exception:  # one bad message must not stop the others; the trace names the fault
             _log.exception("a message from %s:%d could not be handled", *flow.remote)
 
@@ -187,56 +189,57 @@ class EngineWorker:
             _log.exception("%s could not be carried out", type(command).__name__)
 
     def _tick(self) -> None:
-        self._timer = None
+        self._timer, self._timer_at = None, -math.inf
         try:
             self._do(self._core.timer(time.monotonic()))
         except Exception:
             _log.exception("a timer could not be handled")
-            self._schedule()
+        self._timer_at = math.inf
+        at = self._core.next_timer()  # without those that were stopped: too dear to ask at each message
+        if at is not None:
+            self._wake(at)
 
-    def _schedule(self) -> None:
-        at = self._core.next_timer()
-        if at is None or self._loop is None:
+    def _wake(self, at: float) -> None:
+        """Look at the timers at `at`, and no later."""
+        if self._loop is None:
             return
-        at = math.ceil(at / TICK_S) * TICK_S
         if self._timer is not None:
-            if self._timer_at <= at:
-                return
             self._timer.cancel()
-        self._timer_at = at
+        self._timer_at = at = math.ceil(at / TICK_S) * TICK_S
         self._timer = self._loop.call_later(max(0.0, at - time.monotonic()), self._tick)
 
     # --- effects ---
 
     def _do(self, effects: list[CoreEffect]) -> None:
-        now = time.monotonic
-        queue = list(effects)
-        while queue:
-            following: list[CoreEffect] = []
-            for effect in queue:
-                try:
-                    following += self._carry_out(effect, now())
-                except Exception:  # those behind it are other calls' answers, timers and events
-                    _log.exception("a %s could not be carried out", type(effect).__name__)
-            queue = following
-        self._schedule()
+        for effect in effects:  # what follows from one is put behind the others
+            try:
+                if isinstance(effect, Send):
+                    self._send(effect, effects)
+                elif isinstance(effect, EventRaised):
+                    self.event(effect.event)
+                else:
+                    effects += self._carry_out(effect)
+            except Exception:  # those behind it are other calls' answers, timers and events
+                _log.exception("a %s could not be carried out", type(effect).__name__)
+        if self._core.soonest < self._timer_at:
+            self._wake(self._core.soonest)
 
-    def _carry_out(self, effect: CoreEffect, now: float) -> list[CoreEffect]:
-        """Returns what follows from it."""
+    def _send(self, send: Send, effects: list[CoreEffect]) -> None:
+        flow, data = send.flow, send.data
+        self.tally.sent(flow.transport, data)
+        if self._trace is not None:
+            self._trace.sent(data, flow, time.monotonic())
+        try:
+            self._transports.send(flow, data, send.branch)
+        except OSError as error:
+            effects += self._core.send_failed(flow, send.branch, str(error), time.monotonic())
+
+    def _carry_out(self, effect: CoreEffect) -> list[CoreEffect]:
+        """What is rarer than messages and events; returns what follows from it."""
         match effect:
-            case Send(flow, data, branch):
-                self.tally.sent(flow.transport, data)
-                if self._trace is not None:
-                    self._trace.sent(data, flow, now)
-                try:
-                    self._transports.send(flow, data, branch)
-                except OSError as error:
-                    return self._core.send_failed(flow, branch, str(error), now)
             case ScreeningRequested(call_id, request):
                 decision = self._screener.decide(request, call_id)
-                return self._core.command(ScreeningDecided(call_id, decision), now)
-            case EventRaised(event):
-                self.event(event)
+                return self._core.command(ScreeningDecided(call_id, decision), time.monotonic())
             case MediaRequested(command):
                 if self._media is not None:
                     self._media.send(command)

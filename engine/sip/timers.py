@@ -88,7 +88,7 @@ class TimerQueues:
             self.soonest = at
 
     def next(self) -> float | None:
-        """When the next timer that still matters is due, or None."""
+        """When the next timer that still matters is due, or None. `soonest` is that from then on."""
         earliest: float | None = None
         for queue in self._queues.values():
             while queue:
@@ -98,6 +98,7 @@ class TimerQueues:
                         earliest = due
                     break
                 queue.popleft()
+        self.soonest = inf if earliest is None else earliest
         return earliest
 
     def due(self, now: float) -> list[tuple[Transaction, Input]]:
