@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from engine.call import agent, answering, calling, offers
+from engine.call import agent, answering, calling, offers, transfer
 
 if TYPE_CHECKING:
     from engine.call.call import Call
@@ -40,6 +40,12 @@ ACTIONS: Final[Mapping[str, Callable[[Call], None]]] = {
         offers.answer_early_offer,
         offers.refuse_offer,
         offers.pass_offer,
+        transfer.begin_transfer,
+        transfer.release_referrer,
+        transfer.complete_transfer,
+        transfer.fail_transfer,
+        transfer.drop_target,
+        transfer.seat_newcomer,
         dispose,
     )
 }

@@ -19,6 +19,7 @@ from engine.call.refusals import FinalResponse, reasons_for_other
 from engine.call.rejects import rejection
 from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
 from engine.call.timers import CallTimers
+from engine.call.transfer import Transfer
 from engine.call.values import CallSettings, Decision, Hop, LegOpened, PlaceCall, ScreeningRequest
 from engine.call.wire import Wire
 from engine.model.config import TrunkSection
@@ -34,6 +35,14 @@ MEDIA_S = 5.0
 """A media worker that has not opened a session by then is as good as none."""
 REAP_S = 34.0
 """After the outcome, legs that did not end by themselves are dropped: just over 64*T1."""
+
+
+Find = Callable[[str, str, str], "tuple[Call, Leg] | None"]
+"""The call and its leg by Call-ID, our tag and the peer's."""
+
+
+def _nowhere(call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Leg] | None:
+    return None
 
 
 class Call:
@@ -63,7 +72,7 @@ class Call:
         self.state = State.PREPARING
         self.caller: Leg | None = None
         """The calling leg; the agent's in a dissuasion call."""
-        self.callee: OutgoingLeg | None = None
+        self.callee: Leg | None = None
         self.former: list[Leg] = []
         """Legs that the call has left, and that still have something open."""
         self.anchor: Anchor | None = None
@@ -86,6 +95,15 @@ class Call:
         self.refusal = LegRefused(480, "")
         self.ringing = 180
         """The callee's last 18x."""
+        self.transfer: Transfer | None = None
+        self.newcomer: Leg | None = None
+        """Who asks to take the place of `newcomer_for`."""
+        self.newcomer_for: Leg | None = None
+        self.newcomer_trunk = ""
+        self.settling: list[bytes] | None = None
+        self.leg_trunks: dict[str, str] = {}
+        """Role → the trunk its leg is on."""
+        self.find: Find = _nowhere
         self.reasons: tuple[str, ...] = ()
         """Reason values of the side that ended the call (RFC 3326)."""
         self.offer_from: Leg | None = None
@@ -178,7 +196,7 @@ class Call:
         for name in TIMERS:
             self.timers.cancel(self.call_id, name)
         self.timers.set(self.call_id, "reap", self.wire.now + REAP_S)
-        for leg in (self.caller, self.callee):
+        for leg in (self.caller, self.callee, self.newcomer):
             self._release(leg, final)
         if self.anchor is not None:
             if self.recording is not None and self.recording in self.captures:
@@ -214,7 +232,35 @@ class Call:
 
     @property
     def legs(self) -> list[Leg]:
-        return [leg for leg in (self.caller, self.callee, *self.former) if leg is not None]
+        target = self.transfer.leg if self.transfer is not None else None
+        known = (self.caller, self.callee, target, self.newcomer, *self.former)
+        return [leg for leg in known if leg is not None]
+
+    @property
+    def busy(self) -> bool:
+        """An offer or a change of its sides is under way."""
+        offering = any(leg.negotiating for leg in (self.caller, self.callee) if leg is not None)
+        return offering or self.transfer is not None or self.newcomer is not None
+
+    def trunk_of(self, leg: Leg) -> str:
+        return self.leg_trunks.get(leg.role, "")
+
+    def leave(self, leg: Leg) -> None:
+        """The call goes on without that leg, which may still have something open."""
+        if leg is self.caller:
+            self.caller = None
+        elif leg is self.callee:
+            self.callee = None
+        self.former.append(leg)
+        self.sweep()
+
+    def give_away(self, leg: Leg) -> None:
+        """Another call takes `leg`; this one is over."""
+        if leg is self.caller:
+            self.caller = None
+        else:
+            self.callee = None
+        self.feed(Input.TAKEN)
 
     def reap(self) -> None:
         """A leg never came to its end: drop it."""

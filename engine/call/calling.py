@@ -8,9 +8,11 @@ from msgspec.structs import replace
 
 from engine.call.attempts import Attempts, Target
 from engine.call.invites import onward_invite, own_invite
+from engine.call.legs import OutgoingLeg
 from engine.call.plan import Plan
 from engine.call.refusals import final_for_caller, outcome_of
 from engine.call.table import End, Input, State
+from engine.call.transfer import screened
 from engine.call.values import Decision, Hop, ScreeningRequest, ScreeningRequested
 from engine.model.events import CallStage
 from engine.model.outcome import Blame
@@ -70,7 +72,7 @@ def leave_hop(call: Call) -> None:
 
 def _let_go(call: Call) -> None:
     leg, call.callee = call.callee, None
-    if leg is not None:
+    if isinstance(leg, OutgoingLeg):
         leg.cancel()
         call.former.append(leg)
         call.sweep()
@@ -91,6 +93,9 @@ def _redirected(call: Call, asked: ScreeningRequest, target: Target) -> Screenin
 
 def target_screened(call: Call, decision: Decision) -> None:
     """What screening says to the target of a redirection; it asks for no warning of its own."""
+    if call.transfer is not None:
+        screened(call, call.transfer, decision)
+        return
     target, call.target = call.target, None
     if target is None or call.state is not State.ROUTING:
         return
@@ -107,6 +112,7 @@ def _invite(call: Call, hop: Hop) -> None:
     decision, invite = call.decision, call.invite
     call.wire.emit(CallStage(call_id=call.call_id, stage=State.ROUTING.value, detail=hop.trunk))
     leg = call.callee = call.outgoing("callee", hop)
+    call.leg_trunks["callee"] = hop.trunk
     if call.anchor is not None:
         body = call.anchor.offer(leg, like=invite.body if invite is not None else b"")
     else:
@@ -127,7 +133,8 @@ def _invite(call: Call, hop: Hop) -> None:
 
 def hop_silent(call: Call) -> None:
     """The timer's: leave a hop that has said nothing for the next one."""
-    waits = call.state is State.ROUTING and call.callee is not None and not call.callee.heard
+    leg = call.callee
+    waits = call.state is State.ROUTING and isinstance(leg, OutgoingLeg) and not leg.heard
     if waits and call.attempts.more:
         call.feed(Input.HOP_SILENT)
 

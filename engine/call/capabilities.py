@@ -13,11 +13,11 @@ from engine.sip.message import Request
 SDP_TYPE: Final = "application/sdp"
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY"
 RELIABLE: Final = "100rel"
-SUPPORTED: Final = f"{RELIABLE}, timer, norefersub"
+SUPPORTED: Final = f"{RELIABLE}, timer, norefersub, replaces"
 SUPPORTED_INSIDE: Final = "timer, norefersub"
 """Of a request inside a dialog: only the first INVITE's provisional responses are acknowledged."""
 
-_TAGS: Final = frozenset((RELIABLE, "timer", "norefersub"))
+_TAGS: Final = frozenset((RELIABLE, "timer", "norefersub", "replaces"))
 _KNOWN: Final = frozenset(
     (
         *("ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY", "OPTIONS"),

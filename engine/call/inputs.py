@@ -19,6 +19,7 @@ from engine.call.leg_events import (
     LegOfferCancelled,
     LegOffered,
     LegOfferRefused,
+    LegReferred,
     LegRefused,
     LegRinging,
 )
@@ -26,6 +27,7 @@ from engine.call.legs import Leg
 from engine.call.offers import acknowledged, offer_answered
 from engine.call.refusals import status_for_caller
 from engine.call.table import TABLE, Input, State
+from engine.call.transfer import failed, newcomer_refused, on_newcomer, on_target, refer
 from engine.call.troubles import MEDIA, PORTS
 from engine.model.events import Alarm, CallStage
 from engine.model.media import (
@@ -47,6 +49,12 @@ REFUSE_KEY = "2"
 def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
     """A leg of `call` tells something."""
     calling = leg is call.caller
+    if call.transfer is not None and leg is call.transfer.leg:
+        on_target(call, call.transfer, event)
+    elif leg is call.newcomer:
+        on_newcomer(call, event)
+        call.check_ended()
+        return
     if not calling and leg is not call.callee:  # one that was left behind: only its end is waited for
         call.sweep()
         call.check_ended()
@@ -70,7 +78,10 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
         case LegHungUp(report, reason):
             call.reasons = reason
             _reported(call, leg, report)
-            call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
+            if call.transfer is not None and leg is call.transfer.referrer:
+                call.feed(Input.REFERRER_GONE)
+            else:
+                call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
             call.check_ended()
         case LegEnded(report):
             _reported(call, leg, report)
@@ -93,11 +104,16 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
         case LegOfferRefused(status=status):
             if leg is call.restoring:
                 call.restoring = None
+            elif call.newcomer is not None and call.offer_from is call.newcomer:
+                call.offer_from = None
+                newcomer_refused(call, status_for_caller(status))
             elif call.offer_from is not None:
                 call.offer_from.refuse_offer(status_for_caller(status))
                 call.offer_from = None
         case LegDtmf(digit, duration_ms):
             _pressed(call, leg, digit, duration_ms)
+        case LegReferred():
+            refer(call, leg, event)
         case LegInfo(report):
             if call.plan.agent and calling and report == "notice-given":
                 call.feed(Input.NOTICE_GIVEN)
@@ -207,7 +223,10 @@ def _media_failed(call: Call, event: MediaFailed) -> None:
 def on_timer(call: Call, name: str) -> None:
     """One of the call's own timers has come due."""
     if name == "no_answer":
-        call.feed(Input.NO_ANSWER)
+        if call.transfer is not None:
+            failed(call, 408)
+        else:
+            call.feed(Input.NO_ANSWER)
     elif name == "key":
         call.feed(Input.KEY_TIMEOUT)
     elif name == "dial_pause":

@@ -88,6 +88,37 @@ def own_invite(
     )
 
 
+def referred_invite(
+    calling: str,
+    called: str,
+    hop: Hop,
+    contact: str,
+    ours: Address,
+    ids: IdSource,
+    body: bytes,
+    *,
+    replaces: str = "",
+    referred_by: str = "",
+) -> Request:
+    """The INVITE that a REFER asks for; `replaces` names a dialog that is not ours (RFC 3891 §4)."""
+    target = Uri("sip", hop.called_user or called, hop.address.host, hop.address.port)
+    headers = [("Allow", ALLOW), ("Content-Type", SDP_TYPE)]
+    if replaces:
+        headers += [("Replaces", replaces), ("Require", "replaces")]
+    if referred_by and referred_by.isprintable():
+        headers.append(("Referred-By", referred_by))
+    return out_of_dialog(
+        "INVITE",
+        target=target,
+        from_=NameAddr(None, _our(hop.calling_user or calling, ours)).with_tag(ids.tag()),
+        to=NameAddr(None, target.replace(port=None)),
+        call_id=ids.call_id(),
+        contact=contact,
+        headers=headers,
+        body=body,
+    )
+
+
 def _our(user: str | None, ours: Address) -> Uri:
     user = user or "anonymous"
     host = ANONYMOUS_HOST if user == "anonymous" else ours.host

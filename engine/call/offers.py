@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.call.legs import Leg
 from engine.call.table import Input
+from engine.call.transfer import newcomer_answered, newcomer_refused, places
 from engine.model.events import CallStage
 from engine.sdp import SdpError
 
@@ -91,6 +92,7 @@ def offer_answered(call: Call, leg: Leg, body: bytes) -> None:
     if leg is call.restoring:  # both sides are back where they were
         call.restoring = None
         leg.acknowledge()
+        _settle(call, leg, body)
         return
     asking, call.offer_from = call.offer_from, None
     late = call.anchor is None and not call.offer_body
@@ -107,13 +109,33 @@ def offer_answered(call: Call, leg: Leg, body: bytes) -> None:
             asking.accept_offer(call.anchor.answer(asking, call.offer_body, direction=direction))
             return
         owned = call.passed(asking, body)
+        if asking is call.newcomer:
+            newcomer_answered(call, owned)
+            return
         if late:
             call.late_answer, call.late_answer_to = asking, leg
         asking.accept_offer(owned)
     except SdpError:
         if late:
             leg.decline()
+        if asking is call.newcomer:
+            newcomer_refused(call, 488)
         asking.refuse_offer(488)
+
+
+def _settle(call: Call, leg: Leg, body: bytes) -> None:
+    """`leg` has answered what we told it by ourselves: where it wants its sound elsewhere now, say so."""
+    other = call.other(leg)
+    try:
+        if call.anchor is not None:
+            call.anchor.accept_answer(leg, body)
+        elif other is not None and call.settling is not None:
+            moved, call.settling = call.settling != places(body), None
+            if moved:
+                call.restoring = other
+                other.offer(call.passed(other, body), retry=True)
+    except SdpError:
+        return
 
 
 def _restore(call: Call, leg: Leg) -> None:

@@ -32,6 +32,8 @@ class State(Enum):
     NOTICE = "notice"
     """Both hear that the call is recorded; nothing is captured yet."""
     CONNECTED = "connected"
+    TRANSFERRING = "transferring"
+    """One side is being put through to somebody else; both still have each other."""
     ENDING = "ending"
     """The outcome is known; BYE, CANCEL or a final response is under way."""
     ENDED = "ended"
@@ -70,6 +72,14 @@ class Input(Enum):
     NOTICE_PLAYED = "both have heard the notice"
     NOTICE_GIVEN = "the agent has said that the call is recorded"
     OFFERED = "re-INVITE, UPDATE or PRACK with an offer, from either side"
+    REFERRED = "REFER from a side that may (RFC 3515)"
+    REFERRER_GONE = "the side that sent REFER has said BYE"
+    TRANSFER_ANSWERED = "2xx from whom it named"
+    TRANSFER_ANSWERED_NOTICE = "the same; the call is recorded"
+    TRANSFER_FAILED = "no 2xx from whom it named"
+    TRANSFER_LOST = "the same, and the side that sent REFER is gone"
+    REPLACED = "INVITE with Replaces for one of our legs (RFC 3891)"
+    TAKEN = "another call has taken one side"
     NO_ANSWER = "the callee rang too long, or the agent"
     CALLER_ACK_MISSING = "no ACK from the caller for our 2xx in 64*T1 (RFC 3261 §13.3.1.4)"
     CALLEE_ACK_MISSING = "the same of the callee, whose re-INVITE we had answered"
@@ -220,6 +230,29 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.CONNECTED, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
     (S.CONNECTED, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
     (S.CONNECTED, I.END_REQUESTED): Row(S.ENDING, (), _STOPPED),
+    # a side goes to somebody else: RFC 3515, RFC 5589 §6 (blind) and §7 (attended), RFC 3891
+    (S.CONNECTED, I.REFERRED): Row(S.TRANSFERRING, ("begin_transfer",)),
+    (S.TRANSFERRING, I.REFERRER_GONE): Row(S.TRANSFERRING, ("release_referrer",)),
+    (S.TRANSFERRING, I.TRANSFER_ANSWERED): Row(S.CONNECTED, ("complete_transfer",)),
+    # who comes has not heard the notice
+    (S.TRANSFERRING, I.TRANSFER_ANSWERED_NOTICE): Row(S.NOTICE, ("complete_transfer", "play_notice")),
+    (S.TRANSFERRING, I.TRANSFER_FAILED): Row(S.CONNECTED, ("fail_transfer",)),
+    (S.TRANSFERRING, I.TRANSFER_LOST): Row(S.ENDING, ("fail_transfer",), End(Blame.UPSTREAM, "failed", 0)),
+    (S.TRANSFERRING, I.CALLER_GONE): Row(S.ENDING, ("drop_target",), _HUNG_UP_BY_CALLER),
+    (S.TRANSFERRING, I.CALLEE_GONE): Row(S.ENDING, ("drop_target",), _HUNG_UP_BY_CALLEE),
+    (S.TRANSFERRING, I.OFFERED): Row(S.TRANSFERRING, ("refuse_offer",)),
+    (S.TRANSFERRING, I.CALLER_ACK_MISSING): Row(
+        S.ENDING, ("drop_target",), End(Blame.CALLER, "ack_missing", 0)
+    ),
+    (S.TRANSFERRING, I.CALLEE_ACK_MISSING): Row(
+        S.ENDING, ("drop_target",), End(Blame.CALLEE, "ack_missing", 0)
+    ),
+    (S.TRANSFERRING, I.PEER_LOST): Row(S.ENDING, ("drop_target",), End(Blame.UPSTREAM, "timeout", 0)),
+    (S.TRANSFERRING, I.MEDIA_FAILED): Row(S.ENDING, ("drop_target",), _NO_MEDIA),
+    (S.TRANSFERRING, I.UNACCEPTABLE): Row(S.ENDING, ("drop_target",), _UNACCEPTABLE),
+    (S.TRANSFERRING, I.END_REQUESTED): Row(S.ENDING, ("drop_target",), _STOPPED),
+    (S.CONNECTED, I.REPLACED): Row(S.CONNECTED, ("seat_newcomer",)),
+    (S.CONNECTED, I.TAKEN): Row(S.ENDING, (), End(Blame.CALLEE, "transferred", 0)),
     (S.ENDING, I.OFFERED): Row(S.ENDING, ("refuse_offer",)),
     (S.ENDING, I.LEGS_ENDED): Row(S.ENDED, ("dispose",)),
 }
@@ -230,7 +263,9 @@ def _pairs(states: tuple[State, ...], *inputs: Input) -> frozenset[tuple[State, 
 
 
 _BEFORE_ANSWER = (S.PREPARING, S.ANNOUNCING, S.ROUTING, S.RINGING)
-_ANSWERED = (S.WARNING, S.ATTACHING, S.NOTICE, S.CONNECTED)
+_ANSWERED = (S.WARNING, S.ATTACHING, S.NOTICE, S.CONNECTED, S.TRANSFERRING)
+_BUT_CONNECTED = tuple(state for state in State if state is not S.CONNECTED)
+_BUT_TRANSFERRING = tuple(state for state in State if state is not S.TRANSFERRING)
 
 IGNORED: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     # A prompt's end, a key or a failure of the media worker crosses the end.
@@ -246,14 +281,16 @@ IGNORED: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     # The popup of a call that has ended already.
     _pairs((S.ENDED,), I.READY_ROUTE, I.READY_ANNOUNCE),
     # Keys mean something in the warning only; afterwards they are the other side's to hear.
-    _pairs((S.NOTICE, S.CONNECTED), I.KEY_ACCEPT_NOTICE, I.KEY_REFUSE),
-    _pairs((S.CONNECTED,), I.KEY_ACCEPT_CONNECT),
+    _pairs((S.NOTICE, S.CONNECTED, S.TRANSFERRING), I.KEY_ACCEPT_NOTICE, I.KEY_REFUSE),
+    _pairs((S.CONNECTED, S.TRANSFERRING), I.KEY_ACCEPT_CONNECT),
     # One of the two notices could not be played: the call went on unrecorded, whatever becomes of the other.
-    _pairs((S.CONNECTED,), I.NOTICE_PLAYED, I.PROMPT_FAILED),
+    _pairs((S.CONNECTED, S.TRANSFERRING), I.NOTICE_PLAYED, I.PROMPT_FAILED),
     # Only the notice waits for it.
-    _pairs((S.CONNECTED,), I.ANSWER_TAKEN),
+    _pairs((S.CONNECTED, S.TRANSFERRING), I.ANSWER_TAKEN),
     # Nobody has to send before the answer: a caller in early media may be silent.
     _pairs((S.ANNOUNCING, S.ROUTING, S.RINGING), I.RTP_TIMEOUT),
+    # Who is put through is on hold meanwhile.
+    _pairs((S.TRANSFERRING,), I.RTP_TIMEOUT),
 )
 
 IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
@@ -274,6 +311,12 @@ IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     _pairs((S.PREPARING, S.ANNOUNCING, *_ANSWERED, S.ENDING, S.ENDED), I.REDIRECTED),
     _pairs((S.PREPARING, S.ANNOUNCING, S.RINGING, *_ANSWERED, S.ENDED), I.TARGET_ALLOWED),
     _pairs((S.PREPARING, S.ANNOUNCING, S.WARNING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.NO_ANSWER),
+    _pairs((S.TRANSFERRING,), I.NO_ANSWER, I.WARNED, I.KEY_TIMEOUT, I.NOTICE_GIVEN, I.MEDIA_FAILED_AGENT),
+    _pairs((S.TRANSFERRING,), I.CALLER_REFUSED, I.CALLER_ANSWERED, I.CALLER_CANCELLED, I.CALLER_FAILED),
+    # Asked for in CONNECTED alone, where nothing else is under way; told while it is.
+    _pairs(_BUT_CONNECTED, I.REFERRED, I.REPLACED, I.TAKEN),
+    _pairs(_BUT_TRANSFERRING, I.REFERRER_GONE, I.TRANSFER_ANSWERED, I.TRANSFER_ANSWERED_NOTICE),
+    _pairs(_BUT_TRANSFERRING, I.TRANSFER_FAILED, I.TRANSFER_LOST),
     # The agent is called in ATTACHING, likewise.
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.NOTICE, S.CONNECTED, S.ENDED), I.CALLER_REFUSED),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.CALLER_ANSWERED),

@@ -135,6 +135,7 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "warning_refused": N_("Refused after the warning"),
     "warning_unanswered": N_("No key pressed on the warning"),
     "warning_hung_up": N_("Hung up during the warning"),
+    "transferred": N_("Transferred"),
     "dial_warning_heeded": N_("Warning heeded, not dialled"),
     "not_routed": N_("No trunk for this call"),
     "over_limit": N_("Trunk at its limit"),

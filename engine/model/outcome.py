@@ -31,6 +31,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 REASONS: Final[dict[str, str]] = {
     # connected calls
     "hung_up": "one side ended a connected call",
+    "transferred": "the other side was put through to another call",
     "rtp_timeout": "no media arrived for the configured time",
     # not connected
     "cancelled": "the caller gave up before an answer",

@@ -1,0 +1,372 @@
+"""A connected side goes to somebody else: REFER (RFC 3515), with Replaces where the two have spoken already
+(RFC 3891), and INVITE with Replaces.
+
+The engine makes the new leg itself, so that whom it calls is screened, and nobody is sent anywhere by a URI
+of a peer's. The side that stays keeps its leg, and hears of it by a new description.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
+
+from engine.call.invites import referred_invite
+from engine.call.leg_events import (
+    LegAnswered,
+    LegCancelled,
+    LegEvent,
+    LegHungUp,
+    LegOfferAnswered,
+    LegOfferRefused,
+    LegReferred,
+    LegRefused,
+    LegRinging,
+)
+from engine.call.legs import IncomingLeg, Leg, OutgoingLeg
+from engine.call.refusals import status_for_caller
+from engine.call.table import Input, State
+from engine.call.values import Decision, Hop, ScreeningRequested
+from engine.model.media import StopCapture
+from engine.model.screening import Action
+from engine.sdp import SdpError
+from engine.sip.replaces import Replaces
+
+if TYPE_CHECKING:
+    from engine.call.call import Call
+
+_NUMBERS: Final = ("sip", "sips", "tel")
+_ONE_WAY: Final = (b"a=sendonly", b"a=recvonly", b"a=inactive")
+
+
+@dataclass(slots=True)
+class Transfer:
+    """One REFER under way. `leg` is who comes for `referrer`; `remaining` stays."""
+
+    referrer: Leg
+    remaining: Leg
+    trunk: str
+    number: str
+    uri: str
+    replaces: Replaces | None
+    referred_by: str
+    leg: Leg | None = None
+    hops: deque[Hop] = field(default_factory=deque)
+    body: bytes = b""
+    """The target's description."""
+    status: int = 200
+    """The last word on it, for the referrer."""
+
+
+# --- what comes in ---
+
+
+def refer(call: Call, leg: Leg, event: LegReferred) -> None:
+    """REFER from a side: only of a trunk that may, in a call that is up, to a number."""
+    trunk = call.trunk_of(leg)
+    remaining = call.other(leg)
+    uri = event.refer_to.uri
+    section = call.trunks.get(trunk)
+    if section is None or not section.refer or call.plan.agent or call.asked is None:
+        leg.refuse_refer(603)
+    elif uri.scheme not in _NUMBERS or not uri.user:
+        leg.refuse_refer(416)
+    elif call.state is not State.CONNECTED or remaining is None or not remaining.accepted or call.busy:
+        leg.refuse_refer(491)
+    else:
+        call.transfer = Transfer(leg, remaining, trunk, uri.user, str(uri), event.replaces, event.referred_by)
+        call.feed(Input.REFERRED)
+
+
+def screened(call: Call, transfer: Transfer, decision: Decision) -> None:
+    """Whether the target may be called, and by which hops."""
+    if call.state is not State.TRANSFERRING:
+        return
+    if decision.action is Action.REJECT or not decision.hops:
+        failed(call, 603 if decision.action is Action.REJECT else 404)
+        return
+    transfer.hops = deque(decision.hops)
+    _invite(call, transfer)
+
+
+def on_target(call: Call, transfer: Transfer, event: LegEvent) -> None:
+    """The leg to the target tells something."""
+    match event:
+        case LegRinging(status=status):
+            transfer.referrer.refer_progress(status)
+        case LegAnswered(body=body) | LegOfferAnswered(body=body):
+            transfer.body = body
+            given = Input.TRANSFER_ANSWERED_NOTICE if call.plan.record else Input.TRANSFER_ANSWERED
+            call.feed(given)
+        case LegRefused(status=status, no_response=silence):
+            if transfer.hops and (silence or status == 503):
+                _invite(call, transfer)
+            else:
+                failed(call, status_for_caller(status))
+        case LegOfferRefused(status=status):
+            failed(call, status_for_caller(status))
+        case LegHungUp():
+            failed(call, 480)
+        case _:
+            pass
+
+
+def failed(call: Call, status: int) -> None:
+    """It came to nothing: the call goes on as it was, or ends where the referrer has gone."""
+    transfer = call.transfer
+    if transfer is not None:
+        transfer.status = status
+        gone = transfer.referrer not in (call.caller, call.callee)
+        call.feed(Input.TRANSFER_LOST if gone else Input.TRANSFER_FAILED)
+
+
+# --- actions ---
+
+
+def begin_transfer(call: Call) -> None:
+    """By a leg that we have already, where Replaces names one; else whom we are to call is screened first."""
+    transfer, asked = call.transfer, call.asked
+    assert transfer is not None and asked is not None
+    transfer.referrer.accept_refer()
+    if transfer.replaces is not None and _takes_over(call, transfer, transfer.replaces):
+        return
+    calling = asked.calling if transfer.remaining is call.caller else asked.called
+    diverting = asked.called if transfer.remaining is call.caller else asked.calling
+    request = structs.replace(
+        asked,
+        trunk=transfer.trunk,
+        calling=calling,
+        called=transfer.number,
+        request_uri=transfer.uri,
+        display="",
+        asserted=None,
+        diversion=(diverting,),
+    )
+    call.wire.effects.append(ScreeningRequested(call.call_id, request))
+
+
+def release_referrer(call: Call) -> None:
+    """It has said BYE already; who remains is still to be put through."""
+    assert call.transfer is not None
+    call.leave(call.transfer.referrer)
+
+
+def complete_transfer(call: Call) -> None:
+    """The target takes the referrer's place, in the media worker too; both sides hear of each other."""
+    transfer = call.transfer
+    assert transfer is not None and transfer.leg is not None
+    leg, remaining = transfer.leg, transfer.remaining
+    leg.acknowledge()
+    call.timers.cancel(call.call_id, "no_answer")
+    call.transfer = None
+    try:
+        if call.anchor is not None:
+            call.anchor.accept_answer(leg, transfer.body)
+    except SdpError:
+        transfer.referrer.refer_progress(488)
+        _drop(call, leg)
+        return
+    _stop_capture(call)
+    transfer.referrer.refer_progress(200)
+    transfer.referrer.hang_up()
+    _seat(call, leg, transfer.referrer, transfer.trunk)
+    call.settling = places(remaining.heard_body)
+    tell(call, remaining, leg.heard_body)
+
+
+def fail_transfer(call: Call) -> None:
+    transfer, call.transfer = call.transfer, None
+    assert transfer is not None
+    call.timers.cancel(call.call_id, "no_answer")
+    transfer.referrer.refer_progress(transfer.status)
+    if transfer.leg is not None:
+        _drop(call, transfer.leg)
+
+
+def drop_target(call: Call) -> None:
+    """The call ends while the target is being called."""
+    transfer, call.transfer = call.transfer, None
+    if transfer is not None and transfer.leg is not None:
+        transfer.referrer.refer_progress(487)
+        _drop(call, transfer.leg)
+
+
+# --- INVITE with Replaces ---
+
+
+def replace(call: Call, old: Leg, new: IncomingLeg, trunk: str) -> None:
+    """`new` asks to take the place of `old`, a leg of this call (RFC 3891 §3)."""
+    remaining = call.other(old)
+    ready = call.state is State.CONNECTED and remaining is not None and remaining.accepted and not call.busy
+    if not ready:
+        new.refuse(491)
+    elif not new.request.body:
+        new.refuse(488)  # whom it would reach is described already
+    else:
+        call.newcomer, call.newcomer_for, call.newcomer_trunk = new, old, trunk
+        call.feed(Input.REPLACED)
+
+
+def seat_newcomer(call: Call) -> None:
+    """Its offer goes to who remains, or is answered by the media worker; then it is in."""
+    new, old = call.newcomer, call.newcomer_for
+    assert isinstance(new, IncomingLeg) and old is not None
+    new.role = old.role
+    remaining = call.other(old)
+    assert remaining is not None
+    try:
+        if call.anchor is not None:
+            _stop_capture(call)
+            newcomer_answered(call, call.anchor.answer(new, new.request.body))
+            tell(call, remaining, new.heard_body)
+        else:
+            body = call.passed(remaining, new.request.body)
+            call.offer_from, call.offer_body = new, new.request.body
+            remaining.offer(body)  # its answer comes to `newcomer_answered`
+    except SdpError:
+        newcomer_refused(call, 488)
+
+
+def newcomer_answered(call: Call, body: bytes) -> None:
+    new, old = call.newcomer, call.newcomer_for
+    if isinstance(new, IncomingLeg) and old is not None:
+        call.newcomer = call.newcomer_for = None
+        new.answer(body)
+        old.hang_up()
+        _seat(call, new, old, call.newcomer_trunk)
+
+
+def newcomer_refused(call: Call, status: int) -> None:
+    new, call.newcomer, call.newcomer_for = call.newcomer, None, None
+    if isinstance(new, IncomingLeg):
+        new.refuse(status)
+        call.former.append(new)
+        call.sweep()
+
+
+def on_newcomer(call: Call, event: LegEvent) -> None:
+    """It took its INVITE back before it was in."""
+    if isinstance(event, LegCancelled):
+        remaining = call.other(call.newcomer_for)
+        call.offer_from = None
+        newcomer_refused(call, 487)
+        if remaining is not None:
+            remaining.withdraw_offer()
+
+
+# --- parts of these ---
+
+
+def _takes_over(call: Call, transfer: Transfer, replaces: Replaces) -> bool:
+    """Take the other side of the referrer's other call; False where that is none of ours, or busy."""
+    found = call.find(replaces.call_id, replaces.to_tag, replaces.from_tag)
+    if found is None:
+        return False
+    other, theirs = found
+    leg = other.other(theirs)
+    usable = other is not call and other.state is State.CONNECTED and not other.busy and not other.plan.agent
+    if not usable or leg is None or not leg.accepted or other.trunk_of(theirs) != transfer.trunk:
+        return False
+    if leg.negotiating:
+        return False
+    transfer.leg = leg
+    leg.listen(call.listener)
+    other.give_away(leg)
+    leg.role = transfer.referrer.role
+    try:
+        leg.offer(_offer(call, transfer, leg))
+    except SdpError:
+        failed(call, 488)
+    return True
+
+
+def _invite(call: Call, transfer: Transfer) -> None:
+    hop = transfer.hops.popleft()
+    asked = call.asked
+    assert asked is not None
+    if transfer.leg is not None:
+        _drop(call, transfer.leg)
+    leg = call.outgoing(transfer.referrer.role, hop)
+    transfer.leg, transfer.trunk = leg, hop.trunk
+    try:
+        body = _offer(call, transfer, leg)
+    except SdpError:
+        failed(call, 488)
+        return
+    calling = asked.calling if transfer.remaining is call.caller else asked.called
+    call.send_invite(
+        leg,
+        referred_invite(
+            calling,
+            transfer.number,
+            hop,
+            leg.contact,
+            call.settings.contact,
+            call.wire.ids,
+            body,
+            replaces=str(transfer.replaces) if transfer.replaces is not None else "",
+            referred_by=transfer.referred_by,
+        ),
+    )
+    call.timers.set(call.call_id, "no_answer", call.wire.now + call.settings.no_answer_s)
+
+
+def _offer(call: Call, transfer: Transfer, leg: Leg) -> bytes:
+    """Who remains, described to the target: not on hold, whatever the referrer had asked of it."""
+    like = transfer.remaining.heard_body
+    if call.anchor is not None:
+        return call.anchor.offer(leg, like=like)
+    return call.passed(leg, both_ways(like))
+
+
+def tell(call: Call, remaining: Leg, body: bytes) -> None:
+    """Describe the new other side to who remains."""
+    try:
+        if call.anchor is None:
+            offer = call.passed(remaining, both_ways(body))
+        else:
+            offer = call.anchor.offer(remaining, like=body)
+    except SdpError:
+        return
+    call.restoring = remaining
+    remaining.offer(offer, retry=True)
+
+
+def both_ways(body: bytes) -> bytes:
+    """A description without hold; sendrecv is what it says then (RFC 3264 §6.1)."""
+    lines = body.split(b"\r\n")
+    return b"\r\n".join(line for line in lines if line.strip(b" ") not in _ONE_WAY)
+
+
+def places(body: bytes) -> list[bytes]:
+    """Where a description wants its media."""
+    return [line for line in body.split(b"\r\n") if line[:2] in (b"c=", b"m=")]
+
+
+def _seat(call: Call, leg: Leg, old: Leg, trunk: str) -> None:
+    if old is call.caller or (old not in (call.caller, call.callee) and call.caller is None):
+        call.caller = leg
+    else:
+        call.callee = leg
+    call.leg_trunks[leg.role] = trunk
+    if old not in call.former:
+        call.former.append(old)
+    call.sweep()
+
+
+def _drop(call: Call, leg: Leg) -> None:
+    if leg.answered:
+        leg.hang_up()
+    elif isinstance(leg, OutgoingLeg):
+        leg.cancel()
+    call.former.append(leg)
+    call.sweep()
+
+
+def _stop_capture(call: Call) -> None:
+    """Who comes has not heard that the call is recorded."""
+    if call.anchor is not None and call.recording is not None:
+        call.wire.media(StopCapture(session=call.anchor.session, recording=call.recording))
+        call.recording = None
