@@ -192,6 +192,8 @@ async def test_a_long_request_goes_by_tcp_once(door: Callable[..., Door]) -> Non
     answer, over = await asyncio.wait_for(found.heard.get(), PATIENCE_S)
     assert isinstance(parse(answer), Response)
     assert over.transport == "tcp"
+    found.transports.send(flow, request("z9hG4bKnext", "x" * 2_000), "z9hG4bKnext")
+    assert (await side.request("INVITE")).top_via.branch == "z9hG4bKnext"
     assert side.accepted == 1
     await side.close()
 
@@ -246,3 +248,22 @@ async def test_a_flooding_stranger_is_banned_everywhere_and_others_are_not(door:
     assert found.heard.get_nowait()[0] == b"back"
     for socket in (trunk, stranger, flooder):
         socket.close()
+
+
+async def test_who_floods_by_tcp_loses_the_connection(door: Callable[..., Door]) -> None:
+    flooder, honest = Side(host(), "tcp"), Socket(host())
+    found = door(TrunkSection(side="carrier"), LimitsSection(messages_per_s=10.0, ban_after=50))
+    await flooder.open()
+    for _ in range(100):
+        await flooder.send(wire("OPTIONS"), found.local)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            if found.transports.counts()["tcp"]["open"] == 0 and found.heard.qsize() == 20:
+                break
+            await asyncio.sleep(0.01)
+    honest.send(b"honest", found.local)
+    heard = [await asyncio.wait_for(found.heard.get(), PATIENCE_S) for _ in range(21)]
+    assert heard[-1][1].remote == honest.address
+    assert found.transports.counts()["flood"]["dropped"] == 50
+    await flooder.close()
+    honest.close()
