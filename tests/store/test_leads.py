@@ -38,6 +38,7 @@ async def test_due_claimed_and_retried(store: Store, contents: Contents, node: N
     assert await store.leads.lead_started(LAB, CASE, later)
     await store.leads.lead_ended(LAB, CASE, "no_route")
     assert await store.leads.leads_to_call(later + timedelta(days=1)) == []
+    assert await store.leads.count_by_state() == {"done": 1}
     (done,) = (await contents.rows("lab"))["lead"]
     assert (done["state"], done["attempts"], done["last_outcome"]) == ("done", 2, "no_route")
 

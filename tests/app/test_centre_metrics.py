@@ -1,0 +1,64 @@
+"""The centre's figures: what is shipped and what waits, leads, and a store that is down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy.exc import OperationalError
+
+from engine.app.centre_metrics import CentreMetrics
+from engine.store.entries import LeadRule
+from engine.store.store import Store
+from tests.app.test_shipping import World, tell
+from tests.store.conftest import file_number
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    url = f"sqlite+aiosqlite:///{tmp_path / 'store.sqlite'}"
+    async with await Store.open(url, file_number=file_number, lead_rule=LeadRule()) as store:
+        world = World(tmp_path / "journal", store)
+        yield world
+        await world.close()
+
+
+async def figures(centre: CentreMetrics) -> dict[str, float]:
+    text = (await centre.text()).decode()
+    return {
+        f"{sample.name}{sorted(sample.labels.values())}": sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_what_is_shipped_and_what_waits(world: World) -> None:
+    centre = CentreMetrics({("GET", "/", "2xx"): 3}, world.shipping, world.store.leads)
+    journal = world.node("node-1")
+    tell(journal, "one", "two")
+    world.start()
+    await world.until(["one", "two"])
+    await world.stop()
+    tell(journal, "three")
+    assert journal.flush(20)
+    found = await figures(centre)
+    assert found["ringward_http_requests_total['/', '2xx', 'GET']"] == 3
+    assert found["ringward_store_up[]"] == 1
+    assert found["ringward_shipper_events_total[]"] == 2
+    assert found["ringward_shipper_waiting_batches['node-1']"] == 1
+    assert found["ringward_shipper_delay_seconds[]"] > 86_400  # the journal's clock stands in the past
+
+
+async def test_a_store_that_is_down_is_a_figure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    centre = CentreMetrics({}, world.shipping, world.store.leads)
+    assert (await figures(centre))["ringward_store_up[]"] == 1
+
+    async def down() -> dict[str, int]:
+        raise OperationalError("no store", None, Exception())
+
+    monkeypatch.setattr(world.store.leads, "count_by_state", down)
+    found = await figures(centre)
+    assert found["ringward_store_up[]"] == 0
+    assert not [name for name in found if name.startswith("ringward_leads")]
