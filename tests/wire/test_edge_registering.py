@@ -6,10 +6,11 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from engine.sip.message import Response
+from engine.sip.message import Response, parse
 from tests.runtime.net import PATIENCE_S, host
 from tests.wire.edge_kit import PORTS, Datagrams, EdgeLab, Stream, Web
 
@@ -91,6 +92,21 @@ async def test_guessing_is_not_listened_to_but_emergency_calls_are(lab: EdgeLab)
     await honest.register()
     assert isinstance(thief.line, Datagrams)
     assert [data for data in thief.line.unread() if b"CSeq: " in data and b" REGISTER" in data] == []
+
+
+async def test_a_flood_drowns_no_call_for_help(lab: EdgeLab) -> None:
+    await lab.start("limits.messages_per_s=5", "limits.ban_after=20")
+    flooder = await lab.phone("udp")
+    for _ in range(100):
+        await flooder.send(flooder.make("MESSAGE", "13900000003"))
+    await flooder.send(flooder.make("INVITE", "13900000003"))
+    await flooder.send(flooder.make("INVITE", "119", call="sos"))
+    assert (await lab.comes("INVITE")).uri.user == "119"
+    answers: list[Any] = []
+    while not answers or answers[-1].status != 100:
+        answers.append(parse(await flooder.line.receive()))
+    assert [answer.cseq.method for answer in answers].count("INVITE") == 1
+    await (await lab.phone("udp")).register()
 
 
 async def test_a_connection_that_ends_takes_its_binding_along(lab: EdgeLab) -> None:
