@@ -371,6 +371,7 @@ class EngineWorker:
             self._timer = None
         self._loop = None
         await self._transports.close()
+        await self._resolver.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -106,6 +106,7 @@ class Bench:
         self.config = Config(**(fields | changes))  # type: ignore[arg-type]
         self.table, self.journal, self.bus = Table(), Journal(), Bus()
         numbering = Numbering()
+        core = SipCore(call_settings(self.config), self.config.trunk, HashedIds(b"s" * 32))
         screener = Screener(
             self.config,
             numbering=numbering,
@@ -116,10 +117,11 @@ class Bench:
             catalogue=load_catalogue(dialplans_folder() / "announcements.toml"),
             key=b"k" * 32,
             on_failure=lambda error: None,
+            trunks=core.trunks,
         )
-        core = SipCore(call_settings(self.config), self.config.trunk, HashedIds(b"s" * 32))
         self.worker = EngineWorker(self.config, core, screener, numbering, self.journal, self.bus)
         self.port = Port(self)
+        self.states = core.trunks.states
         self.worker.open(self.port)
 
     @property

@@ -127,6 +127,12 @@ def test_what_we_do_not_speak_is_passed_over() -> None:
     ]
 
 
+def test_the_dearer_service_comes_first_whatever_priorities_its_servers_have() -> None:
+    """A priority says something among the servers of one service only (RFC 2782)."""
+    zone = ZONE | {"SRV _sips._tcp.example.org": srv((70, 1, 5061, "s2.example.org"))}
+    assert targets("sip:example.org", zone)[:2] == ["tls 192.0.2.3:5061", "tcp 192.0.2.1:5070"]
+
+
 def test_without_naptr_all_services_are_asked_for_at_once() -> None:
     zone = {key: answer for key, answer in ZONE.items() if not key.startswith("NAPTR")}
     location, asked = found("sip:example.org", zone)
