@@ -9,6 +9,8 @@ import msgspec
 import typer
 
 from engine.app.agent import load_scripts
+from engine.app.config import ConfigError
+from engine.app.edge_users import load_users
 from engine.app.numbering import numbering_of
 from engine.app.paths import dialplans_folder
 from engine.app.policies import catalogue_labels, read_policy
@@ -68,6 +70,11 @@ def check(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
             typer.echo(f"{len(rows)} risk numbers in {config.screening.table}")
             problems += [str(problem) for problem in bad]
         except OSError as error:
+            problems.append(str(error))
+    if config.edge.listen is not None:
+        try:
+            typer.echo(f"{len(load_users(config.edge))} users of the edge")
+        except ConfigError as error:
             problems.append(str(error))
     if problems:
         fail("\n".join(problems))

@@ -268,7 +268,7 @@ def test_the_other_flow_of_a_phone_is_tried(lab: Lab) -> None:
     for place in (1, 2):
         flow = lab.phone("bob", "192.0.2.21", "tcp", 40000 + place)
         flow.cseq = 10 * place
-        contact = f'<sip:bob@a.invalid>;reg-id={place};+sip.instance="<urn:uuid:1>"'
+        contact = f'<sip:bob-{place}@a.invalid>;reg-id={place};+sip.instance="<urn:uuid:1>"'
         flow.register(contact=contact, headers=outbound)
         flows.append(flow)
     ring(lab)
