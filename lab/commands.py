@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from engine import logs
 from engine.app.processes import run
@@ -48,27 +46,16 @@ def demo(
 
 
 def bench() -> None:
-    """Measure: the hot table against a dict, then signalling against Asterisk 22, side by side.
+    """Measure: the hot table beside its peers, then signalling against Asterisk 22, side by side.
 
-    Prints tables with ratios and writes hot_table.json and signalling.json into var/bench. Takes about seven
-    minutes; Asterisk and the delays need root.
+    Prints tables with ratios and writes hot_table.json and signalling.json into var/bench. Takes about twelve
+    minutes and 4 GB of memory; Asterisk and the delays need root.
     """
-    from lab.bench import hot_table
     from lab.bench.cli import bench as bench_signalling
+    from lab.bench.hot_show import bench as bench_hot_table
 
     BENCH_FOLDER.mkdir(parents=True, exist_ok=True)
-    found = hot_table.measure(1_000_000)
-    (BENCH_FOLDER / "hot_table.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    shown = Table(title="Hot table, 1,000,000 numbers and 8 prefixes")
-    for heading in ("", "mapped file", "dict"):
-        shown.add_column(heading, justify="left" if not heading else "right")
-    for name, ours, theirs in (
-        ("look-up that hits, ns", "hit_ns", "dict_hit_ns"),
-        ("look-up that misses, ns", "miss_ns", "dict_miss_ns"),
-        ("memory, MB", "file_mb", "dict_mb"),
-    ):
-        shown.add_row(name, f"{found[ours]}", f"{found[theirs]}")
-    Console().print(shown)
+    bench_hot_table(BENCH_FOLDER / "hot_table.json")
     bench_signalling(BENCH_FOLDER / "signalling.json")
 
 

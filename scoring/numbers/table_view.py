@@ -85,10 +85,12 @@ class Found:
 
 @dataclass(slots=True)
 class _Disk:
-    """What the looks at the disk have to remember; only they touch it."""
+    """What the looks at the disk have to remember; beside them only `take` touches it, between two looks."""
 
     mark: Mark | None = None
     unverified: HotTable | None = None
+    retired: HotTable | None = None
+    """Let go of by the next look: giving back a large mapping takes tens of milliseconds."""
     delta: BinaryIO | None = None
     delta_offset: int = 0
 
@@ -152,6 +154,7 @@ class TableView:
     def look(self) -> Found:
         """Read what changed on disk. One look at a time, in any thread; `take` what it returns."""
         disk = self._disk
+        disk.retired = None
         if disk.unverified is not None:
             table, disk.unverified = disk.unverified, None
             if not table.sound():
@@ -169,10 +172,9 @@ class TableView:
 
     def take(self, found: Found) -> None:
         """Make what was found count."""
-        if found.lost:
-            self._table = None
+        if found.lost or found.table is not None:
+            self._table, self._disk.retired = found.table, self._table
         if found.table is not None:
-            self._table = found.table
             newer = [change for change in self._changes if change.version > found.table.version]
             if len(newer) < len(self._changes):
                 self._changes, self._overlay = newer, Overlay(newer)

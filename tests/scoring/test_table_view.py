@@ -1,5 +1,6 @@
 """A worker's view: changes are seen at the next poll, new files swapped in, damage left out."""
 
+import weakref
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -203,6 +204,20 @@ def test_a_table_that_turns_out_damaged_after_the_start_is_let_go(table: Path) -
     publish([row(FIRST, 1)], table, AT)
     assert settle(view) == []
     assert found(view, FIRST) == 1
+
+
+def test_the_loop_never_gives_back_a_mapping(table: Path) -> None:
+    """That of a large table takes tens of milliseconds: the next look does it, in its thread."""
+    publish([row(FIRST, 1)], table, AT)
+    view = TableView.open(table)
+    view.take(view.look())
+    old = weakref.ref(view._table)  # type: ignore[arg-type]
+    publish([row(SECOND, 2)], table, AT)
+    view.take(view.look())
+    assert (found(view, FIRST), found(view, SECOND)) == (None, 2)
+    assert old() is not None
+    view.look()
+    assert old() is None
 
 
 def test_many_changes_are_read_some_at_a_time(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
