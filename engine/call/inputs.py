@@ -51,7 +51,9 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
     calling = leg is call.caller
     if call.transfer is not None and leg is call.transfer.leg:
         on_target(call, call.transfer, event)
-    elif leg is call.newcomer:
+        call.check_ended()
+        return
+    if leg is call.newcomer:
         on_newcomer(call, event)
         call.check_ended()
         return
