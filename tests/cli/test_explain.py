@@ -108,3 +108,29 @@ def test_what_cannot_be_done_is_said(config: Path, arguments: tuple[str, ...], m
     result = CliRunner().invoke(app, ["17000000001", "13800138000", *arguments, "--config", str(config)])
     assert result.exit_code != 0
     assert message in result.output
+
+
+def test_counters_stand_as_they_are_given(config: Path) -> None:
+    policy = POLICY.with_name("inter-province.toml")
+    call = ("+8613602400001", "+8613880000031", "--policy", str(policy))
+    counters = ("caller_attempts_3600s=30", "caller_short_calls_3600s=10", "caller_distinct_called_3600s=30")
+    found = answer(config, *call, *(part for each in counters for part in ("--counter", each)))
+    assert (found["verdict"]["action"], found["verdict"]["rule"]) == ("reject", "far-and-many-rejected")
+    assert found["facts"]["counters"]["caller_attempts_3600s"] == 30
+    assert answer(config, *call)["verdict"]["action"] == "allow"
+    shown = CliRunner().invoke(app, [*call, "--counter", counters[0], "--config", str(config)])
+    assert "caller_attempts_3600s" in shown.output
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("caller_attempt_60s=1", "did you mean 'caller_attempts_60s'"),
+        ("caller_attempts_60s=-1", "whole number"),
+    ],
+)
+def test_counters_that_cannot_be(config: Path, given: str, message: str) -> None:
+    arguments = ["17000000001", "+8613800138000", "--counter", given, "--config", str(config)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code != 0
+    assert message in " ".join(result.output.split())
