@@ -1,13 +1,11 @@
 """A leg: one SIP dialog of one call. It raises events and takes commands; legs never touch each other.
 
-This is what both kinds of `engine.call.legs` share: a dialog, an `o=` line of their own, BYE, and what
-comes inside a dialog. What few calls need is made when it is first needed: `engine.call.leg_offers`,
-`engine.call.leg_refer`, `engine.call.session_timer`, `engine.call.credentials`.
+This is what both kinds of `engine.call.legs` share. What few calls need is made when it is first needed:
+`leg_offers`, `leg_session`, `leg_refer`, `credentials`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from engine.call.capabilities import (
@@ -20,53 +18,39 @@ from engine.call.capabilities import (
     invite_refusal,
     method_refusal,
 )
-from engine.call.credentials import Attempt, Authenticator, Credentials, asked_again, challenged
+from engine.call.credentials import Credentials
+from engine.call.leg_dialog import LegDialog, Listener
 from engine.call.leg_events import (
     LegAckMissing,
     LegAcknowledged,
-    LegDtmf,
     LegEnded,
     LegEvent,
     LegHungUp,
-    LegInfo,
     LegOfferRefused,
     reason_headers,
 )
-from engine.call.leg_info import RELAY_TYPE, Key, key_body, read_info
+from engine.call.leg_info import AGENT_HEADER, RELAY_TYPE, inform, key_body
 from engine.call.leg_offers import Offers
-from engine.call.leg_refer import Referral, referred
+from engine.call.leg_refer import Referral, refer
 from engine.call.leg_refusals import reasons_of
-from engine.call.session_timer import (
-    Input,
-    SessionTimer,
-    State,
-    agree_to,
-    agreed_by,
-    asking_headers,
-)
-from engine.call.wire import ResponseHandler, Wire
-from engine.sdp import Origin, SdpError, build_refusal, rewrite_origin
-from engine.sip.dialog import Dialog
+from engine.call.leg_session import LegSession
+from engine.call.session_timer import Input
+from engine.call.wire import Wire
+from engine.sdp import SdpError, build_refusal
 from engine.sip.effects import ClientKey, Effect, ServerKey
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.headers import Message
 from engine.sip.message import Request, Response, response_to
 
-AGENT_HEADER: Final = "Ringward-Agent"
-"""How the dissuasion agent reports on its own leg: `notice-given` in an INFO, `outcome=…` at the end."""
-EXPIRED: Final = ('SIP;cause=408;text="Session expired"',)
-"""Reason of a BYE for a session that nobody refreshed."""
 DIALOG_LOST: Final = {
     408: ('SIP;cause=408;text="Request Timeout"',),
     481: ('SIP;cause=481;text="Call/Transaction Does Not Exist"',),
 }
 _CAN: Final = (("Allow", ALLOW), ("Supported", SUPPORTED))
 
-Listener = Callable[["Leg", LegEvent], None]
 
-
-class Leg:
+class Leg(LegDialog):
     """What both kinds share."""
 
     __slots__ = (
@@ -75,33 +59,19 @@ class Leg:
         "_ack",
         "_ack_cseq",
         "_alone",
-        "_described",
-        "_identity",
         "_leaving",
-        "_listener",
         "_offers",
         "_parting",
-        "_referral",
-        "_session",
-        "_session_id",
-        "_session_version",
         "_unacknowledged",
         "_updates",
         "accepted",
         "answered",
-        "credentials",
-        "dialog",
-        "ended",
         "farewell",
-        "flow",
         "heard_body",
-        "role",
+        "referral",
         "sent_body",
-        "wire",
+        "session",
     )
-
-    owns_call_id = False
-    """Whether the Call-ID is of our making: it decides who waits how long after a glare."""
 
     def __init__(
         self,
@@ -111,33 +81,20 @@ class Leg:
         listener: Listener,
         credentials: Credentials | None = None,
     ) -> None:
-        self.wire = wire
-        self.role = role
-        """"caller", "callee" or "agent": also the name of its media endpoint."""
-        self.flow = flow
-        self.credentials = credentials
-        """What challenges of this leg's peer are answered with."""
-        self.dialog: Dialog | None = None
+        super().__init__(wire, role, flow, listener, credentials)
         self.answered = False
         """A 2xx has been received, or is on its way: a reliable 18x may still hold ours."""
         self.accepted = False
         """A 2xx has been sent or received."""
-        self.ended = False
         self.farewell: Headers = ()
         """Headers of our answer to the peer's BYE."""
         self.sent_body = b""
         """Our last description, as sent."""
         self.heard_body = b""
         """The peer's last."""
-        self._listener: Listener | None = listener
-        self._session_id = 0
-        self._session_version = 0
-        self._described = b""
-        """What our last description was made of."""
+        self.session: LegSession | None = None
+        self.referral: Referral | None = None
         self._offers: Offers | None = None
-        self._session: SessionTimer | None = None
-        self._referral: Referral | None = None
-        self._identity: Authenticator | None = None
         self._updates: bool | None = None
         """Whether the peer takes UPDATE; None: not looked yet."""
         self._accepted_key: ServerKey | None = None
@@ -153,47 +110,6 @@ class Leg:
         self._parting: Headers | None = None
         """Headers of a BYE that waits for an ACK."""
 
-    def listen(self, listener: Listener) -> None:
-        self._listener = listener
-
-    def raise_event(self, event: LegEvent) -> None:
-        if self._listener is not None:
-            self._listener(self, event)
-
-    def is_from(self, host: str) -> bool:
-        """Whether the peer may speak from `host`: where it was, said it is, or is reached through."""
-        if host == self.flow.remote[0]:
-            return True
-        dialog = self.current_dialog()
-        return dialog is not None and (
-            host == dialog.remote_target.host or any(host == route.uri.host for route in dialog.route_set)
-        )
-
-    # --- session descriptions: `o=` is ours, per leg, from the first offer on (RFC 3264 §8) ---
-
-    def next_origin(self) -> Origin:
-        """The origin for a new description of ours on this leg; its version rises each time."""
-        if not self._session_id:
-            self._session_id = self.wire.session_id()
-        self._session_version += 1
-        return self._origin()
-
-    def own(self, body: bytes) -> bytes:
-        """A description under this leg's own origin; the version rises only with the content.
-
-        Raises `engine.sdp.SdpError`.
-        """
-        if not body:
-            return body
-        if body == self._described:
-            return rewrite_origin(body, self._origin())
-        owned = rewrite_origin(body, self.next_origin())
-        self._described = body
-        return owned
-
-    def _origin(self) -> Origin:
-        return Origin("-", self._session_id, self._session_version, self.wire.contact.host)
-
     def take_description(self, body: bytes) -> None:
         """A description of the peer's counts from now on; empty: nothing new."""
         if body:
@@ -202,67 +118,14 @@ class Leg:
     # --- the dialog ---
 
     @property
-    def contact(self) -> str:
-        return self.wire.contact_of(self.flow)
-
-    def adopt(self, dialog: Dialog) -> None:
-        self.dialog = dialog
-        self.wire.dialogs[dialog.id.call_id, dialog.id.local_tag] = self
-
-    def current_dialog(self) -> Dialog | None:
-        """Where requests of ours go: the dialog, or the early one that was heard last."""
-        return self.dialog
-
-    def dialog_with(self, remote_tag: str) -> Dialog | None:
-        """The dialog, early or not, whose other end has this tag."""
-        dialog = self.dialog
-        return dialog if dialog is not None and dialog.id.remote_tag == remote_tag else None
-
-    @property
     def leaving(self) -> bool:
         """Our BYE has been asked for, or the leg is over."""
         return self._leaving or self.ended
 
-    def send(
-        self,
-        method: str,
-        handler: ResponseHandler,
-        headers: Headers = (),
-        body: bytes = b"",
-        dialog: Dialog | None = None,
-    ) -> ClientKey:
-        """Send a request inside the dialog; challenges are answered where the leg has credentials."""
-        dialog = dialog or self.dialog
-        assert dialog is not None
-        request = dialog.request(method, headers=headers, body=body)
-        if self.credentials is None:
-            return self.wire.request(request, self.wire.flow_for(dialog, self.flow), handler)
-        return self._ask(dialog, request, handler)
-
-    def _ask(self, dialog: Dialog, request: Request, handler: ResponseHandler) -> ClientKey:
-        identity, attempt = self.identity(), Attempt()
-        flow = self.wire.flow_for(dialog, self.flow)
-        key: ClientKey
-
-        def heard(response: Response | None, failure: str) -> None:
-            nonlocal key
-            if response is None or not challenged(response) or not identity.learn(response, attempt):
-                handler(response, failure)
-                return
-            dialog.local_cseq += 1
-            again = self.wire.request(identity.dress(asked_again(request, dialog.local_cseq)), flow, heard)
-            if self._offers is not None:
-                self._offers.rekeyed(key, again)
-            key = again
-
-        key = self.wire.request(identity.dress(request), flow, heard)
-        return key
-
-    def identity(self) -> Authenticator:
-        assert self.credentials is not None
-        if self._identity is None:
-            self._identity = Authenticator(self.credentials, self.wire.ids.token)
-        return self._identity
+    def rekeyed(self, old: ClientKey, new: ClientKey) -> None:
+        """A request goes on under another transaction: it was challenged."""
+        if self._offers is not None:
+            self._offers.rekeyed(old, new)
 
     def received(self, key: ServerKey, request: Request) -> None:
         """A request inside the dialog (RFC 3261 §12.2.2)."""
@@ -290,11 +153,11 @@ class Leg:
             return
         match request.method:
             case "INFO":
-                self._informed(key, request)
+                inform(self, key, request)
             case "PRACK":
                 self.pracked(key, request)
             case "REFER":
-                self._referred(key, request)
+                refer(self, key, request)
             case "NOTIFY":  # we subscribe to nothing
                 self._answer(key, request, 481)
             case "OPTIONS":
@@ -393,6 +256,10 @@ class Leg:
             self._updates = last is not None and has_tag(last, "Allow", "UPDATE")
         return self._updates
 
+    @can_update.setter
+    def can_update(self, can: bool) -> None:
+        self._updates = can
+
     def _capabilities(self) -> Message | None:
         """The peer's message that says what it can do."""
         return None
@@ -470,75 +337,26 @@ class Leg:
     @property
     def session_timed(self) -> bool:
         """Whether a session timer is running."""
-        return self._session is not None and self._session.state is not State.OFF
+        return self.session is not None and self.session.running
 
-    @property
-    def session_interval_s(self) -> int:
-        return self._session.interval_s if self._session is not None else 0
-
-    @session_interval_s.setter
-    def session_interval_s(self, interval_s: int) -> None:
-        if self._session is not None:
-            self._session.interval_s = self._session.least_s = interval_s
-
-    def session_headers(self) -> Headers:
-        """Of an INVITE or UPDATE of ours: who refreshes stays as it is."""
-        session = self._session
-        if session is None or session.state is State.OFF:
-            return ()
-        return asking_headers(session.interval_s, ours=session.state is State.OURS, least_s=session.least_s)
-
-    def session_agreed(self, response: Response) -> None:
-        """A 2xx to an INVITE or UPDATE of ours."""
-        if not self.accepted or self._leaving:
-            return
-        agreement = agreed_by(response, self.session_interval_s)
-        if agreement is not None:
-            self._timed().agree(agreement)
+    def timed(self) -> LegSession:
+        if self.session is None:
+            self.session = LegSession(self)
+        return self.session
 
     def _agree(self, request: Request) -> Headers:
         """Headers of our 2xx to an INVITE or UPDATE; the interval begins anew."""
-        if self._leaving:
+        wanted_s = self.wire.session_expires_s
+        if self._leaving or (self.session is None and not wanted_s and not request.rows("Session-Expires")):
             return ()
-        agreement, headers = agree_to(request, self.session_interval_s or self.wire.session_expires_s)
-        if agreement is not None:
-            self._timed().agree(agreement)
-        return headers
-
-    def _timed(self) -> SessionTimer:
-        if self._session is None:
-            self._session = SessionTimer(self)
-        return self._session
-
-    def refresh(self) -> None:
-        """Send what tells the peer that we are there: UPDATE, or the description we sent last once more."""
-        if self.negotiating:
-            self._refused_refresh()
-        elif self.can_update or not self.sent_body:
-            self.offers().send(b"", "UPDATE", retry=True, refreshes=True)
-        else:
-            self.offers().send(self.sent_body, "INVITE", retry=True, refreshes=True)
-
-    def refresh_refused(self, status: int, method: str) -> None:
-        """Our refresh got a final non-2xx that says nothing of the dialog."""
-        if method == "UPDATE" and status in (405, 501) and self.sent_body:
-            self._updates = False
-            self.refresh()
-        else:
-            self._refused_refresh()
-
-    def _refused_refresh(self) -> None:
-        if self._session is not None:
-            self._session.step(Input.REFUSED)
-
-    def session_expired(self) -> None:
-        self._lose(EXPIRED)
+        return self.timed().agree(request, wanted_s)
 
     def lost(self, status: int) -> None:
         """A request of ours says that the peer knows no such dialog (any more)."""
-        self._lose(DIALOG_LOST[status])
+        self.lose(DIALOG_LOST[status])
 
-    def _lose(self, reasons: tuple[str, ...]) -> None:
+    def lose(self, reasons: tuple[str, ...]) -> None:
+        """The peer is gone without a word: our BYE is for form's sake."""
         self.hang_up(reason_headers(reasons))
         self._end(LegHungUp("", reasons))
 
@@ -554,44 +372,20 @@ class Leg:
         if self.dialog is not None and self.accepted and not self.leaving:
             self.send("INFO", _nothing, [("Content-Type", RELAY_TYPE)], key_body(digit, duration_ms))
 
-    def _informed(self, key: ServerKey, request: Request) -> None:
-        report = request.get(AGENT_HEADER)
-        if report:
-            self._answer(key, request, 200)
-            if self.accepted:
-                self.raise_event(LegInfo(report))
-            return
-        told = read_info(request)
-        if isinstance(told, Key):
-            self._answer(key, request, 200)
-            self.raise_event(LegDtmf(told.digit, told.duration_ms))
-        elif told is None:
-            self._answer(key, request, 200)
-        else:
-            self._answer(key, request, *told)
-
-    def _referred(self, key: ServerKey, request: Request) -> None:
-        if not self.accepted or (self._referral is not None and self._referral.open):
-            self._answer(key, request, 500, [("Retry-After", "5")])
-            return
-        event = referred(key, request)
-        self._referral = Referral(self, key, request)
-        self.raise_event(event)
-
     def accept_refer(self) -> None:
         """202 to the peer's REFER; NOTIFY 100 follows unless the peer wants none (RFC 4488)."""
-        if self._referral is not None:
-            self._referral.accept()
+        if self.referral is not None:
+            self.referral.accept()
 
     def refuse_refer(self, status: int = 603) -> None:
         """A final non-2xx to the peer's REFER."""
-        if self._referral is not None:
-            self._referral.refuse(status)
+        if self.referral is not None:
+            self.referral.refuse(status)
 
     def refer_progress(self, status: int, reason: str = "") -> None:
         """How the accepted reference goes, as the new call's responses say it; a final one is the last."""
-        if self._referral is not None and not self.leaving:
-            self._referral.progress(status, reason)
+        if self.referral is not None and not self.leaving:
+            self.referral.progress(status, reason)
 
     # --- the end ---
 
@@ -625,10 +419,10 @@ class Leg:
         """Nothing new is begun; what the peer asked gets its answer."""
         if self._offers is not None:
             self._offers.end()
-        if self._session is not None:
-            self._session.step(Input.STOP)
-        if self._referral is not None:
-            self._referral.give_up()
+        if self.session is not None:
+            self.session.step(Input.STOP)
+        if self.referral is not None:
+            self.referral.give_up()
 
     def _end(self, event: LegEvent) -> None:
         if not self.ended:

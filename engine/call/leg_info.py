@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.call.capabilities import Refusal
+from engine.call.leg_events import LegDtmf, LegInfo
+from engine.sip.effects import ServerKey
 from engine.sip.grammar import is_digits
-from engine.sip.message import Request
+from engine.sip.message import Request, response_to
 
+if TYPE_CHECKING:
+    from engine.call.leg import Leg
+
+AGENT_HEADER: Final = "Ringward-Agent"
+"""How the dissuasion agent reports on its own leg: `notice-given` in an INFO, `outcome=…` at the end."""
 RELAY_TYPE: Final = "application/dtmf-relay"
 PLAIN_TYPE: Final = "application/dtmf"
 DEFAULT_MS: Final = 250
@@ -21,6 +28,18 @@ _LINE = re.compile(r"[ \t]*([A-Za-z]+)[ \t]*=[ \t]*([0-9A-Za-z*#]+)[ \t]*")
 class Key(NamedTuple):
     digit: str
     duration_ms: int
+
+
+def inform(leg: Leg, key: ServerKey, request: Request) -> None:
+    """An INFO inside the dialog: what the agent reports, a key, or nothing we know."""
+    report = request.get(AGENT_HEADER)
+    told = None if report else read_info(request)
+    status, headers = (200, ()) if told is None or isinstance(told, Key) else told
+    leg.wire.respond(key, response_to(request, status, headers=headers))
+    if report and leg.accepted:
+        leg.raise_event(LegInfo(report))
+    elif isinstance(told, Key):
+        leg.raise_event(LegDtmf(told.digit, told.duration_ms))
 
 
 def key_body(digit: str, duration_ms: int) -> bytes:

@@ -15,7 +15,6 @@ from engine.call.leg_events import (
     LegRefreshed,
 )
 from engine.call.leg_refusals import retry_after
-from engine.call.session_timer import longer_interval
 from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.message import Request, Response, response_to
 from engine.sip.session_expires import session_expires
@@ -186,7 +185,7 @@ class Offers:
         headers: list[tuple[str, str]] = [
             ("Allow", ALLOW),
             ("Supported", SUPPORTED_INSIDE),
-            *leg.session_headers(),
+            *(leg.session.headers() if leg.session is not None else ()),
         ]
         if body:
             headers.append(("Content-Type", SDP_TYPE))
@@ -213,14 +212,19 @@ class Offers:
         wait_s = retry_after(response) if response is not None else None
         if status in (408, 481) and leg.accepted:  # RFC 3261 §12.2.1.2: the dialog is gone
             leg.lost(status)
-        elif status == 422 and response is not None and self._asks_longer(response):
+        elif (
+            status == 422
+            and response is not None
+            and leg.session is not None
+            and leg.session.lengthen(response)
+        ):
             self._send()
         elif self._retries and not leg.leaving and (status == 491 or (status == 500 and wait_s is not None)):
             self._retries -= 1
             delay_s = self.glare_s() if status == 491 else float(wait_s or 0)
             self._again = leg.wire.timers.set(leg.wire.now + delay_s, self._retry)
         elif self._refreshes:
-            leg.refresh_refused(status, self._method)
+            leg.timed().refused(status, self._method)
         else:
             leg.raise_event(LegOfferRefused(status, wait_s))
 
@@ -238,18 +242,13 @@ class Offers:
             dialog.refresh(response)
         if method == "INVITE":
             leg.must_acknowledge(response)
-        leg.session_agreed(response)
+        if leg.session is not None and not leg.leaving:
+            leg.session.agreed(response)
         if self._refreshes:
             leg.acknowledge()
             leg.raise_event(LegRefreshed(changed))
         else:
             leg.raise_event(LegOfferAnswered(response.body, method))
-
-    def _asks_longer(self, response: Response) -> bool:
-        interval_s = longer_interval(response, self._leg.session_interval_s)
-        if interval_s:
-            self._leg.session_interval_s = interval_s
-        return interval_s > 0
 
     def glare_s(self) -> float:
         """How long to wait after a glare (RFC 3261 §14.1): 2.1 to 4 s for who made the Call-ID, else to 2."""

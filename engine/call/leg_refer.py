@@ -21,6 +21,7 @@ DECIDE_S: Final = 20.0
 """A REFER that nobody has decided on by then is declined, well before the peer's own patience ends."""
 SUBSCRIPTION_S: Final = 180
 """A reference that takes longer is told to be over (RFC 6665 §4.2.1)."""
+RETRY_AFTER_S: Final = 5
 SIPFRAG_TYPE: Final = "message/sipfrag;version=2.0"
 
 
@@ -39,6 +40,19 @@ def referred(key: ServerKey, request: Request) -> LegReferred:
         request.get("Referred-By") or "",
         key,
     )
+
+
+def refer(leg: Leg, key: ServerKey, request: Request) -> None:
+    """A REFER inside the dialog: one at a time, and only once there is a call to refer.
+
+    RemoteProtocolError(400) where it cannot be read.
+    """
+    if not leg.accepted or (leg.referral is not None and leg.referral.open):
+        leg.wire.respond(key, response_to(request, 500, headers=[("Retry-After", str(RETRY_AFTER_S))]))
+        return
+    event = referred(key, request)
+    leg.referral = Referral(leg, key, request)
+    leg.raise_event(event)
 
 
 class Referral:

@@ -2,19 +2,16 @@
 
 Whoever refreshes sends an UPDATE or re-INVITE at half of the interval (§10); both sides hang up
 min(32 s, a third) before its end when no refresh has come through. Nothing of it crosses to another leg.
+`engine.call.leg_session` is one leg's timer.
 """
 
 from __future__ import annotations
 
 from enum import Enum, unique
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from engine.sip.message import Request, Response
 from engine.sip.session_expires import SessionExpires, min_se, session_expires
-
-if TYPE_CHECKING:
-    from engine.call.leg import Leg
-    from engine.call.leg_timers import LegTimer
 
 MIN_SE_S: Final = 90
 """The shortest interval that anybody may ask for (§5)."""
@@ -96,60 +93,6 @@ IGNORED: Final = frozenset(
         (S.OFF, I.LATE),
     }
 )
-
-
-class SessionTimer:
-    """One leg's machine; made with the first agreement."""
-
-    __slots__ = ("_half", "_late", "_leg", "interval_s", "least_s", "state")
-
-    def __init__(self, leg: Leg) -> None:
-        self._leg = leg
-        self._half: LegTimer | None = None
-        self._late: LegTimer | None = None
-        self.interval_s = NONE_S
-        self.least_s = NONE_S
-        """Min-SE of our requests, where a 422 taught us one."""
-        self.state = State.OFF
-
-    def agree(self, agreement: Agreement) -> None:
-        """A 2xx has been sent or received."""
-        self.interval_s = agreement.interval_s
-        self.step(Input.AGREED_OURS if agreement.ours else Input.AGREED_THEIRS)
-
-    def step(self, given: Input) -> None:
-        row = TABLE.get((self.state, given))
-        if row is None:
-            return
-        self.state = row.state
-        for action in row.actions:
-            self._act(action)
-
-    def _act(self, action: Action) -> None:
-        timers, now = self._leg.wire.timers, self._leg.wire.now
-        if action is Action.STOP:
-            for timer in (self._half, self._late):
-                if timer is not None:
-                    timer.cancel()
-            self._half = self._late = None
-        elif action is Action.START_HALF:
-            self._half = timers.set(now + self.interval_s / 2, self._is_half)
-        elif action is Action.START_AGAIN:
-            self._half = timers.set(now + again_s(self.interval_s), self._is_half)
-        elif action is Action.START_LATE:
-            if self._late is None:
-                spent_s = self.interval_s / 2 if self.state is State.OURS else 0.0
-                self._late = timers.set(now + late_s(self.interval_s) - spent_s, self._is_late)
-        elif action is Action.REFRESH:
-            self._leg.refresh()
-        else:
-            self._leg.session_expired()
-
-    def _is_half(self) -> None:
-        self.step(Input.HALF)
-
-    def _is_late(self) -> None:
-        self.step(Input.LATE)
 
 
 def late_s(interval_s: int) -> float:

@@ -1,0 +1,186 @@
+"""A leg that a caller reached us by: user agent server of its first INVITE."""
+
+from __future__ import annotations
+
+from engine.call.capabilities import ALLOW, RELIABLE, SDP_TYPE, Headers, has_tag
+from engine.call.leg import Leg
+from engine.call.leg_dialog import Listener
+from engine.call.leg_events import LegCancelled, LegEnded, LegHungUp, LegProgressAcknowledged
+from engine.call.leg_refusals import reasons_of
+from engine.call.reliable import ReliableProgress
+from engine.call.wire import Wire
+from engine.sip.dialog import Dialog
+from engine.sip.effects import ServerKey
+from engine.sip.flow import Flow
+from engine.sip.headers import Message
+from engine.sip.message import Request, response_to
+
+
+class IncomingLeg(Leg):
+    """A caller's INVITE and what becomes of it."""
+
+    __slots__ = ("_key", "_reliable", "_tag", "request")
+
+    def __init__(
+        self, wire: Wire, role: str, flow: Flow, listener: Listener, key: ServerKey, request: Request
+    ) -> None:
+        super().__init__(wire, role, flow, listener)
+        self.request = request
+        self.heard_body = request.body
+        self._key = key
+        self._tag = wire.ids.tag()
+        self._reliable: ReliableProgress | None = None
+        wire.incoming[key] = self
+
+    # --- before the answer ---
+
+    @property
+    def settled(self) -> bool:
+        """The caller has acknowledged a description of ours: only an UPDATE can change it now."""
+        return self._reliable is not None and self._reliable.settled
+
+    def progress(self, status: int, body: bytes = b"") -> None:
+        """18x, from one early dialog; reliably where the caller demands it, or can and gets a description."""
+        if self.answered or self.ended:
+            return
+        if self.dialog is None:
+            self.adopt(Dialog.uas(self.request, self._tag, self.contact))
+        if self.settled:
+            body = b""
+        demanded = self.demands_reliable
+        if demanded or (body and has_tag(self.request, "Supported", RELIABLE)):
+            if self._reliable is None:
+                self._reliable = ReliableProgress(self)
+            self._reliable.send(status, body)
+        else:
+            self.send_progress(status, body, 0)
+
+    @property
+    def demands_reliable(self) -> bool:
+        return RELIABLE in self.request.requires
+
+    def send_progress(self, status: int, body: bytes, rseq: int) -> None:
+        """One 18x; reliable where `rseq` is not 0."""
+        headers = [("Contact", self.contact), ("Allow", ALLOW)]
+        if rseq:
+            headers += [("Require", RELIABLE), ("RSeq", str(rseq))]
+        if body:
+            headers.append(("Content-Type", SDP_TYPE))
+            self.sent_body = body
+        response = response_to(self.request, status, to_tag=self._tag, headers=headers, body=body)
+        self.wire.respond(self._key, response)
+
+    def pracked(self, key: ServerKey, request: Request) -> None:
+        if self._reliable is None:
+            self.refuse_prack(key, request)
+        else:
+            self._reliable.prack(key, request)
+
+    def refuse_prack(self, key: ServerKey, request: Request) -> None:
+        """It acknowledges nothing that waits (RFC 3262 §3)."""
+        self.wire.respond(key, response_to(request, 481))
+
+    def take_prack(self, key: ServerKey, request: Request, *, described: bool) -> None:
+        """A PRACK for the 18x that waited; `described`: which carried a description."""
+        if request.body and (self.request.body or not described):
+            self.offers().pracked(key, request)
+            self.raise_event(LegProgressAcknowledged(b""))
+            return
+        self.take_description(request.body)
+        self.wire.respond(key, response_to(request, 200))
+        self.raise_event(LegProgressAcknowledged(request.body))
+
+    def progress_unacknowledged(self) -> None:
+        """No PRACK in 64*T1 (RFC 3262 §3)."""
+        self._called_off(504, ())
+
+    @property
+    def owes_answer(self) -> bool:
+        return not self.accepted and bool(self.request.body) and not self.settled
+
+    @property
+    def awaits_answer(self) -> bool:
+        return not self.accepted and not self.request.body and bool(self.sent_body) and not self.settled
+
+    # --- the answer ---
+
+    def answer(self, body: bytes) -> None:
+        """200, as soon as a reliable 18x with a description is acknowledged; the dialog is confirmed."""
+        if self.answered or self.ended:
+            return
+        self.answered = True
+        if self._reliable is not None:
+            self._reliable.answer(body)
+        else:
+            self.send_answer(body)
+
+    def send_answer(self, body: bytes) -> None:
+        if self.settled:  # the answer has been given, and a second one would be ignored (RFC 3261 §13.2.1)
+            body = b""
+        if self.dialog is None:
+            self.adopt(Dialog.uas(self.request, self._tag, self.contact))
+        assert self.dialog is not None
+        self.dialog.confirmed = True
+        self.accept(self._key, self.request, body, self._tag)
+
+    def refuse(self, status: int, headers: Headers = (), reason_phrase: str | None = None) -> None:
+        """A final non-2xx: the leg is over."""
+        if self.answered or self.ended:
+            return
+        self._refuse(status, headers, reason_phrase)
+
+    def _refuse(self, status: int, headers: Headers = (), reason_phrase: str | None = None) -> None:
+        self._stop()
+        self.ended = True
+        if self._reliable is not None:
+            self._reliable.refused()
+        self.wire.incoming.pop(self._key, None)
+        response = response_to(self.request, status, reason_phrase, to_tag=self._tag, headers=headers)
+        self.wire.respond(self._key, response)
+
+    def cancelled(self, key: ServerKey, cancel: Request) -> None:
+        """CANCEL from the caller (RFC 3261 §9.2), of the first INVITE or of a later one."""
+        if key != self._key:
+            super().cancelled(key, cancel)
+        else:
+            self._called_off(487, reasons_of(cancel))
+
+    def _said_bye(self, key: ServerKey, request: Request) -> None:
+        if self.accepted:
+            super()._said_bye(key, request)
+        else:  # RFC 3261 §15.1.2: the INVITE ends with it
+            self.wire.respond(key, response_to(request, 200))
+            self._called_off(487, reasons_of(request))
+
+    def _called_off(self, status: int, reasons: tuple[str, ...]) -> None:
+        """The INVITE is over before our 2xx has left."""
+        if self.accepted or self.ended:
+            return
+        self._refuse(status)
+        # who has been told that the caller is through hears that it is gone
+        self.raise_event(LegHungUp("", reasons) if self.answered else LegCancelled(status, reasons))
+
+    # --- the end ---
+
+    def hang_up(self, headers: Headers = ()) -> None:
+        if self.answered and not self.accepted and not self.ended:  # the 2xx still waits for a PRACK
+            self._refuse(480, headers)
+            self.wire.timers.set(self.wire.now, self._gone)
+        elif self.accepted:
+            super().hang_up(headers)
+
+    def _gone(self) -> None:
+        self.raise_event(LegEnded())
+
+    def _capabilities(self) -> Message | None:
+        return self.request
+
+    def _must_stay(self) -> bool:
+        """RFC 3261 §15: who was called must not say BYE before the ACK, or 64*T1."""
+        return self._accepted_key is not None
+
+    def dispose(self) -> None:
+        super().dispose()
+        if self._reliable is not None:
+            self._reliable.refused()
+        self.wire.incoming.pop(self._key, None)

@@ -1,0 +1,134 @@
+"""One leg's session timer (RFC 4028): the table of `engine.call.session_timer` at work."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from engine.call.capabilities import Headers
+from engine.call.session_timer import (
+    NONE_S,
+    TABLE,
+    Action,
+    Agreement,
+    Input,
+    State,
+    again_s,
+    agree_to,
+    agreed_by,
+    asking_headers,
+    late_s,
+    longer_interval,
+)
+from engine.sip.message import Request, Response
+
+if TYPE_CHECKING:
+    from engine.call.leg import Leg
+    from engine.call.leg_timers import LegTimer
+
+EXPIRED: Final = ('SIP;cause=408;text="Session expired"',)
+"""Reason of a BYE for a session that nobody refreshed."""
+
+
+class LegSession:
+    """Made with the first agreement."""
+
+    __slots__ = ("_half", "_interval_s", "_late", "_least_s", "_leg", "_state")
+
+    def __init__(self, leg: Leg) -> None:
+        self._leg = leg
+        self._half: LegTimer | None = None
+        self._late: LegTimer | None = None
+        self._interval_s = NONE_S
+        self._least_s = NONE_S
+        """Min-SE of our requests, where a 422 taught us one."""
+        self._state = State.OFF
+
+    @property
+    def running(self) -> bool:
+        return self._state is not State.OFF
+
+    # --- what is agreed ---
+
+    def agreed(self, response: Response, asked_s: int = NONE_S) -> None:
+        """A 2xx to an INVITE or UPDATE of ours, which asked for `asked_s` or for what holds."""
+        self._begin(agreed_by(response, asked_s or self._interval_s))
+
+    def agree(self, request: Request, wanted_s: int) -> Headers:
+        """Headers of our 2xx to an INVITE or UPDATE; the interval begins anew."""
+        agreement, headers = agree_to(request, self._interval_s or wanted_s)
+        self._begin(agreement)
+        return headers
+
+    def headers(self) -> Headers:
+        """Of an INVITE or UPDATE of ours: who refreshes stays as it is."""
+        if self._state is State.OFF:
+            return ()
+        return asking_headers(self._interval_s, ours=self._state is State.OURS, least_s=self._least_s)
+
+    def lengthen(self, response: Response) -> bool:
+        """After a 422: whether asking again, for longer, is of use."""
+        interval_s = longer_interval(response, self._interval_s)
+        if interval_s:
+            self._interval_s = self._least_s = interval_s
+        return interval_s > 0
+
+    def _begin(self, agreement: Agreement | None) -> None:
+        if agreement is not None:
+            self._interval_s = agreement.interval_s
+            self.step(Input.AGREED_OURS if agreement.ours else Input.AGREED_THEIRS)
+
+    # --- the refresh ---
+
+    def refresh(self) -> None:
+        """Tell the peer that we are there: UPDATE, or the description we sent last once more."""
+        leg = self._leg
+        if leg.negotiating:
+            self.step(Input.REFUSED)
+        elif leg.can_update or not leg.sent_body:
+            leg.offers().send(b"", "UPDATE", retry=True, refreshes=True)
+        else:
+            leg.offers().send(leg.sent_body, "INVITE", retry=True, refreshes=True)
+
+    def refused(self, status: int, method: str) -> None:
+        """Our refresh got a final non-2xx that says nothing of the dialog."""
+        if method == "UPDATE" and status in (405, 501) and self._leg.sent_body:
+            self._leg.can_update = False
+            self.refresh()
+        else:
+            self.step(Input.REFUSED)
+
+    # --- the table ---
+
+    def step(self, given: Input) -> None:
+        row = TABLE.get((self._state, given))
+        if row is None:
+            return
+        self._state = row.state
+        for action in row.actions:
+            self._act(action)
+
+    def _act(self, action: Action) -> None:
+        timers, now = self._leg.wire.timers, self._leg.wire.now
+        if action is Action.STOP:
+            for timer in (self._half, self._late):
+                if timer is not None:
+                    timer.cancel()
+            self._half = self._late = None
+        elif action is Action.START_HALF:
+            self._half = timers.set(now + self._interval_s / 2, self._is_half)
+        elif action is Action.START_AGAIN:
+            self._half = timers.set(now + again_s(self._interval_s), self._is_half)
+        elif action is Action.START_LATE:
+            if self._late is None:
+                spent_s = self._interval_s / 2 if self._state is State.OURS else 0.0
+                self._late = timers.set(now + late_s(self._interval_s) - spent_s, self._is_late)
+        elif action is Action.REFRESH:
+            self.refresh()
+        else:
+            self._leg.lose(EXPIRED)
+
+    def _is_half(self) -> None:
+        self.step(Input.HALF)
+
+    def _is_late(self) -> None:
+        self.step(Input.LATE)
