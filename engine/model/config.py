@@ -294,7 +294,10 @@ class TrunkSection(Section, frozen=True):
     tls_name: str = ""
     """What the certificate of `next_hop` must name, sent as SNI; empty: its address."""
     tcp_above_bytes: int = 0
-    """Requests longer than this go by TCP, where that fails by UDP; RFC 3261 §18.1.1 says 1300. 0: never."""
+    """Longer requests to its next hops' addresses go by TCP, by UDP where that fails. 0: never.
+
+    RFC 3261 §18.1.1 says 1300.
+    """
     announce_608: bool = True
     """Play an announcement in early media to callers that do not support sip.608 (RFC 8688 §3.4)."""
     reject: Literal["608", "603+"] = "608"

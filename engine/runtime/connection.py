@@ -41,7 +41,9 @@ class StreamLimits:
     connections: int = 2_000
     """Accepted from all addresses that are not trusted; trusted ones have a share of their own."""
     opening: int = 256
-    """Connections on their way up by our own doing."""
+    """Connections of ours on their way up to trusted addresses."""
+    opening_elsewhere: int = 32
+    """The same to all others: who sends a request, hangs up and waits for the answer can cause them."""
 
 
 class Connection(asyncio.Protocol):

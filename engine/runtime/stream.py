@@ -12,7 +12,6 @@ import errno
 import logging
 import socket
 import ssl
-import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Coroutine
@@ -22,6 +21,7 @@ from typing import Final
 from engine.model.config import Address
 from engine.runtime.bpf import Source
 from engine.runtime.connection import Connection, StreamLimits
+from engine.runtime.listener import listening, reset
 from engine.runtime.tls import Tls
 from engine.sip.flow import Flow
 from engine.sip.framing import Broken
@@ -29,7 +29,6 @@ from engine.sip.glance import is_response, top_via_of
 from engine.sip.layer import DEFAULT_PORT, DEFAULT_PORTS
 from engine.sip.via import Via
 
-BACKLOG: Final = 512
 ACCEPTS: Final = 32
 """Connections accepted at one go before the loop gets to do something else."""
 SWEEP_S: Final = 1.0
@@ -83,7 +82,7 @@ class StreamTransport:
         self._on_closed = on_closed
         self._connection = connection
         self._family = socket.AF_INET6 if ":" in listen.host else socket.AF_INET
-        self._listener = _listening(self._family, listen)
+        self._listener = listening(self._family, listen)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self._loop: asyncio.AbstractEventLoop | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -92,7 +91,9 @@ class StreamTransport:
         self._all: set[Connection] = set()
         self._of_source: Counter[str] = Counter()
         self._strangers = 0
-        self._opening: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._opening: Counter[bool] = Counter()
+        """Connections of ours on their way up, to trusted addresses and to others."""
         self._counts: Counter[str] = Counter()
         self._told_at = 0.0
         self._last_gone: asyncio.Event | None = None
@@ -141,8 +142,11 @@ class StreamTransport:
     def _open(self, flow: Flow) -> Connection:
         if self._loop is None:
             raise OSError("not open")
-        if len(self._opening) >= self.limits.opening:
-            raise OSError(f"{self.limits.opening} connections are being opened already")
+        is_trusted = flow.remote[0] in self._trusted
+        most = self.limits.opening if is_trusted else self.limits.opening_elsewhere
+        if self._opening[is_trusted] >= most:
+            raise OSError(f"{most} connections are being opened already")
+        self._opening[is_trusted] += 1
         connection = self._connection(self, flow, accepted=False)
         self._by_remote[flow.remote] = connection
         self._all.add(connection)
@@ -168,6 +172,8 @@ class StreamTransport:
         except asyncio.CancelledError:
             connection.end("closed")
             raise
+        finally:
+            self._opening[remote[0] in self._trusted] -= 1
 
     # --- accepting ---
 
@@ -186,7 +192,7 @@ class StreamTransport:
             refusal = self._refusal(host)
             if refusal:
                 self.count(refusal)
-                _reset(accepted)
+                reset(accepted)
             else:
                 self._take(accepted, (host, port))
 
@@ -342,8 +348,8 @@ class StreamTransport:
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         assert self._loop is not None
         task = self._loop.create_task(work)
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def stop(self) -> None:
         """Accept nothing more."""
@@ -357,9 +363,9 @@ class StreamTransport:
     async def close(self) -> None:
         """Stop, give the peers `CLOSING_S` to read what is written, and close."""
         self.stop()
-        for task in list(self._opening):
+        for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._opening, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in list(self._all):
             connection.close("closed")
         with contextlib.suppress(TimeoutError):
@@ -372,28 +378,6 @@ class StreamTransport:
         if self._all:
             self._last_gone = asyncio.Event()
             await self._last_gone.wait()
-
-
-def _listening(family: socket.AddressFamily, address: Address) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:  # an IPv4 peer would else be known by another name
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind((address.host, address.port))
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
-def _reset(accepted: socket.socket) -> None:
-    """Close without the goodbye that would keep the kernel busy with it."""
-    with contextlib.suppress(OSError):
-        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    accepted.close()
 
 
 def _reply_port(response: bytes, transport: str) -> int:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from engine.model.config import Address, Config, LimitsSection, TlsSection
+from engine.model.config import Address, Config, LimitsSection, TlsSection, TrunkSection
 from engine.runtime.bpf import Source
 from engine.runtime.connection import StreamLimits
 from engine.runtime.flood import FloodGuard, TrunkHosts, emergency_calls
@@ -19,6 +19,7 @@ from engine.sip.flood import FloodLimits
 from engine.sip.flow import Flow
 from engine.sip.glance import branch_of, is_response
 from engine.sip.location import Location
+from engine.sip.uri import Uri, is_address
 from scoring.numbers import Numbering
 
 TICK_S: Final = 1.0
@@ -53,14 +54,14 @@ class Transports:
         sip, trunks = config.sip, config.trunk
         self._on_message = on_message
         self._on_failed = on_failed
-        known = TrunkHosts(text for trunk in trunks.values() for text in trunk.match)
+        known = TrunkHosts(text for trunk in trunks.values() for text in (*trunk.match, *_hop_hosts(trunk)))
         limits = flood_limits(config.limits)
         self._guard = FloodGuard(limits, known, emergency_calls(numbering), self._refuse)
         self._tcp_above = {
             host: trunk.tcp_above_bytes
             for trunk in trunks.values()
             if trunk.tcp_above_bytes
-            for host in (*trunk.match, *((trunk.next_hop.host,) if trunk.next_hop else ()))
+            for host in _hop_hosts(trunk)
         }
         self._banned: frozenset[Source] = frozenset()
         self._no_tcp: dict[tuple[str, int], float] = {}
@@ -237,6 +238,13 @@ class Transports:
         self._unbind()
         for stream in self._streams.values():
             await stream.close()
+
+
+def _hop_hosts(trunk: TrunkSection) -> list[str]:
+    """The addresses that calls leave to, as far as the configuration names addresses."""
+    hosts = [trunk.next_hop.host] if trunk.next_hop is not None else []
+    hosts += [Uri.parse(hop.uri).host for hop in trunk.next_hops]
+    return [host for host in hosts if is_address(host)]
 
 
 def flood_limits(limits: LimitsSection) -> FloodLimits:

@@ -385,3 +385,20 @@ async def test_closing_writes_what_is_written(end: Make) -> None:
     await ours.streams.close()
     assert await peer.ended() == data * 50
     server.close()
+
+
+async def test_strangers_use_up_no_attempt_to_reach_a_trunk(end: Make) -> None:
+    trunk = Server()
+    ours = end(limits=StreamLimits(opening_elsewhere=1), trusted=[trunk.address[0]])
+    stranger = Server()
+    ours.streams.send(ours.flow(stranger.address), wire(), "a")
+    with pytest.raises(OSError, match="1 connections are being opened"):
+        ours.streams.send(ours.flow((stranger.address[0], 1)), wire(), "b")
+    ours.streams.send(ours.flow(trunk.address), wire(), "c")
+    peers = [await stranger.accept(), await trunk.accept()]
+    for peer in peers:
+        await peer.message()
+    ours.streams.send(ours.flow((stranger.address[0], 1)), wire(), "d")
+    assert (await ours.fail())[1] == "d"
+    for server in (stranger, trunk):
+        server.close()
