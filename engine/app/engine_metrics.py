@@ -47,6 +47,7 @@ class EngineCollector(Collector):
         yield from self._calls()
         yield from self._messages()
         yield from self._transports()
+        yield from self._trunks()
         yield from self._journal()
         yield from self._bus()
         yield from self._media()
@@ -119,6 +120,22 @@ class EngineCollector(Collector):
         for key, count in now.items():
             family.add_metric(key, count)
         yield family
+
+    def _trunks(self) -> Iterator[Metric]:
+        states = self._parts.worker.trunk_states()
+        up = GaugeMetricFamily(
+            "ringward_trunk_target_up",
+            "1 while calls are sent to the target; state: up, suspect, down, trial.",
+            labels=["trunk", "side", "target", "state"],
+        )
+        calls = GaugeMetricFamily("ringward_trunk_calls", "Calls by trunk.", labels=["trunk", "way"])
+        for each in states:
+            up.add_metric([each.trunk, each.side, each.target, each.state], each.state != "down")
+        for trunk, (came, left) in {each.trunk: (each.calls_in, each.calls_out) for each in states}.items():
+            calls.add_metric([trunk, "in"], came)
+            calls.add_metric([trunk, "out"], left)
+        yield up
+        yield calls
 
     def _journal(self) -> Iterator[Metric]:
         journal = self._parts.journal

@@ -30,10 +30,11 @@ class Keeper:
 
     def next(self) -> float | None:
         """When `timer` has something next."""
-        times = [at for at, _ in self._pings.values()]
-        if (planned := self._trunks.next_timer()) is not None:
-            times.append(planned)
-        return min(times, default=None)
+        planned = self._trunks.next_timer()
+        if not self._pings:
+            return planned
+        first = min(at for at, _ in self._pings.values())
+        return first if planned is None else min(first, planned)
 
     def timer(self) -> None:
         """Judge what has had no response in time, and send what is due."""

@@ -124,6 +124,7 @@ class Screener:
         if trunk.calling_in or trunk.called_in:
             calling_text, called_text = self._meant(request)
         calling = number(calling_text)
+        asserted = number(self._own(request, request.asserted)) if request.asserted else None
         emergency = is_emergency_uri(request.request_uri)
         called = self._numbering.normalise(request.request_uri) if emergency else number(called_text)
         subscriber = calling if direction is Direction.OUTBOUND else called
@@ -136,12 +137,13 @@ class Screener:
             at=at,
             trunk=request.trunk,
             trunk_authorised_public=trunk.public_service,
-            caller_authorised=trunk.may_carry(calling.display),
+            caller_authorised=trunk.may_carry(calling.display)
+            and (asserted is None or trunk.may_carry(asserted.display)),
             unauthorised_action=UNAUTHORISED_ACTIONS[trunk.callers_else],
-            asserted=number(request.asserted) if request.asserted else None,
+            asserted=asserted,
             display_name=request.display,
             request_uri=request.request_uri,
-            diversion=tuple(number(text) for text in request.diversion),
+            diversion=tuple(number(self._own(request, text)) for text in request.diversion),
             emergency_callback=direction is Direction.INBOUND and self._called_emergency(subscriber, at),
             kill_switch=self._kill_switch(),
             counters=self.counting.read(calling, request.trunk),
@@ -229,6 +231,10 @@ class Screener:
 
     def _is_subscriber(self, number: Number) -> bool:
         return number.display.startswith(self._config.subscribers.prefixes)
+
+    def _own(self, request: ScreeningRequest, text: str) -> str:
+        """Another number of the caller's side, by the rules for calling numbers."""
+        return self._trunks.meaning(request.trunk, text, "")[0]
 
     def _meant(self, request: ScreeningRequest) -> tuple[str, str]:
         """Calling and called number by the rules of their trunk; what is protected as it came stays so."""

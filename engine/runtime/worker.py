@@ -19,6 +19,7 @@ import msgspec
 
 from engine.call.core import CoreEffect, SipCore
 from engine.call.table import State
+from engine.call.trunks import TrunkState
 from engine.call.values import (
     CallCommand,
     CommandAnswered,
@@ -140,6 +141,10 @@ class EngineWorker:
     def transports(self) -> list[str]:
         """Those that are listened on."""
         return self._transports.names
+
+    def trunk_states(self) -> list[TrunkState]:
+        """Every target of every trunk; from any thread."""
+        return self._core.trunks.states()
 
     def retransmissions(self) -> dict[str, int]:
         return self._core.retransmissions()

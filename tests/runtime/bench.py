@@ -121,7 +121,6 @@ class Bench:
         )
         self.worker = EngineWorker(self.config, core, screener, numbering, self.journal, self.bus)
         self.port = Port(self)
-        self.states = core.trunks.states
         self.worker.open(self.port)
 
     @property

@@ -36,6 +36,12 @@ def test_a_number_that_may_not_come_from_there(
     assert (decision.action, decision.rule) == (action, rule)
 
 
+def test_the_asserted_identity_may_not_come_from_elsewhere_either() -> None:
+    here = world(callers=("+8613",), callers_else="reject", trusted_identity=True)
+    assert here.decide(CLEAN, asserted="13800000009").action is Action.ALLOW
+    assert here.decide(CLEAN, asserted=OUTSIDE).rule == "caller_unauthorised"
+
+
 def test_what_is_blocked_anyway_stays_blocked() -> None:
     """A label for a forged number is no way round the risk table."""
     decision = world(callers=("+8621",), callers_else="label").decide(RED)
@@ -62,6 +68,11 @@ def test_numbers_mean_what_their_trunk_says() -> None:
     decision = here.decide("913800000001", "913900000002")
     assert decision.hops[0].called_user == "13900000002"
     assert decision.hops[0].calling_user == "13800000001"
+
+
+def test_asserted_and_diverting_numbers_follow_the_rules_for_calling_ones() -> None:
+    here = world(calling_in=(TranslationSection(match="9", strip=1),), trusted_identity=True)
+    assert here.decide(CLEAN, asserted="917000000001").action is Action.REJECT
 
 
 def test_no_rule_hides_an_emergency_number() -> None:

@@ -20,6 +20,7 @@ from engine.model.events import (
     Record,
     RecordingClosed,
     RecordingStarted,
+    TrunkChanged,
 )
 from engine.model.ids import CallId, CaseId, NumberId, RecordingId, TenantId
 from engine.model.outcome import Blame, Outcome
@@ -333,3 +334,20 @@ async def test_a_large_batch(store: Store, node: Node) -> None:
     assert len(await store.ship(records)) == len(records)
     assert len(await store.calls.list_calls(LAB, limit=1_000)) == 300
     assert await store.ship(records) == []
+
+
+async def test_a_trunk_that_changed_is_an_event_of_no_call(
+    store: Store, contents: Contents, node: Node
+) -> None:
+    changed = TrunkChanged(trunk="carrier", target="udp:192.0.2.1:5060", up=False, reason="timeout")
+    await store.ship([node.record(0, changed)])
+    rows = await contents.rows(LAB)
+    assert rows["call"] == []
+    (row,) = rows["journal_event"]
+    assert (row["kind"], row["call_id"]) == ("trunk_changed", None)
+    assert row["detail"] == {
+        "trunk": "carrier",
+        "target": "udp:192.0.2.1:5060",
+        "up": False,
+        "reason": "timeout",
+    }

@@ -103,7 +103,7 @@ async def world() -> AsyncIterator[World]:
 async def test_a_trunk_that_the_dns_knows(world: World) -> None:
     world.zone(600, world.first, world.second)
     bench = world.start(NAME)
-    await until(lambda: len(bench.states()) == 2)
+    await until(lambda: len(bench.worker.trunk_states()) == 2)
     world.invite()
     await world.refused_by(world.first, 503)  # the next server of the same name
     await world.refused_by(world.second)
@@ -115,7 +115,7 @@ async def test_calls_go_on_when_the_dns_falls_silent(world: World) -> None:
     """A black hole holds nothing up: the last good target, one alarm, and the new one when it is back."""
     world.zone(1, world.first)
     bench = world.start(NAME)
-    await until(lambda: len(bench.states()) == 1)
+    await until(lambda: len(bench.worker.trunk_states()) == 1)
     world.server.silent = True
     await until(lambda: world.told(Alarm) == ["dns_failed"])
     for _ in range(3):
