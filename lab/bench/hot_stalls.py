@@ -20,6 +20,7 @@ import uvloop
 
 from engine.app.engine import GC_ALLOCATIONS, POLL_TABLE_S
 from scoring.numbers import Level, Number, NumberKind, RiskRow, Source
+from scoring.numbers.hot_files import delta_path
 from scoring.numbers.hot_publish import CHANGES_MAX, change, fold
 from scoring.numbers.table_view import TableView
 
@@ -53,7 +54,8 @@ def stalls(path: Path, listed: np.ndarray[Any, np.dtype[np.uint64]]) -> dict[str
     for name, rows in (("quiet", 0), ("small_delta", CHANGES_MAX), ("delta", CHANGED)):
         runs = []
         for round_ in range(_ROUNDS):
-            fold(path, _AT)  # each round begins without changes beside the table
+            if delta_path(path).exists() and delta_path(path).stat().st_size:
+                fold(path, _AT)  # each round begins without changes beside the table
             runs.append(_run(path, asked, rows, round_))
         found[f"{name}_stall_ms"] = round(median(run.worst_ms for run in runs), 2)
         found[f"{name}_stall_ms_min"] = round(min(run.worst_ms for run in runs), 2)
