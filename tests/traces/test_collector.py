@@ -97,7 +97,7 @@ def test_all_together_have_a_bound_which_is_free_again_once_they_are_taken() -> 
     assert sum(len(item.data) for item in part.items if isinstance(item, Raw)) <= 1_000
     assert part.dropped == collector.dropped > 0
     assert part.messages + part.dropped == 27
-    collector.received(request("INFO", "c1-in"), CARRIER, 5.0)
+    collector.received(request("INFO", "c1-in", body=b"x" * 800), CARRIER, 5.0)
     (part,) = collector.take(6.0)
     assert (part.messages, part.dropped) == (1, 0)
 
