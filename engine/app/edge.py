@@ -10,8 +10,10 @@ from collections.abc import Callable
 from typing import Final
 
 from engine.app.config import ConfigError
+from engine.app.edge_metrics import EdgeCollector
 from engine.app.edge_users import load_users
 from engine.app.keys import load_edge_key
+from engine.app.metrics import Metrics, served
 from engine.app.numbering import numbering_of
 from engine.edge.core import EdgeCore
 from engine.edge.settings import EdgeSettings
@@ -61,8 +63,9 @@ async def run_edge(config: Config, stop: asyncio.Event, say: Callable[[str], Non
         worker = EdgeWorker(core, transports, bindings)
         stack.callback(worker.close)
         worker.start()
-        say(f"listening on {edge.listen} ({', '.join(transports.bound)}), {len(users)} users")
-        await stop.wait()
+        with served(Metrics("edge", EdgeCollector(worker, transports)), config):
+            say(f"listening on {edge.listen} ({', '.join(transports.bound)}), {len(users)} users")
+            await stop.wait()
     return 0
 
 

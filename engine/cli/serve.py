@@ -106,7 +106,7 @@ def children(config: Config, config_file: Path | None, overrides: list[str]) -> 
         kept.append(Child("agent", ("-m", "engine", "agent", *shared, *_metrics_at(config, 1))))
     kept.append(Child("engine", ("-m", "engine", "engine", *shared, *from_store)))
     if config.edge.listen is not None:
-        kept.append(Child("edge", ("-m", "engine", "edge", *shared)))
+        kept.append(Child("edge", ("-m", "engine", "edge", *shared, *_metrics_at(config, 2))))
     return kept
 
 

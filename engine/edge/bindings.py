@@ -58,7 +58,9 @@ class BindingRepository(Protocol):
         """Those that have not expired."""
         ...
 
-    def save(self, binding: Binding, now: float) -> None: ...
+    def save(self, binding: Binding, now: float) -> None:
+        """Keep it instead of the one that is the same, if there is one."""
+        ...
 
     def remove(self, binding: Binding, now: float) -> None: ...
 
@@ -73,6 +75,7 @@ class Bindings:
         self._flows: dict[Flow, list[Binding]] = {}
         self._expiries: list[tuple[float, int, Binding]] = []
         self._serial = 0
+        self._count = 0
         for binding in bindings:
             self.put(binding)
 
@@ -91,6 +94,7 @@ class Bindings:
         earlier = self.find(binding)
         if earlier is not None:
             self.drop(earlier)
+        self._count += 1
         self._users.setdefault(binding.user, []).append(binding)
         self._flows.setdefault(binding.flow, []).append(binding)
         self._serial += 1
@@ -100,6 +104,8 @@ class Bindings:
             heapq.heapify(self._expiries)
 
     def drop(self, binding: Binding) -> None:
+        """Of one in force."""
+        self._count -= 1
         _take(self._users, binding.user, binding)
         _take(self._flows, binding.flow, binding)
 
@@ -126,7 +132,7 @@ class Bindings:
         return (binding for bindings in self._users.values() for binding in bindings)
 
     def __len__(self) -> int:
-        return sum(map(len, self._users.values()))
+        return self._count
 
 
 def _take(table: dict[K, list[Binding]], key: K, binding: Binding) -> None:

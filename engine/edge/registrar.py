@@ -90,8 +90,6 @@ class Registrar:
             if earlier is not None:
                 _check_order(earlier, request)
             if seconds:
-                if earlier is not None:
-                    changes.append(BindingRemoved(earlier))
                 changes.append(BindingSaved(binding))
             elif earlier is not None:
                 changes.append(BindingRemoved(earlier))

@@ -49,7 +49,7 @@ class EdgeSettings:
 
 
 class BindingSaved(msgspec.Struct, frozen=True):
-    """A binding is new or was refreshed."""
+    """A binding is new, or replaces the one that is the same (`Binding.is_same`)."""
 
     binding: Binding
 

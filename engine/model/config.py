@@ -386,7 +386,7 @@ class MetricsSection(Section, frozen=True):
     """Prometheus text at http://LISTEN/metrics; the console serves its own at /metrics of its own port."""
 
     listen: Address = Address("127.0.0.1", 0)
-    """Of the engine; the agent of "ringward up" takes the next port. Port 0: off."""
+    """Of the engine; agent and edge of "ringward up" take the two next ports. Port 0: off."""
     token: str = ""
     """Asked for as "Authorization: Bearer …" when set; needed where `listen` is not a loopback address."""
 

@@ -72,15 +72,21 @@ class BindingFile:
         return list(self._kept)
 
     def save(self, binding: Binding, now: float) -> None:
-        if not binding.flow.reliable:
-            self._kept.put(binding)
-            self._append(_line(binding, binding.expires + self._wall() - now), now)
+        if binding.flow.reliable:
+            self._drop(self._kept.find(binding), now)
+            return
+        self._kept.put(binding)
+        self._append(_line(binding, binding.expires + self._wall() - now), now)
 
     def remove(self, binding: Binding, now: float) -> None:
         kept = self._kept.find(binding)
         if kept is not None and kept.flow == binding.flow:
+            self._drop(kept, now)
+
+    def _drop(self, kept: Binding | None, now: float) -> None:
+        if kept is not None:
             self._kept.drop(kept)
-            self._append(_line(binding, 0.0), now)
+            self._append(_line(kept, 0.0), now)
 
     def close(self) -> None:
         os.close(self._file)

@@ -185,12 +185,15 @@ class EdgeWorker:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._loop = asyncio.get_running_loop()
-        self.discarded = 0
-        """Messages nobody could be told about."""
+        self.happened = dict.fromkeys(("registered", "unregistered", "sources_banned", "discarded"), 0)
+        """Since the start; refreshed registrations count too."""
 
     def start(self) -> None:
         self._transports.start(self)
         self._schedule()
+
+    def counts(self) -> dict[str, int]:
+        return self._core.counts()
 
     # --- inputs ---
 
@@ -239,13 +242,16 @@ class EdgeWorker:
                 except OSError as error:
                     return self._core.send_failed(flow, branch, str(error), now)
             case BindingSaved(binding):
+                self.happened["registered"] += 1
                 self._repository.save(binding, now)
             case BindingRemoved(binding):
+                self.happened["unregistered"] += 1
                 self._repository.remove(binding, now)
             case SourceBanned(source, seconds):
+                self.happened["sources_banned"] += 1
                 _log.warning("%s is not listened to for %.0f s: too many wrong passwords", source, seconds)
             case Discarded():
-                self.discarded += 1
+                self.happened["discarded"] += 1
         return []
 
     def _schedule(self) -> None:

@@ -128,3 +128,10 @@ def test_a_wildcard_needs_an_address_for_others() -> None:
     config = Config(edge=EdgeSection())
     with pytest.raises(ConfigError, match=r"edge\.host"):
         settings(config, {"udp": ("0.0.0.0", 5060)})
+
+
+def test_its_metrics_have_a_port_of_their_own(tmp_path: Path) -> None:
+    lab = dialplans_folder().parent / "lab" / "edge.toml"
+    config = load_config(lab, [f"data.folder={tmp_path}", "metrics.listen=127.0.0.1:9100"], {})
+    edge = children(config, lab, [])[-1]
+    assert edge.arguments[-1] == "metrics.listen=127.0.0.1:9102"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from engine.edge.bindings import Binding
 from engine.edge.core import EdgeCore
 from engine.edge.settings import BindingRemoved, BindingSaved, EdgeEffect, EdgeSettings
 from engine.sip.digest import authorization, strongest
@@ -64,11 +65,12 @@ class Lab(Net):
         return self.edge.heard  # type: ignore[return-value]
 
     @property
-    def saved(self) -> list:  # type: ignore[type-arg]
+    def saved(self) -> list[Binding]:
         """What a repository holds by now."""
-        kept = []
+        kept: list[Binding] = []
         for effect in self.edge.heard:
             if isinstance(effect, BindingSaved):
+                kept = [binding for binding in kept if not binding.is_same(effect.binding)]
                 kept.append(effect.binding)
             elif isinstance(effect, BindingRemoved) and effect.binding in kept:
                 kept.remove(effect.binding)

@@ -73,6 +73,13 @@ def test_connections_are_not_kept(path: Path) -> None:
     file = BindingFile(path, lambda: WALL)
     file.save(binding(transport="wss"), NOW)
     file.remove(binding(transport="wss"), NOW)
+    assert path.read_bytes() == b""
+
+
+def test_a_phone_that_went_over_to_a_connection_is_not_kept_at_its_old_place(path: Path) -> None:
+    file = BindingFile(path, lambda: WALL)
+    file.save(binding(), NOW)
+    file.save(binding(transport="tls"), NOW)
     assert again(path) == []
 
 

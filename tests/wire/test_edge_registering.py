@@ -223,3 +223,20 @@ async def test_who_never_finishes_is_cut_off(lab: EdgeLab, transport: str, said:
         if await line.read() == b"":
             raise ConnectionError("closed")
     await line.close()
+
+
+async def test_what_it_does_is_counted(lab: EdgeLab) -> None:
+    async def figures() -> dict[str, float]:
+        reader, writer = await asyncio.open_connection(lab.host, 9100)
+        writer.write(b"GET /metrics HTTP/1.0\r\nAuthorization: Bearer t\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            text = (await reader.read()).decode()
+        writer.close()
+        found = re.findall(r'^ringward_edge_\w+\{what="(\w+)"\} ([0-9.]+)', text, re.MULTILINE)
+        return {what: float(count) for what, count in found}
+
+    await lab.start(f"metrics.listen={lab.host}:9100", "metrics.token=t")
+    await (await lab.phone("wss")).register()
+    found = await figures()
+    named = ("bindings", "connections", "nonces", "registered", "wss_accepted", "sources_banned")
+    assert [found[name] for name in named] == [1, 1, 1, 1, 1, 0]
