@@ -24,7 +24,7 @@ Subject = tuple[Key, Key, Key]
 class Sizes:
     """How many callers, ranges and routes are known at a time, and how well distinct called numbers are told.
 
-    Memory is about 1 kB and 4 bytes a cell for each; 35 MB in all as it is here, once all rows are in use.
+    Memory is about 1 kB and 4 bytes a cell for each; 32 MB in all as it is here, once all rows are in use.
     """
 
     callers: int = 10_000
