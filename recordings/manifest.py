@@ -13,6 +13,8 @@ from recordings.g711 import RATE_HZ
 
 CAPTURE_SUFFIX: Final = ".rwc"
 MANIFEST_SUFFIX: Final = ".json"
+ENGINE_ENDED: Final = "engine-ended"
+"""The reason of a recording whose engine died during the call: the file is whole, the call was cut."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,6 +39,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     head: str
     deleted_at: datetime | None = None
     deleted_for: str | None = None
+
+    @property
+    def cut_short(self) -> bool:
+        """It holds less than its call: its writer or its engine died."""
+        return self.interrupted or self.reason == ENGINE_ENDED
 
     @property
     def duration_s(self) -> float:

@@ -52,6 +52,7 @@ from engine.model.media import (
     StopPlayback,
 )
 from recordings.chain import ChainWriter
+from recordings.manifest import ENGINE_ENDED
 from recordings.parent import die_with_parent
 
 log = logging.getLogger("ringward.media")
@@ -138,7 +139,7 @@ class MediaWorker(asyncio.Protocol):
         if not self.ended.done():
             self.ended.set_result(None)
             for session in list(self._sessions.values()):
-                session.close("engine-ended", time.monotonic())
+                session.close(ENGINE_ENDED, time.monotonic())
             self._sessions.clear()
 
     async def finish(self) -> None:

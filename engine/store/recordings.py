@@ -73,7 +73,7 @@ class RecordingRepository:
                     duration_ms=round(manifest.duration_s * 1000),
                     size_bytes=manifest.bytes,
                     digest=manifest.sha256,
-                    interrupted=manifest.interrupted,
+                    interrupted=manifest.cut_short,
                     left_language=languages[0],
                     right_language=languages[1],
                 )

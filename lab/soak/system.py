@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,21 @@ class System:
 
     async def start(self, **settings: str) -> None:
         """Raises PeerError, with whatever had started still running: `stop` ends it."""
-        self._settings |= {key.replace("__", "."): value for key, value in settings.items()}
-        self.data.mkdir(parents=True)
+        self._set(settings)
         load_keys(self.data)
         await self.start_broker()
         self.centre = await self._part("console", "centre")
         await self.start_engine()
+
+    async def start_engine_alone(self, **settings: str) -> None:
+        """Without broker and centre: nothing is shipped."""
+        self._set({"bus__url": "", **settings})
+        await self.start_engine()
+
+    def _set(self, settings: Mapping[str, str]) -> None:
+        """Dots of keys as two underscores."""
+        self._settings |= {key.replace("__", "."): value for key, value in settings.items()}
+        self.data.mkdir(parents=True)
 
     async def start_broker(self) -> None:
         command: list[str | Path] = [sys.executable, "-m", "engine.bus.broker", self._broker_at]

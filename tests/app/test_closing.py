@@ -17,7 +17,7 @@ from engine.model.ids import CallId, EventId, NumberId, RecordingId, TenantId
 from engine.store.entries import LeadRule
 from engine.store.store import Store
 from recordings.archive import Archive
-from recordings.manifest import Manifest, manifest_path, write_manifest
+from recordings.manifest import ENGINE_ENDED, Manifest, manifest_path, write_manifest
 
 TENANT = TenantId("default")
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -101,6 +101,15 @@ async def test_closed_as_the_manifest_says_and_transcribed(world: World) -> None
     assert (found.closed_at, found.duration_ms, found.digest) == (MANIFEST.ended_at, 5_000, "ab" * 32)
     assert (found.interrupted, found.size_bytes, found.transcription) == (True, 81_000, "new")
     assert world.done == [RECORDING]
+
+
+async def test_a_whole_file_of_a_call_that_was_cut_is_marked(world: World) -> None:
+    """The media worker outlived its engine by the moment that it took to close the file."""
+    await world.die()
+    world.leave(msgspec.structs.replace(MANIFEST, reason=ENGINE_ENDED, interrupted=False))
+    await world.closing.look()
+    found = await world.store.recordings.get_recording(TENANT, RECORDING)
+    assert found is not None and found.interrupted
 
 
 async def test_the_end_may_still_come_the_usual_way(world: World) -> None:
