@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,39 +9,12 @@ from pathlib import Path
 import pytest
 
 from engine.sdp import audio_target, parse
-from lab.peers.process import Peer
-from lab.peers.ringward import CHECKOUT
 from tests.call.peer import sdp
 from tests.runtime.net import Socket, host
+from tests.wire.passthrough_kit import PORTS, passthrough
 from tests.wire.transport_kit import Call, Side
 
 pytestmark = pytest.mark.wire
-
-READY_S = 60.0
-PORTS = range(12000, 12100)
-
-
-@asynccontextmanager
-async def passthrough(next_hop: Side, folder: Path, **more: str) -> AsyncIterator[tuple[str, int]]:
-    """The real program, told what its file's first lines say; where it takes calls."""
-    target = (next_hop.host, 5060)
-    settings = {
-        "sip.listen": f"{target[0]}:{target[1]}",
-        "route.next_hop": f"{next_hop.host}:{next_hop.address[1]}",
-        "media.ports": f"{PORTS[0]}-{PORTS[-1]}",
-        "data.folder": str(folder / "data"),
-        **{key.replace("__", "."): value for key, value in more.items()},
-    }
-    sets = [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
-    program = Path(sys.executable).with_name("ringward")
-    command = [str(program), "engine", "--config", str(CHECKOUT / "lab" / "passthrough.toml"), *sets]
-    peer = await Peer.start("ringward", command, folder / "engine.log", cwd=CHECKOUT)
-    try:
-        await peer.said("listening", READY_S)
-        yield target
-        assert not [line for line in peer.lines if "Traceback" in line], peer.error("failed")
-    finally:
-        await peer.stop()
 
 
 @asynccontextmanager
@@ -63,7 +35,7 @@ async def test_calls_from_anywhere_reach_the_next_hop(
     caller: str, callee: str, leaves: str, tmp_path: Path
 ) -> None:
     """By the transport they came by, or by UDP; either side hangs up, from whatever port."""
-    async with sides(caller, callee) as (calling, called), passthrough(called, tmp_path) as target:
+    async with sides(caller, callee) as (calling, called), passthrough(called.address, tmp_path) as target:
         first = Call(calling, called, target)
         await first.connect()
         assert first.invite is not None
@@ -77,7 +49,7 @@ async def test_calls_from_anywhere_reach_the_next_hop(
 async def test_media_is_relayed_and_calls_without_any_are_ended(tmp_path: Path) -> None:
     async with (
         sides("udp", "udp") as (calling, called),
-        passthrough(called, tmp_path, media__rtp_timeout_s="1") as target,
+        passthrough(called.address, tmp_path, media__rtp_timeout_s="1") as target,
     ):
         ours, theirs = Socket(calling.host), Socket(called.host)
         call = Call(calling, called, target)
