@@ -92,9 +92,7 @@ async def test_what_the_caller_says_comes_back(suite: Suite) -> None:
         assert relay is not None
         said = [bytes((number,)) * 160 for number in range(50)]
         for number, sound in enumerate(said):
-            packet = (
-                bytes((0x80, 8)) + number.to_bytes(2, "big") + (160 * number).to_bytes(4, "big") + bytes(4)
-            )
+            times = number.to_bytes(2, "big") + (160 * number).to_bytes(4, "big")
             audio.send(bytes((0x80, 8)) + times + bytes(4) + sound, (relay.host, relay.port))
             await asyncio.sleep(0.002)  # as sound comes: no faster than a socket's buffer is read
         heard = [(await audio.receive())[12:] for _ in range(25)]
