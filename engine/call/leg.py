@@ -419,7 +419,7 @@ class Leg(LegDialog):
         """Nothing new is begun; what the peer asked gets its answer."""
         if self._offers is not None:
             self._offers.end()
-        if self.session is not None:
+        if self.session is not None and self.session.running:
             self.session.step(Input.STOP)
         if self.referral is not None:
             self.referral.give_up()

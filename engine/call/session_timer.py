@@ -8,6 +8,7 @@ min(32 s, a third) before its end when no refresh has come through. Nothing of i
 from __future__ import annotations
 
 from enum import Enum, unique
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from engine.sip.message import Request, Response
@@ -83,7 +84,7 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
 
 IGNORED: Final = frozenset(
     {
-        (S.OFF, I.STOP),
+        (S.OFF, I.STOP),  # a leg stops what runs
         # our refresh was refused after the peer's own had made it the refresher, or after the end
         (S.THEIRS, I.REFUSED),
         (S.OFF, I.REFUSED),
@@ -117,7 +118,7 @@ def too_short(request: Request) -> bool:
 def asking_headers(interval_s: int, *, ours: bool | None = None, least_s: int = NONE_S) -> Headers:
     """For an INVITE or UPDATE (§7.1, §7.4); `ours` None leaves it to the UAS who refreshes."""
     refresher = "" if ours is None else "uac" if ours else "uas"
-    headers = [("Session-Expires", str(SessionExpires(interval_s, refresher)))]
+    headers = [_row(interval_s, refresher)]
     if least_s > MIN_SE_S:
         headers.append(("Min-SE", str(least_s)))
     return headers
@@ -141,13 +142,13 @@ def agree_to(request: Request, wanted_s: int) -> tuple[Agreement | None, Headers
         if not wanted_s:
             return None, []
         agreement = Agreement(max(wanted_s, min(min_se(request), MOST_S)), ours=True)
-        return agreement, [("Session-Expires", str(SessionExpires(agreement.interval_s, "uas")))]
+        return agreement, [_row(agreement.interval_s, "uas")]
     interval_s = _bounded(asked.interval_s)
     if wanted_s:
         interval_s = min(interval_s, max(wanted_s, min_se(request)))
     knows = _knows_timers(request)
     refresher = (asked.refresher or "uac") if knows else "uas"
-    headers = [("Session-Expires", str(SessionExpires(interval_s, refresher)))]
+    headers = [_row(interval_s, refresher)]
     if refresher == "uac":
         headers.append(("Require", "timer"))
     return Agreement(interval_s, ours=refresher == "uas"), headers
@@ -157,6 +158,11 @@ def longer_interval(response: Response, asked_s: int) -> int:
     """What to ask for after a 422 (§7.4): its Min-SE, or 0 where asking again is of no use."""
     least_s = min_se(response)
     return least_s if asked_s < least_s <= MOST_S else NONE_S
+
+
+@lru_cache(maxsize=256)
+def _row(interval_s: int, refresher: str) -> tuple[str, str]:
+    return "Session-Expires", str(SessionExpires(interval_s, refresher))
 
 
 def _bounded(interval_s: int) -> int:
