@@ -6,7 +6,8 @@ the layer's own reasons.
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from engine.model.events import Alarm, AnyEvent, CallEnded, CallScreened, CallStarted
 from engine.model.ids import CallId
@@ -17,6 +18,8 @@ METHODS: Final = (
 )
 TRANSPORTS: Final = ("udp", "tcp", "tls", "ws", "wss")
 OTHER: Final = b""
+UNKNOWN: Final = ("", "")
+"""Direction and action of a call that began before the counting did."""
 _METHOD_OF: Final = {f"{method} "[:4].encode(): method for method in METHODS}
 _CLASS_OF: Final = {str(digit).encode(): f"{digit}xx" for digit in range(1, 7)}
 _NONE: Final = dict.fromkeys((*_METHOD_OF, *_CLASS_OF, OTHER), 0)
@@ -50,6 +53,12 @@ class Tally:
         self.alarms: dict[str, int] = {}
         self._open: dict[CallId, tuple[str, str]] = {}
         """Direction and action of the calls that are up."""
+        self._counted: dict[type, Callable[[Any], None]] = {
+            CallStarted: self._started,
+            CallScreened: self._screened,
+            CallEnded: self._ended,
+            Alarm: self._alarmed,
+        }
 
     def received(self, transport: str, data: bytes) -> None:
         _count(self.messages_in[transport], data)
@@ -61,42 +70,43 @@ class Tally:
         self.discarded[DISCARDED.get(reason, MALFORMED)] += 1
 
     def event(self, event: AnyEvent) -> None:
-        if isinstance(event, CallStarted):
-            self._started(event)
-        elif isinstance(event, CallScreened):
-            self._screened(event)
-        elif isinstance(event, CallEnded):
-            self._ended(event)
-        elif isinstance(event, Alarm):
-            _add(self.alarms, event.slug)
+        count = self._counted.get(type(event))
+        if count is not None:
+            count(event)
 
     def _started(self, event: CallStarted) -> None:
         _add(self.started, event.direction)
         self._open[event.call_id] = (event.direction, "")
 
     def _screened(self, event: CallScreened) -> None:
-        _add(self.screened, (event.action, event.rule))
-        direction, _ = self._open.get(event.call_id, ("", ""))
-        self._open[event.call_id] = (direction, event.action)
+        action = event.action
+        _add(self.screened, (action, event.rule))
+        self._open[event.call_id] = (self._open.get(event.call_id, UNKNOWN)[0], action)
 
     def _ended(self, event: CallEnded) -> None:
-        direction, action = self._open.pop(event.call_id, ("", ""))
         outcome = event.outcome
-        _add(self.ended, (direction, action, outcome.blame.value, outcome.reason))
+        # `_value_`: the property `value` costs as much as a look-up
+        _add(self.ended, (*self._open.pop(event.call_id, UNKNOWN), outcome.blame._value_, outcome.reason))
+
+    def _alarmed(self, event: Alarm) -> None:
+        _add(self.alarms, event.slug)
 
 
 def _count(counts: Messages, data: bytes) -> None:
     head = data[:4]
     if head == b"SIP/":
         head = data[8:9]  # SIP/2.0 and a space come before the status
-    if head in counts:
+    try:
         counts[head] += 1
-    else:
+    except KeyError:
         counts[OTHER] += 1
 
 
 def _add(counts: dict[K, int], key: K) -> None:
-    counts[key] = counts.get(key, 0) + 1
+    try:
+        counts[key] += 1
+    except KeyError:  # the first of its kind
+        counts[key] = 1
 
 
 def by_method(counts: Messages) -> dict[str, int]:

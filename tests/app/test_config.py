@@ -325,3 +325,15 @@ def test_limits_that_would_let_nothing_in(file: Path, value: str) -> None:
 )
 def test_a_transport_that_is_not_spoken(file: Path, text: str, needed: str) -> None:
     assert needed in refused(file, text)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0:9464", "192.0.2.1:9464", "[::]:9464", "metrics.example:9464"])
+def test_metrics_beyond_loopback_need_a_token(file: Path, host: str) -> None:
+    text = f'[metrics]\nlisten = "{host}"\n'
+    assert "set metrics.token" in refused(file, text)
+    assert load(file, f'{text}token = "secret-word"\n').metrics.token == "secret-word"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9464", "[::1]:9464", "localhost:9464", "0.0.0.0:0"])
+def test_metrics_on_loopback_or_nowhere_need_none(file: Path, host: str) -> None:
+    assert str(load(file, f'[metrics]\nlisten = "{host}"\n').metrics.listen) == host

@@ -47,8 +47,10 @@ def test_scripts_are_held_against_the_wording_rules(tmp_path: Path, monkeypatch:
 
 def test_show_prints_every_key_but_no_password() -> None:
     sets = ["--set", "trunk.carrier.username=ringward", "--set", "trunk.carrier.password=secret-word"]
+    sets += ["--set", "metrics.token=secret-word"]
     said = CliRunner().invoke(app, ["show", "--config", str(CONFIG), *sets]).output
     carrier = json.loads(said)["trunk"]["carrier"]
     assert (carrier["username"], carrier["password"]) == ("ringward", "(set)")
+    assert json.loads(said)["metrics"]["token"] == "(set)"
     assert "secret-word" not in said
     assert json.loads(said)["sip"]["listen"] == "127.0.20.1:5060"
