@@ -238,21 +238,16 @@ def _check_sense(config: Config) -> Config:
         )
     if config.media.ports.high - config.media.ports.low < 3:
         raise ConfigError(f"media.ports = {config.media.ports}: at least two port pairs are needed")
-    problem = trunk_problem(config.trunk)
-    if problem:
-        raise ConfigError(problem)
     for name, value in msgspec.structs.asdict(config.limits).items():
         if value <= 0:
             raise ConfigError(f"limits.{name} = {value}: expected more than 0")
     sip = config.sip
     if sip.tls.listen is not None and (sip.tls.certificate is None or sip.tls.key is None):
         raise ConfigError("sip.tls.listen needs sip.tls.certificate and sip.tls.key")
-    for name, trunk in config.trunk.items():
-        if (trunk.transport == "tls" and sip.tls.listen is None) or (
-            trunk.transport == "tcp" and not sip.tcp
-        ):
-            key = "sip.tls.listen" if trunk.transport == "tls" else "sip.tcp"
-            raise ConfigError(f'trunk.{name}.transport = "{trunk.transport}" needs {key}')
+    spoken = {"udp"} | ({"tcp"} if sip.tcp else set()) | ({"tls"} if sip.tls.listen is not None else set())
+    problem = trunk_problem(config.trunk, spoken)
+    if problem:
+        raise ConfigError(problem)
     edge = config.edge
     for name, secure in (("tls", edge.tls), ("wss", edge.wss)):
         if secure is not None and (edge.certificate is None or edge.key is None):

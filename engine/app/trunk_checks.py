@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 from engine.call.sources import Source
@@ -18,12 +18,15 @@ _RULE_TEXT: Final = re.compile(r"\+?[0-9*#]{0,32}", re.ASCII)
 _FIELDS: Final = ("called_in", "calling_in", "called_out", "calling_out")
 
 
-def trunk_problem(trunks: Mapping[str, TrunkSection]) -> str:
-    """The first thing that is wrong, with its key; empty: nothing."""
-    return next(_problems(trunks), "")
+_NEEDS: Final = {"tcp": "sip.tcp", "tls": "sip.tls.listen"}
 
 
-def _problems(trunks: Mapping[str, TrunkSection]) -> Iterator[str]:
+def trunk_problem(trunks: Mapping[str, TrunkSection], spoken: Collection[str]) -> str:
+    """The first thing that is wrong, with its key; empty: nothing. `spoken` are our transports."""
+    return next(_problems(trunks, spoken), "")
+
+
+def _problems(trunks: Mapping[str, TrunkSection], spoken: Collection[str]) -> Iterator[str]:
     seen: dict[Source, str] = {}
     for name, trunk in trunks.items():
         key = f"trunk.{name}"
@@ -38,7 +41,7 @@ def _problems(trunks: Mapping[str, TrunkSection]) -> Iterator[str]:
                     yield f"{key}.match: {text} already belongs to trunk.{seen[source]}"
                 seen[source] = name
         for place in trunk.places:
-            yield from _place(f"{key}.next_hops", place)
+            yield from _place(f"{key}.next_hops", place, spoken)
         for field, values in (("prefixes", trunk.prefixes), ("callers", trunk.callers)):
             for prefix in values:
                 if not _PREFIX.fullmatch(prefix):
@@ -47,7 +50,7 @@ def _problems(trunks: Mapping[str, TrunkSection]) -> Iterator[str]:
         yield from _translations(key, trunk)
 
 
-def _place(key: str, place: NextHopSection) -> Iterator[str]:
+def _place(key: str, place: NextHopSection, spoken: Collection[str]) -> Iterator[str]:
     try:
         uri = Uri.parse(place.uri)
     except RemoteProtocolError as error:
@@ -57,8 +60,13 @@ def _place(key: str, place: NextHopSection) -> Iterator[str]:
         yield f"{key}: {place.uri!r}: expected sip:host:port;transport=tcp"
     elif not is_address(uri.host) and not is_name(uri.host):
         yield f"{key}: {place.uri!r}: {uri.host} is neither an address nor a host name"
-    elif (transport := uri.params.get("transport")) and (uri.scheme, transport.lower()) not in TRANSPORTS:
-        yield f"{key}: {place.uri!r}: {uri.scheme} has no transport {transport}"
+    elif named := (uri.params.get("transport") or ("tls" if uri.scheme == "sips" else "")):
+        transport = TRANSPORTS.get((uri.scheme, named.lower()))
+        if transport is None:
+            yield f"{key}: {place.uri!r}: {uri.scheme} has no transport {named}"
+        elif transport not in spoken:
+            needed = f"needs {_NEEDS[transport]}" if transport in _NEEDS else "is for phones, not for trunks"
+            yield f"{key}: {place.uri!r}: {transport} {needed}"
     if place.priority < 0 or not 0 <= place.weight <= 65535:
         yield f"{key}: {place.uri!r}: priority counts from 0, weight from 0 to 65535"
 

@@ -319,8 +319,8 @@ def test_limits_that_would_let_nothing_in(file: Path, value: str) -> None:
     ("text", "needed"),
     [
         ('sip.tls.listen = "127.0.0.1:5061"\n', "sip.tls.certificate"),
-        ('trunk.a = { side = "access", transport = "tls" }\n', "sip.tls.listen"),
-        ('sip.tcp = false\ntrunk.a = { side = "access", transport = "tcp" }\n', "sip.tcp"),
+        ('trunk.a = { side = "access", next_hop = "h:1", transport = "tls" }\n', "sip.tls.listen"),
+        ('sip.tcp = false\ntrunk.a = { side = "access", next_hop = "h:1", transport = "tcp" }\n', "sip.tcp"),
     ],
 )
 def test_a_transport_that_is_not_spoken(file: Path, text: str, needed: str) -> None:

@@ -14,6 +14,11 @@ WHOLE = """
 listen = "127.0.20.1:5060"
 dns = ["127.0.0.1:5353", "[::1]:53"]
 
+[sip.tls]
+listen = "127.0.20.1:5061"
+certificate = "c.pem"
+key = "k.pem"
+
 [trunk.carrier]
 side = "carrier"
 match = ["192.0.2.1:5062", "198.51.100.0/24", "2001:db8::1", "*"]
@@ -88,6 +93,8 @@ def test_a_name_server_by_override(tmp_path: Path) -> None:
         ('next_hops = [{ uri = "example.org" }]', "malformed URI"),
         ('next_hops = [{ uri = "tel:+86139" }]', "expected sip:host:port;transport=tcp"),
         ('next_hops = [{ uri = "sips:h.example;transport=udp" }]', "sips has no transport udp"),
+        ('next_hops = [{ uri = "sips:h.example" }]', "tls needs sip.tls.listen"),
+        ('next_hops = [{ uri = "sip:h.example;transport=ws" }]', "ws is for phones, not for trunks"),
         ('next_hops = [{ url = "sip:h.example" }]', "unknown key trunk.x.next_hops.url; did you mean"),
         ('next_hops = [{ uri = "sip:h.example", weight = -1 }]', "weight from 0 to 65535"),
         ('prefixes = ["+86-10"]', "trunk.x.prefixes: '+86-10' is no prefix"),
