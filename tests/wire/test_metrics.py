@@ -71,8 +71,7 @@ async def test_the_figures_are_those_of_the_calls(engine: Engine) -> None:
     grown = {
         name: value - before.get(name, 0)
         for name, value in after.items()
-        if re.match(r"ringward_(calls|screened|sip_req|hot_table_look)", name)
-        and value != before.get(name, 0)
+        if re.match(r"ringward_(calls|screened|sip_req)", name) and value != before.get(name, 0)
     }
     assert grown == {
         "ringward_calls_started_total{direction=inbound}": 5,
@@ -80,7 +79,6 @@ async def test_the_figures_are_those_of_the_calls(engine: Engine) -> None:
         "ringward_calls_ended_total{action=reject,blame=policy,direction=inbound,reason=rejected}": 3,
         "ringward_screened_calls_total{action=allow,rule=no_rule}": 2,
         "ringward_screened_calls_total{action=reject,rule=policy}": 3,
-        "ringward_hot_table_lookups_total{}": 5,
         "ringward_sip_requests_total{method=INVITE,transport=udp,way=in}": 7,
         "ringward_sip_requests_total{method=ACK,transport=udp,way=in}": 5,
         "ringward_sip_requests_total{method=BYE,transport=udp,way=in}": 2,
@@ -92,6 +90,7 @@ async def test_the_figures_are_those_of_the_calls(engine: Engine) -> None:
     assert after["ringward_sip_retransmissions_total{way=received}"] == 2
     assert after["ringward_calls{state=connected}"] == 0
     assert after["ringward_hot_table_rows{}"] == 1
+    assert after["ringward_hot_table_lookups_total{}"] >= 5  # some are looked up before their INVITE is read
     assert after["ringward_media_worker_up{}"] == 1
     assert after["ringward_bus_status{status=off}"] == 1
     assert after["ringward_journal_lost_events_total{}"] == 0
