@@ -133,6 +133,9 @@ class Anchor:
         target = audio_target(description)
         if target is None:
             raise SdpError("no_audio")
+        ours = next(iter(self._ports.values()), None)
+        if ours is not None and (":" in ours[0]) != (":" in target.host):
+            raise SdpError("address_family", target.host)  # one socket cannot reach it
         return target
 
     def _point(self, role: str, target: AudioTarget, codec: Codec) -> None:

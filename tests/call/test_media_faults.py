@@ -57,6 +57,19 @@ def test_an_answer_that_points_nowhere(lab: Lab, body: bytes, record: bool) -> N
 
 
 @PLANS
+def test_a_description_of_the_other_address_family(lab: Lab, record: bool) -> None:
+    """Two phones may know how to reach each other; our media's socket has one family."""
+    lab.verdict(record=record)
+    ask = lab.carrier.invite(NUMBER, sdp("2001:db8::7").replace(b"IN IP4 2001", b"IN IP6 2001"))
+    if not record:
+        called = lab.phone.calls[0]
+        assert b"c=IN IP6 2001:db8::7\r\n" in called.invite.request.body
+        called.invite.reply(486)
+    assert ask.status == (488 if record else 486)
+    lab.settle()
+
+
+@PLANS
 def test_a_later_offer_that_points_at_us_changes_nothing(lab: Lab, record: bool) -> None:
     lab.verdict(record=record)
     caller, called = lab.connect()

@@ -102,8 +102,15 @@ async def test_ports_run_out_and_come_back(make_lab: MakeLab) -> None:
     assert (await lab.expect(SessionOpened)).ports == {"c": (HOST, FIRST_PORT + 6)}
     lab.send(CloseSession(session=SessionId("one")))
     await lab.expect(SessionClosed)
-    lab.send(OpenSession(session=SessionId("two"), endpoints=("a", "b", "c")))
-    assert len((await lab.expect(SessionOpened)).ports) == 3
+    for round_ in range(3):  # all of them, each time
+        name = SessionId(f"again {round_}")
+        lab.send(OpenSession(session=name, endpoints=("a", "b", "c")))
+        ports = (await lab.expect(SessionOpened)).ports
+        assert {port for _, port in ports.values()} == {FIRST_PORT + 2, FIRST_PORT + 4, FIRST_PORT + 6}
+        lab.send(OpenSession(session=SessionId("one too many"), endpoints=("a",)))
+        assert (await lab.expect(MediaFailed)).reason == "no_ports"
+        lab.send(CloseSession(session=name))
+        await lab.expect(SessionClosed)
 
 
 async def test_many_sessions_leave_nothing_behind(lab: Lab) -> None:
