@@ -21,7 +21,7 @@ from engine.model.ids import CallId
 from engine.model.media import Play, RtpTimeout, StartCapture
 from engine.model.outcome import Blame
 from engine.model.screening import Action
-from tests.call.kit import ACCESS, AGENT, CARRIER, NUMBER, POPUP, Lab, allow
+from tests.call.kit import ACCESS, AGENT, CARRIER, NUMBER, POPUP, TRUNKS, Lab, allow
 from tests.call.peer import Ask, Side, Told, sdp
 
 WARN = {"action": Action.WARN, "announcement": "warn_callee", "label": "Suspected fraud"}
@@ -80,7 +80,8 @@ FOLLOWS = ("ack", "ack", "ack", "cancel", "again", "prack", "prack", "prack with
 class Calls(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
-        self.lab = Lab()
+        trunks = {name: structs.replace(trunk, refer=True) for name, trunk in TRUNKS.items()}
+        self.lab = Lab(trunks=trunks)
         self.peers = [self.lab.carrier, self.lab.phone, self.lab.agent]
         self.protected: set[CallId] = set()
         self.ended_by_command: set[CallId] = set()
@@ -109,12 +110,10 @@ class Calls(RuleBasedStateMachine):
     def decide(self, kind: str, *, known: bool = False) -> Callable[[ScreeningRequest], Decision]:
         def decided(request: ScreeningRequest) -> Decision:
             decision = structs.replace(allow(request), **KINDS[kind])
-            if not known:
-                return decision
-            ours = Credentials("ringward", "secret")
-            return structs.replace(
-                decision, hops=tuple(structs.replace(hop, credentials=ours) for hop in decision.hops)
-            )
+            trunk = "access" if request.trunk == "carrier" else "carrier"
+            ours = Credentials("ringward", "secret") if known else None
+            hops = tuple(structs.replace(hop, trunk=trunk, credentials=ours) for hop in decision.hops)
+            return structs.replace(decision, hops=hops * (1 + known))
 
         return decided
 
@@ -170,6 +169,11 @@ class Calls(RuleBasedStateMachine):
             return [(name, f'Digest realm="r", nonce="n{self.rseq}", qop="auth"{stale}')]
         if status == 422:
             return [("Min-SE", "2000")]
+        if status == 302:
+            self.rseq += 1
+            return [
+                ("Contact", f"<sip:139000000{self.rseq % 3}@{ACCESS[0]}>, <tel:1391>;q=0.{self.rseq % 10}")
+            ]
         if 100 < status < 200 and reliable:
             self.rseq += 1 if self.rseq % 5 else 2  # now and then one is lost
             return [("Require", "100rel"), ("RSeq", str(self.rseq))]
@@ -217,6 +221,19 @@ class Calls(RuleBasedStateMachine):
         side = sides[-1 - pick % min(len(sides), 6)]
         method, headers, said = INSIDE[what]
         side.ask(method, BODIES[body](side.peer.address[0]) if said == b"offer" else said, headers)
+
+    @precondition(lambda self: any(side.target and side.remote_tag for side in self.sides()))
+    @rule(pick=picks, other=picks, newcomer=st.booleans())
+    def put_through(self, pick: int, other: int, newcomer: bool) -> None:
+        """REFER with Replaces, or INVITE with Replaces, for a dialog that there may be."""
+        sides = [side for side in self.sides() if side.target and side.remote_tag]
+        side, named = sides[-1 - pick % min(len(sides), 4)], sides[-1 - other % min(len(sides), 4)]
+        value = f"{named.call_id};to-tag={named.remote_tag};from-tag={named.tag}"
+        if newcomer:
+            side.peer.invite(NUMBER, headers=[("Replaces", value)])
+        else:
+            escaped = value.replace(";", "%3B").replace("=", "%3D")
+            side.ask("REFER", headers=[("Refer-To", f"<sip:1391@example.org?Replaces={escaped}>")])
 
     @precondition(lambda self: any(side.target for side in self.lab.agent.calls))
     @rule(what=st.sampled_from(["notice-given", "notice-given", "outcome=dissuaded"]))
@@ -383,7 +400,7 @@ def steps(chance: Random) -> dict[str, tuple[int, Callable[[Calls], None]]]:
         *("worker slow", "worker quick", "worker quick", "disk slow", "disk full", "disk well", "end"),
         *("bye ignored", "bye refused", "cancel ignored", "popups ignored", "polite", "polite"),
     ]
-    inside = ["BYE", "INVITE", "INVITE", "UPDATE", "UPDATE", *sorted(INSIDE)]
+    inside = ["BYE", "INVITE", "INVITE", "UPDATE", "UPDATE", "REFER", *sorted(INSIDE)]
     want = sorted(WANTS)
     reports = ["notice-given", "notice-given", "outcome=dissuaded"]
     heard = ["1", "1", "1", "2", "0", "silent"]
@@ -420,6 +437,10 @@ def steps(chance: Random) -> dict[str, tuple[int, Callable[[Calls], None]]]:
         "prack": (6, lambda c: c.follow(pick=pick(), what="prack", body=body())),
         "follow": (1, lambda c: c.follow(pick=pick(), what=choose(FOLLOWS), body=body())),
         "inside": (4, lambda c: c.inside(pick=pick(), what=choose(inside), body=body())),
+        "put through": (
+            3,
+            lambda c: c.put_through(pick=pick(), other=pick(), newcomer=choose(yes)),
+        ),
         "report": (2, lambda c: c.report(what=choose(reports))),
         "spoken": (6, lambda c: c.spoken(most=choose([1, 2]))),
         "heard": (5, lambda c: c.heard(what=choose(heard), endpoint=choose(who), pick=pick())),
@@ -443,6 +464,8 @@ def may(walk: Calls, name: str) -> bool:
             return bool(walk.asks("INVITE"))
         case "inside":
             return any(side.target for side in walk.sides())
+        case "put through":
+            return any(side.target and side.remote_tag for side in walk.sides())
         case "report":
             return any(side.target for side in walk.lab.agent.calls)
         case "heard":
