@@ -28,7 +28,7 @@ from engine.sip.effects import (
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
-from engine.sip.layer import TransactionLayer
+from engine.sip.layer import DEFAULT_PORT, TransactionLayer
 from engine.sip.message import Request, response_to
 from engine.sip.timers import Timers
 from engine.sip.uri import Uri, is_address
@@ -154,7 +154,7 @@ class EdgeCore:
 
     def _admit(self, key: ServerKey, request: Request, flow: Flow, now: float) -> list[EdgeEffect]:
         emergency = request.method == "INVITE" and self._is_emergency(request.uri)
-        from_engine = self._is_engine(flow)
+        from_engine = self._is_engine(request, flow)
         if not emergency and not from_engine and self._throttle.banned(flow.remote[0], now):
             received = self._router.take_routes(request)
             if not self._in_dialog(received):
@@ -195,7 +195,7 @@ class EdgeCore:
         received = self._router.take_routes(ack)
         if received.token is None or ack.max_forwards == 0:
             return [Discarded("ACK of no dialog that came this way", flow)]
-        if self._is_engine(flow):
+        if self._is_engine(ack, flow):
             target, serial = received.token
             if not self._is_up(target, serial):
                 return [Discarded("ACK for a connection that is gone", flow)]
@@ -304,8 +304,15 @@ class EdgeCore:
     ) -> list[EdgeEffect]:
         return self._handle(self._layer.dismiss(key, request, status, flow), now)
 
-    def _is_engine(self, flow: Flow) -> bool:
-        return flow.remote == self._settings.engine or flow.remote[0] in self._settings.engine_hosts
+    def _is_engine(self, request: Request, flow: Flow) -> bool:
+        engine = self._settings.engine
+        if flow.remote[0] in self._settings.engine_hosts:
+            return True
+        if not flow.reliable:
+            return flow.remote == engine
+        # Connections leave from any port; the Via says where their sender listens.
+        via = request.top_via
+        return flow.remote[0] == engine[0] and (via.host, via.port or DEFAULT_PORT) == engine
 
     def _is_for_us(self, request: Request) -> bool:
         return request.uri.user is None and self._router.is_ours(request.uri)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.sip.dialog import Dialog
-from engine.sip.effects import AckReceived, CancelReceived, RequestReceived, ResponseReceived
+from engine.sip.effects import AckReceived, CancelReceived, RequestReceived, ResponseReceived, Send
 from engine.sip.flow import Flow
 from engine.sip.message import Request, Response
 from engine.sip.uri import NameAddr, Uri
@@ -124,6 +124,16 @@ def test_a_repeated_2xx_is_passed_on_and_so_is_each_ack(lab: Lab, bob: Phone) ->
     lab.ladder()
     lab.advance(40)
     assert lab.ladder() == []  # nobody repeats anything any more
+
+
+def test_the_engine_may_come_over_a_connection(lab: Lab, bob: Phone) -> None:
+    for listens_at, status in ((ENGINE, "100"), (("192.0.2.2", 5070), "407")):
+        flow = Flow("tcp", EDGE, (ENGINE[0], 40001))
+        request = make_request("INVITE", lab.engine, EDGE, call_id=f"by-{status}")
+        via = f"SIP/2.0/TCP {listens_at[0]}:{listens_at[1]};branch=z9hG4bK-{status}"
+        (first, *_) = lab.core.receive(request.below(via).to_bytes(), flow, lab.now)
+        assert isinstance(first, Send)
+        assert first.flow == flow and first.data.startswith(f"SIP/2.0 {status} ".encode())
 
 
 def test_nobody_of_that_name_and_nobody_there(lab: Lab, bob: Phone) -> None:

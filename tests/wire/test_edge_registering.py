@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from engine.sip.message import Response, parse
 from tests.runtime.net import PATIENCE_S, host
@@ -223,6 +224,30 @@ async def test_who_never_finishes_is_cut_off(lab: EdgeLab, transport: str, said:
         if await line.read() == b"":
             raise ConnectionError("closed")
     await line.close()
+
+
+async def test_pings_alone_keep_no_websocket(lab: EdgeLab) -> None:
+    await lab.start("limits.message_s=0.2")
+    web = await lab.line("ws")
+    assert isinstance(web, Web)
+    with pytest.raises(ConnectionClosed):
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                await web.connection.ping()
+                await asyncio.sleep(0.05)
+
+
+async def test_a_frame_that_trickles_in_ends_a_websocket(lab: EdgeLab) -> None:
+    await lab.start("limits.message_s=0.2")
+    phone = await lab.phone("ws")
+    await phone.register()
+    assert isinstance(phone.line, Web)
+    wire = phone.line.connection.transport
+    wire.write(b"\x81\xfe\x10\x00\0\0\0\0R")  # a text of 4096 bytes begins
+    async with asyncio.timeout(PATIENCE_S):
+        while not wire.is_closing():
+            wire.write(b"E")
+            await asyncio.sleep(0.05)
 
 
 async def test_what_it_does_is_counted(lab: EdgeLab) -> None:
