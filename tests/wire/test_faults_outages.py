@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from lab.peers.ringward import Site
-from lab.soak.outages import OUTAGES, outage
+from lab.soak.outages import OUTAGES, Outage, outage
+from lab.soak.postgres import Postgres, PostgresMissing
 from lab.soak.system import System
 
 pytestmark = pytest.mark.wire
@@ -56,3 +57,23 @@ async def test_calls_go_on_and_nothing_is_lost_or_doubled(system: System) -> Non
         assert said.count("nothing is shipped") == said.count("takes events again") == 1, name
     assert "\n".join(system.engine.lines).count("journal_failing") == 1
     assert all(ended for _, ended, _ in await system.stored_calls())
+
+
+async def test_a_postgresql_that_crashes(tmp_path: Path) -> None:
+    try:
+        postgres = Postgres()
+    except PostgresMissing as error:
+        pytest.skip(str(error))
+    system = System(SITE, tmp_path, free_ports(), postgres.url)
+    try:
+        await postgres.start()
+        await system.start()
+        found = await outage(Outage(postgres.down), 2.5, system)
+        said = "\n".join(system.centre.lines)
+    finally:
+        await system.stop()
+        await postgres.close()
+    assert found.whole, found
+    assert found.statuses == {200: found.calls}, found
+    assert found.alarms == []
+    assert said.count("nothing is shipped") == said.count("takes events again") == 1
