@@ -61,11 +61,7 @@ class BindingFile:
             except msgspec.MsgspecError:
                 bad += 1
                 continue
-            binding = _binding(read, offset)
-            if binding.expires > now:
-                self._kept.put(binding)
-            elif (gone := self._kept.find(binding)) is not None:
-                self._kept.drop(gone)
+            self._kept.put(_binding(read, offset))  # one that is gone is over: writing anew leaves it out
         if bad:
             _log.warning("%s: %d lines cannot be read and were left out", self._path, bad)
         self._rewrite(now)

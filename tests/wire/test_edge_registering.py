@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from engine.app.config import load_config
+from engine.app.edge import listening
+from engine.runtime.edge import EdgeTransports
+from engine.sip.flow import Flow
 from engine.sip.message import Response, parse
 from tests.runtime.net import PATIENCE_S, host
 from tests.wire.edge_kit import PORTS, Datagrams, EdgeLab, Stream, Web
@@ -248,6 +252,15 @@ async def test_a_frame_that_trickles_in_ends_a_websocket(lab: EdgeLab) -> None:
         while not wire.is_closing():
             wire.write(b"E")
             await asyncio.sleep(0.05)
+
+
+async def test_no_connection_is_opened_to_a_phone() -> None:
+    config = load_config(None, [f"edge.listen={host()}:0"], {})
+    transports = EdgeTransports(listening(config), lambda host: False, lambda data: False)
+    for transport in ("tcp", "ws"):
+        with pytest.raises(OSError, match="connection is gone"):
+            transports.send(Flow(transport, ("127.0.0.1", 1), (host(), 5060)), b"INVITE", "branch")
+    await transports.close()
 
 
 async def test_what_it_does_is_counted(lab: EdgeLab) -> None:
