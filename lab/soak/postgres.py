@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Postgres:
                 "extra_groups": [],
                 "cwd": self._folder,
             }
-        self._server: asyncio.subprocess.Process | None = None
+        self._server: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -58,25 +58,27 @@ class Postgres:
         """The data is made at the first start."""
         data = self._folder / "data"
         if not data.exists():
-            make = ["-D", data, "-U", "ringward", "-A", "trust", "-E", "UTF8", "--no-sync"]
-            await asyncio.to_thread(
-                subprocess.run, [self._programs / "initdb", *make], check=True, **self._user, **_QUIET
-            )
+            make: list[str | Path] = ["-D", data, "-U", "ringward", "-A", "trust", "-E", "UTF8", "--no-sync"]
+            assert not await self._ended(["initdb", *make], self._user)
         options = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={self._folder}"]
-        self._server = await asyncio.create_subprocess_exec(
-            self._programs / "postgres", "-D", data, *options, **self._user, **_QUIET
-        )
-        ready = [self._programs / "pg_isready", "-h", self._folder]
-        while (await asyncio.to_thread(subprocess.run, ready, check=False, **_QUIET)).returncode:
-            if self._server.returncode is not None:
+        self._server = await asyncio.to_thread(self._run, ["postgres", "-D", data, *options], self._user)
+        while await self._ended(["pg_isready", "-h", self._folder], {}):
+            if self._server.poll() is not None:
                 raise PostgresMissing("PostgreSQL did not start")
             await asyncio.sleep(0.05)
+
+    def _run(self, command: Sequence[str | Path], user: dict[str, Any]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen([self._programs / command[0], *command[1:]], **user, **_QUIET)
+
+    async def _ended(self, command: Sequence[str | Path], user: dict[str, Any]) -> int:
+        """The exit code."""
+        return await asyncio.to_thread(lambda: self._run(command, user).wait())
 
     async def kill(self) -> None:
         """As a crash: every connection breaks, and the next start recovers."""
         if self._server is not None:
             self._server.send_signal(signal.SIGQUIT)
-            await self._server.wait()
+            await asyncio.to_thread(self._server.wait)
             self._server = None
 
     async def close(self) -> None:
