@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.call import reaper
+from engine.call.attempts import NO_ATTEMPTS
 from engine.model.ids import RecordingId, TenantId
 from engine.model.media import StartCapture
 
@@ -16,6 +17,7 @@ def take_answer(call: Call) -> None:
     """The callee has answered: ACK at once, except where the caller's answer must go into it."""
     assert call.callee is not None
     call.timers.cancel(call.call_id, "no_answer")
+    call.attempts = NO_ATTEMPTS
     call.stop("ringback")
     if call.anchor is None and call.invite is not None and not call.invite.body:
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
@@ -45,11 +44,11 @@ class Attempts:
     __slots__ = ("_before", "_dialled", "_from", "_limit", "_own", "_tried", "_waiting", "diverted", "hop")
 
     def __init__(self, hops: Iterable[Hop], dialled: str, own: Address, redirects: int) -> None:
-        self._waiting: deque[Hop | Target] = deque(hops)
+        self._waiting: list[Hop | Target] = list(hops)
         self._dialled = dialled
         self._own = own
         self._limit = redirects
-        self._tried: set[tuple[str, str]] = set()
+        self._tried: list[tuple[str, str]] = []
         self.hop: Hop | None = None
         """The one under way, or the last."""
         self.diverted: tuple[Diverted, ...] = ()
@@ -65,10 +64,10 @@ class Attempts:
 
     def take(self) -> Hop | Target:
         """The next hop to call, or a target that is to be screened first."""
-        found = self._waiting.popleft()
+        found = self._waiting.pop(0)
         if isinstance(found, Hop):
             self.hop = found
-            self._tried.add(self._key(found))
+            self._tried.append(self._key(found))
             if self._from is not None:
                 number, status, rang = self._from
                 self.diverted = (*self._before, Diverted(number, self.number, status, rang))
@@ -108,7 +107,7 @@ class Attempts:
             self._limit -= 1
             found.append(waiting)
         if found:
-            self._waiting = deque(found)
+            self._waiting = found
             self._from, self._before = (self.number, status, rang), self.diverted
         return bool(found)
 
@@ -119,7 +118,7 @@ class Attempts:
         else:
             ways = [structs.replace(hop, called_user=hop.called_user or target.number) for hop in hops]
         new = [hop for hop in ways if self._key(hop) not in self._tried]
-        self._waiting.extendleft(reversed(new))
+        self._waiting[:0] = new
         return bool(new)
 
     def same_number(self, number: str) -> bool:
@@ -150,6 +149,10 @@ class Attempts:
 
     def _key(self, hop: Hop) -> tuple[str, str]:
         return hop.called_user or self._dialled, f"{hop.transport}:{hop.address}"
+
+
+NO_ATTEMPTS: Final = Attempts((), "", Address("", 0), 0)
+"""Of a call that has not begun to try, or has been answered."""
 
 
 def _preference(contact: NameAddr) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from engine.call.actions import ACTIONS
 from engine.call.anchor import Anchor
-from engine.call.attempts import Attempts, Target
+from engine.call.attempts import NO_ATTEMPTS, Target
 from engine.call.captures import Captures
 from engine.call.leg_events import LegRefused
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
@@ -45,8 +45,58 @@ def _nowhere(call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Leg] 
     return None
 
 
+UNTOLD = LegRefused(480, "")
+"""Until the callee has refused."""
+
+
 class Call:
     """One B2BUA call. `on_end` is told once, when nothing of it is left."""
+
+    __slots__ = (
+        "_on_end",
+        "_waiting",
+        "agent_report",
+        "anchor",
+        "answered_at",
+        "asked",
+        "attempts",
+        "body",
+        "call_id",
+        "callee",
+        "caller",
+        "captures",
+        "decision",
+        "find",
+        "former",
+        "invite",
+        "late_answer",
+        "late_answer_to",
+        "leg_trunks",
+        "listener",
+        "newcomer",
+        "newcomer_for",
+        "newcomer_trunk",
+        "offer_body",
+        "offer_from",
+        "offer_method",
+        "outcome",
+        "place",
+        "plan",
+        "playing",
+        "reasons",
+        "recording",
+        "refusal",
+        "restoring",
+        "ringing",
+        "settings",
+        "settling",
+        "state",
+        "target",
+        "timers",
+        "transfer",
+        "trunks",
+        "wire",
+    )
 
     def __init__(
         self,
@@ -89,10 +139,10 @@ class Call:
         self.body = b""
         self.asked: ScreeningRequest | None = None
         """What screening was asked of this call."""
-        self.attempts = Attempts((), "", settings.contact, 0)
+        self.attempts = NO_ATTEMPTS
         self.target: Target | None = None
         """Where a redirection leads, while screening looks at it."""
-        self.refusal = LegRefused(480, "")
+        self.refusal = UNTOLD
         self.ringing = 180
         """The callee's last 18x."""
         self.transfer: Transfer | None = None
