@@ -6,7 +6,7 @@ them to the other leg's `hang_up`, `cancel` or `refuse` with `reason_headers`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from engine.sip.effects import ServerKey
 from engine.sip.replaces import Replaces
@@ -18,8 +18,7 @@ def reason_headers(reasons: tuple[str, ...]) -> list[tuple[str, str]]:
     return [("Reason", value) for value in reasons]
 
 
-@dataclass(frozen=True, slots=True)
-class LegRinging:
+class LegRinging(msgspec.Struct, frozen=True):
     """18x of the callee. With several early dialogs (a fork) the last description heard counts."""
 
     body: bytes
@@ -32,22 +31,19 @@ class LegRinging:
     """The body is an offer (our INVITE had none): `accept_offer` puts the answer into the PRACK."""
 
 
-@dataclass(frozen=True, slots=True)
-class LegProgressAcknowledged:
+class LegProgressAcknowledged(msgspec.Struct, frozen=True):
     """PRACK for our reliable 18x; with a body it answers the offer that our 18x made (RFC 3262 §5)."""
 
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LegAnswered:
+class LegAnswered(msgspec.Struct, frozen=True):
     """2xx. The body is its description, or the one that a reliable 18x had given before."""
 
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LegRefused:
+class LegRefused(msgspec.Struct, frozen=True):
     """A final non-2xx, or none: 408 for a timeout, 503 for a transport error."""
 
     status: int
@@ -66,8 +62,7 @@ class LegRefused:
     """A 603+: blocked by analytics on the way; to be passed on unchanged, never routed anew."""
 
 
-@dataclass(frozen=True, slots=True)
-class LegCancelled:
+class LegCancelled(msgspec.Struct, frozen=True):
     """The caller's INVITE is over before our 2xx, and has been answered: 487 after CANCEL or an early BYE,
     504 where the caller acknowledged no reliable 18x of ours (RFC 3262 §3).
     """
@@ -76,8 +71,7 @@ class LegCancelled:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LegHungUp:
+class LegHungUp(msgspec.Struct, frozen=True):
     """The peer is gone: BYE, which has been answered; or its dialog or session timer is at its end, and our
     own BYE is under way.
     """
@@ -88,20 +82,17 @@ class LegHungUp:
     """Reason values, as `reasons` elsewhere; ours where nobody sent a BYE."""
 
 
-@dataclass(frozen=True, slots=True)
-class LegAcknowledged:
+class LegAcknowledged(msgspec.Struct, frozen=True):
     """ACK for our 2xx; with a body it answers our offer."""
 
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class LegAckMissing:
+class LegAckMissing(msgspec.Struct, frozen=True):
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class LegOffered:
+class LegOffered(msgspec.Struct, frozen=True):
     """An offer of the peer's, to be answered with `accept_offer` or `refuse_offer`.
 
     In an early dialog too, by UPDATE or PRACK. An UPDATE or PRACK that waits too long is refused with 504,
@@ -114,32 +105,27 @@ class LegOffered:
     """"INVITE", "UPDATE" or "PRACK"."""
 
 
-@dataclass(frozen=True, slots=True)
-class LegOfferCancelled:
+class LegOfferCancelled(msgspec.Struct, frozen=True):
     """The peer's offer has been refused by the leg itself: it took the re-INVITE back, or time ran out."""
 
 
-@dataclass(frozen=True, slots=True)
-class LegOfferAnswered:
+class LegOfferAnswered(msgspec.Struct, frozen=True):
     """2xx to our re-INVITE or UPDATE; call `acknowledge` (for an UPDATE it does nothing)."""
 
     body: bytes
     method: str = "INVITE"
 
 
-@dataclass(frozen=True, slots=True)
-class LegOfferRefused:
+class LegOfferRefused(msgspec.Struct, frozen=True):
     status: int
     retry_after_s: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LegInfo:
+class LegInfo(msgspec.Struct, frozen=True):
     report: str
 
 
-@dataclass(frozen=True, slots=True)
-class LegDtmf:
+class LegDtmf(msgspec.Struct, frozen=True):
     """A key pressed by the peer, in an INFO; it has been answered with 200."""
 
     digit: str
@@ -147,8 +133,7 @@ class LegDtmf:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class LegReferred:
+class LegReferred(msgspec.Struct, frozen=True):
     """REFER inside the dialog; to be answered with `accept_refer` or `refuse_refer`."""
 
     refer_to: NameAddr
@@ -159,16 +144,14 @@ class LegReferred:
     key: ServerKey
 
 
-@dataclass(frozen=True, slots=True)
-class LegRefreshed:
+class LegRefreshed(msgspec.Struct, frozen=True):
     """The session was refreshed, by the peer or by us (RFC 4028)."""
 
     body: bytes = b""
     """The peer's description, where the refresh carried one."""
 
 
-@dataclass(frozen=True, slots=True)
-class LegEnded:
+class LegEnded(msgspec.Struct, frozen=True):
     """Nothing of this leg is open any more."""
 
     report: str = ""

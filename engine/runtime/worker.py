@@ -52,7 +52,7 @@ from engine.sip.effects import Discarded, Send
 from engine.sip.flow import Flow
 from scoring.numbers import Numbering, NumberKind
 
-TICK_S = 0.005
+TICK_S = 0.02
 """Timers that come due within one tick are handled together; no SIP timer is finer."""
 REMEMBERED_COMMANDS = 1_000
 GOODBYE_S = 5.0

@@ -117,6 +117,8 @@ def unquote_string(inner: str) -> str:
 
 def quote_string(text: str) -> str:
     """Text as a quoted string, quotes included."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return '"' + _NEEDS_QUOTED_PAIR.sub(r"\\\1", reject_controls(text)) + '"'
 
 
