@@ -69,6 +69,7 @@ async def test_a_postgresql_that_crashes(tmp_path: Path) -> None:
         await postgres.start()
         await system.start()
         found = await outage(Outage(postgres.down), 2.5, system)
+        await system.centre.stop(grace_s=20.0)
         said = "\n".join(system.centre.lines)
     finally:
         await system.stop()
@@ -77,3 +78,4 @@ async def test_a_postgresql_that_crashes(tmp_path: Path) -> None:
     assert found.statuses == {200: found.calls}, found
     assert found.alarms == []
     assert said.count("nothing is shipped") == said.count("takes events again") == 1
+    assert "ended in an error" not in said  # of the dialler, the transcriber and the others
