@@ -42,7 +42,7 @@ def _figures(found: dict[str, Any]) -> Table:
     shown.add_row("check of the whole file, beside the loop", f"{found['check_s']} s", "")
     shown.add_row("build and write", f"{found['build_s']} s and {found['write_s']} s", "")
     shown.add_row("look-up that finds a prefix only", f"{found['prefix_hit_ns']} ns", "")
-    shown.add_row("from the bytes of a spelling seen before", f"{found['probe_ns']} ns", "")
+    shown.add_row("from a spelling seen before", f"{found['probe_ns']} ns", "")
     for name, rows in (("small_delta", found["small_delta_rows"]), ("delta", found["delta_rows"])):
         wanted = "≤ 5 ms" if name == "delta" else ""
         shown.add_row(f"{rows:,} changed rows: count after", f"{found[f'{name}_s']} s", "")

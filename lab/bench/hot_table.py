@@ -22,7 +22,6 @@ from scoring.numbers import hot_format as form
 from scoring.numbers.hot_build import Columns, build
 from scoring.numbers.hot_files import write_atomically
 from scoring.numbers.hot_table import HotTable
-from scoring.numbers.probe import Probe
 from scoring.numbers.table_view import TableView
 
 TENANT = "bench"
@@ -234,10 +233,10 @@ def _best(lookup: Lookup, numbers: Sequence[Number]) -> int:
 
 
 def _best_probe(table: HotTable, numbers: Sequence[Number]) -> int:
-    """From the bytes of a spelling that was seen before; every number is listed."""
-    probe = Probe(Numbering(), table, TENANT, remembered=len(numbers))
-    users = {number.display: number.display.encode() for number in numbers}
-    return _best(lambda number: probe.probe(users[number.display], AT), numbers)
+    """From a spelling that was seen before; every number is listed."""
+    of_user = Numbering(cache_size=len(numbers)).of_user
+    users = {number.display: number.display for number in numbers}
+    return _best(lambda number: table.lookup(TENANT, of_user(users[number.display]), AT), numbers)
 
 
 def _single_ns(lookup: Lookup, number: Number) -> int:

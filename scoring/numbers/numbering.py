@@ -49,6 +49,10 @@ def is_emergency_uri(uri_text: str) -> bool:
     return _EMERGENCY_URN.fullmatch(uri_text.strip("<> \t")) is not None
 
 
+_PLAIN_CN = re.compile(r"(?:\+86)?(1(?:3[0-9]|5[0-35-9]|8[0-9])[0-9]{8})", re.ASCII)
+"""Mobile numbers that are valid whatever `phonenumbers` learns, and begin with no code of another kind."""
+
+
 class Numbering:
     """The numbering plan of one tenant: a region's rules and the tenant's own short codes.
 
@@ -88,6 +92,7 @@ class Numbering:
         self._national = re.compile(f"{own}|{codes}" if codes else own, re.ASCII)
         self._carrier = re.compile(f"({carriers})(?=[0-9])", re.ASCII) if carriers else None
         self._area = re.compile(f"0?({areas})(?=[0-9]{{3,6}}$)", re.ASCII) if areas else None
+        self._reads_plain = self.mainland and all(len(code) < 11 for code in self.short_codes)
         self._cached = lru_cache(maxsize=cache_size)(self._normalise)
         self._cached_user = lru_cache(maxsize=cache_size)(self._of_user)
 
@@ -108,6 +113,13 @@ class Numbering:
         return self._cached_user(user) if len(user) <= _RAW_MAX else self._of_user(user)
 
     def _of_user(self, user: str) -> Number:
+        plain = _PLAIN_CN.fullmatch(user) if self._reads_plain else None
+        if plain is not None:
+            return Number(NumberKind.E164, f"86{plain[1]}", user)
+        return self.of_user_at_length(user)
+
+    def of_user_at_length(self, user: str) -> Number:
+        """`of_user` without memory and without the short way for ordinary mobile numbers."""
         name, *parameters = user.split(";")
         return self._number(name, _context(parameters), user)
 
