@@ -12,7 +12,7 @@ from engine.call.actions import ACTIONS
 from engine.call.anchor import Anchor
 from engine.call.attempts import NO_ATTEMPTS, Target
 from engine.call.captures import Captures
-from engine.call.leg_events import LegRefused
+from engine.call.leg_events import LegEvent, LegRefused
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
 from engine.call.plan import Plan
 from engine.call.refusals import FinalResponse, reasons_for_other
@@ -222,6 +222,7 @@ class Call:
             leg.dispose()
         for name in (*TIMERS, "reap"):
             self.timers.cancel(self.call_id, name)
+        self.listener = _nobody  # it holds this call: without it no collector has to find the two
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end(self)
@@ -386,3 +387,7 @@ class Call:
             if playing == name and self.anchor is not None:
                 del self.playing[playback]
                 self.anchor.stop(playback)
+
+
+def _nobody(leg: Leg, event: LegEvent) -> None:
+    """Listener of a call that is over."""

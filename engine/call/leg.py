@@ -440,6 +440,8 @@ class Leg(LegDialog):
         self._forget_accepted()
         if self._offers is not None:
             self._offers.dispose()
+        # they point back here: without them a leg goes when its call does, and waits for no collector
+        self._offers = self.session = self.referral = None
 
     def _flow(self) -> Flow:
         return self.wire.flow_for(self.dialog, self.flow) if self.dialog is not None else self.flow

@@ -14,21 +14,29 @@ if TYPE_CHECKING:
     from engine.call.leg import Leg
 
 
-def ask(leg: Leg, dialog: Dialog, request: Request, handler: ResponseHandler) -> ClientKey:
-    """Send `request` inside `dialog`; each answer to a challenge takes the next CSeq number."""
-    wire, identity, attempt = leg.wire, leg.identity(), Attempt()
-    flow = wire.flow_for(dialog, leg.flow)
-    key: ClientKey
+class Asking:
+    """One request inside `dialog`; each answer to a challenge takes the next CSeq number."""
 
-    def heard(response: Response | None, failure: str) -> None:
-        nonlocal key
-        if response is None or not challenged(response) or not identity.learn(response, attempt):
-            handler(response, failure)
+    __slots__ = ("_attempt", "_dialog", "_handler", "_leg", "_request", "key")
+
+    def __init__(self, leg: Leg, dialog: Dialog, request: Request, handler: ResponseHandler) -> None:
+        self._leg = leg
+        self._dialog = dialog
+        self._request = request
+        self._handler = handler
+        self._attempt = Attempt()
+        self.key: ClientKey = self._send(request)
+
+    def _send(self, request: Request) -> ClientKey:
+        leg = self._leg
+        flow = leg.wire.flow_for(self._dialog, leg.flow)
+        return leg.wire.request(leg.identity().dress(request), flow, self._heard)
+
+    def _heard(self, response: Response | None, failure: str) -> None:
+        leg = self._leg
+        if response is None or not challenged(response) or not leg.identity().learn(response, self._attempt):
+            self._handler(response, failure)
             return
-        dialog.local_cseq += 1
-        again = wire.request(identity.dress(asked_again(request, dialog.local_cseq)), flow, heard)
-        leg.rekeyed(key, again)
-        key = again
-
-    key = wire.request(identity.dress(request), flow, heard)
-    return key
+        self._dialog.local_cseq += 1
+        before, self.key = self.key, self._send(asked_again(self._request, self._dialog.local_cseq))
+        leg.rekeyed(before, self.key)

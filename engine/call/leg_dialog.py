@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from engine.call.capabilities import Headers
 from engine.call.credentials import Authenticator, Credentials
-from engine.call.leg_challenges import ask
+from engine.call.leg_challenges import Asking
 from engine.call.leg_events import LegEvent
 from engine.call.leg_origin import OwnOrigin
 from engine.call.wire import ResponseHandler, Wire
@@ -90,7 +90,7 @@ class LegDialog(OwnOrigin):
         request = dialog.request(method, headers=headers, body=body)
         if self.credentials is None:
             return self.wire.request(request, self.wire.flow_for(dialog, self.flow), handler)
-        return ask(cast("Leg", self), dialog, request, handler)
+        return Asking(cast("Leg", self), dialog, request, handler).key
 
     def identity(self) -> Authenticator:
         assert self.credentials is not None

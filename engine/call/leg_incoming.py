@@ -183,4 +183,5 @@ class IncomingLeg(Leg):
         super().dispose()
         if self._reliable is not None:
             self._reliable.refused()
+            self._reliable = None
         self.wire.incoming.pop(self._key, None)

@@ -211,6 +211,13 @@ def test_a_bye_that_is_challenged_for_ever_ends_all_the_same(lab: Lab) -> None:
     assert lab.core.calls == {}
 
 
+def test_a_nonce_that_is_refused_is_not_tried_again(lab: Lab) -> None:
+    ask, called = connected(lab)
+    bye_of(lab, ask, called).reply(401, headers=challenge("n1", stale=True))
+    assert called.has("BYE") == 1
+    assert lab.core.calls == {}
+
+
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
 def test_a_challenged_offer(lab: Lab, method: str) -> None:
     ask, called = connected(lab)

@@ -273,10 +273,12 @@ def test_the_answer_does_not_wait_for_ringing(lab: Lab) -> None:
 
 def test_a_refusal_does_not_wait(lab: Lab) -> None:
     ask = early(lab)
+    progress = ask.last
     lab.phone.calls[0].invite.reply(486)
     assert ask.status == 486
     lab.advance(5)
     assert ask.statuses.count(183) == 1
+    assert ask.side.prack(progress).statuses == [481]  # its early dialog has gone with the refusal
 
 
 @pytest.mark.parametrize("how", ["cancel", "bye", "silence", "hang up"])

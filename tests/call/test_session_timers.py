@@ -251,6 +251,15 @@ def test_a_refresh_by_reinvite_is_answered_by_the_leg_alone(lab: Lab) -> None:
     caller.bye()
 
 
+def test_a_refresh_whose_answer_nobody_acknowledges(lab: Lab) -> None:
+    caller, called, _ = begun(lab, callee=asks("600;refresher=uas"))
+    lab.advance(300)
+    called.ask("INVITE", sdp(ACCESS[0], 50000), asks("600;refresher=uac", TIMER))
+    lab.advance(33)
+    assert (called.has("BYE"), caller.has("BYE")) == (1, 1)
+    assert lab.ended == "callee/hung_up 200"
+
+
 def test_a_refresh_with_another_description_is_an_offer(lab: Lab) -> None:
     caller, called, _ = begun(lab, callee=asks("600;refresher=uas"))
     lab.advance(300)
