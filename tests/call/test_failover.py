@@ -193,6 +193,13 @@ def test_a_reason_passes_with_the_refusal(lab: Lab, status: int) -> None:
     assert ask.last.reason != "Whatever"
 
 
+def test_no_more_reasons_than_anybody_reads(lab: Lab) -> None:
+    ask = lab.carrier.invite(NUMBER)
+    many = [("Reason", f"Q.850;cause={cause}") for cause in range(1, 9)]
+    lab.phone.calls[0].invite.reply(486, headers=many)
+    assert ask.last.rows("Reason") == [value for _, value in many[:4]]
+
+
 def test_a_long_reason_does_not(lab: Lab) -> None:
     ask = lab.carrier.invite(NUMBER)
     lab.phone.calls[0].invite.reply(486, headers=[("Reason", f'SIP;text="{"x" * 600}"')])

@@ -320,6 +320,19 @@ def test_a_dialog_that_is_not_ours_goes_on_to_its_owner() -> None:
     done(lab)
 
 
+def test_a_dialog_of_another_trunk_is_not_taken_over() -> None:
+    """Who may transfer on one trunk has no say over a call on another, though he knows its dialog."""
+    lab = transferring()
+    _, called, _, target = consulted(lab)
+    escaped = replaces(target).replace(";", "%3B").replace("=", "%3D")
+    refer(called, f"<sip:{TARGET}@example.org?Replaces={escaped}>")
+    assert lab.asked[-1].called == TARGET  # it is a call like any other
+    assert lab.carrier.calls[-1].invite.request.get("Replaces") == replaces(target)
+    assert target.has("BYE") == 0
+    answer_notifies(lab, called)
+    done(lab)
+
+
 def test_an_attended_transfer_of_a_target_that_has_refused() -> None:
     lab = transferring()
     caller, called, second, target = consulted(lab)

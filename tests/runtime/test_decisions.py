@@ -190,6 +190,21 @@ def test_the_kill_switch_turns_blocks_into_labels(world: World) -> None:
 # --- appeals ---
 
 
+@pytest.mark.parametrize(("policy", "told"), [("always", True), ("validated", False), ("never", False)])
+def test_who_is_told_where_to_turn_to(policy: str, told: bool) -> None:
+    """No caller's number is proved yet: "validated" tells none of these."""
+    section = RedressSection(url="https://example.org/appeal", policy=policy)  # type: ignore[arg-type]
+    decision = World(redress=section).decide()
+    code = decision.appeal_code
+    assert code  # the case is filed under it, whoever knows
+    assert decision.redress == (f"https://example.org/appeal?code={code}" if told else "")
+    assert decision.card == (f"https://example.org/jcard/{code}" if told else "")
+
+
+def test_without_an_appeal_page_there_is_no_card() -> None:
+    assert World(redress=RedressSection()).decide().card == ""
+
+
 def test_an_appeal_code_is_stable_and_says_nothing(world: World) -> None:
     decision = world.decide()
     code = decision.appeal_code
