@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from engine.call.capabilities import Headers
 from engine.call.session_timer import (
-    NONE_S,
     TABLE,
     Action,
     Agreement,
@@ -38,8 +37,8 @@ class LegSession:
         self._leg = leg
         self._half: LegTimer | None = None
         self._late: LegTimer | None = None
-        self._interval_s = NONE_S
-        self._least_s = NONE_S
+        self._interval_s = 0
+        self._least_s = 0
         """Min-SE of our requests, where a 422 taught us one."""
         self._state = State.OFF
 
@@ -49,7 +48,7 @@ class LegSession:
 
     # --- what is agreed ---
 
-    def agreed(self, response: Response, asked_s: int = NONE_S) -> None:
+    def agreed(self, response: Response, asked_s: int = 0) -> None:
         """A 2xx to an INVITE or UPDATE of ours, which asked for `asked_s` or for what holds."""
         self._begin(agreed_by(response, asked_s or self._interval_s))
 

@@ -18,7 +18,6 @@ MIN_SE_S: Final = 90
 """The shortest interval that anybody may ask for (§5)."""
 MOST_S: Final = 86_400
 """A peer that wants sessions to live longer without a word gets this."""
-NONE_S: Final = 0
 
 Headers = list[tuple[str, str]]
 
@@ -115,7 +114,7 @@ def too_short(request: Request) -> bool:
     return asked is not None and asked.interval_s < MIN_SE_S and _knows_timers(request)
 
 
-def asking_headers(interval_s: int, *, ours: bool | None = None, least_s: int = NONE_S) -> Headers:
+def asking_headers(interval_s: int, *, ours: bool | None = None, least_s: int = 0) -> Headers:
     """For an INVITE or UPDATE (§7.1, §7.4); `ours` None leaves it to the UAS who refreshes."""
     refresher = "" if ours is None else "uac" if ours else "uas"
     headers = [_row(interval_s, refresher)]
@@ -157,7 +156,7 @@ def agree_to(request: Request, wanted_s: int) -> tuple[Agreement | None, Headers
 def longer_interval(response: Response, asked_s: int) -> int:
     """What to ask for after a 422 (§7.4): its Min-SE, or 0 where asking again is of no use."""
     least_s = min_se(response)
-    return least_s if asked_s < least_s <= MOST_S else NONE_S
+    return least_s if asked_s < least_s <= MOST_S else 0
 
 
 @lru_cache(maxsize=256)
