@@ -19,6 +19,12 @@ PATIENCE_S = 30.0
 READY = "import signal, sys\nprint('{name} listening', flush=True)\n"
 OBEYS = READY + "signal.sigwait([signal.SIGTERM])\nopen({log!r}, 'a').write('{name}\\n')\n"
 """Says when it was told to end."""
+SLOW = (
+    READY
+    + "signal.sigwait([signal.SIGTERM])\nprint('{name} drains', flush=True)\n"
+    + "signal.sigwait([signal.SIGTERM])\nopen({log!r}, 'a').write('{name}\\n')\n"
+)
+"""Wants to hear it twice."""
 DEAF = READY + "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nwhile True: signal.pause()\n"
 
 
@@ -150,6 +156,17 @@ async def test_a_deaf_one_is_killed_at_the_limit(log: Path) -> None:
         pid = supervisor.pid("deaf")
     assert not alive(pid)
     assert ended(log) == ["good"]
+
+
+async def test_one_that_takes_its_time_is_told_a_second_time(log: Path) -> None:
+    hurry, lines = asyncio.Event(), Lines()
+    supervisor = Supervisor([child(SLOW, "slow", log)], lines, stop_limit_s=PATIENCE_S, hurry=hurry)
+    await supervisor.start()
+    stopping = asyncio.create_task(supervisor.stop())
+    await lines.until(lambda: "slow drains" in lines.said)
+    hurry.set()
+    await stopping
+    assert ended(log) == ["slow"]
 
 
 async def test_stopped_while_one_waits_to_be_started_again(

@@ -122,7 +122,7 @@ async def test_then_they_are_told_goodbye(system: System, signals: int) -> None:
     assert str(ended.outcome) == "engine/shutdown"
 
 
-# --- kill -9 ---
+# --- silence, and kill -9 ---
 
 
 class RecordedCall:
@@ -163,6 +163,11 @@ class RecordedCall:
         asyncio.get_running_loop().call_soon(lambda: self._access.act(answer))
         return lambda leg, event: None
 
+    def fall_silent(self) -> None:
+        """The caller's packets stop, and nothing says why."""
+        self._said.be_quiet()
+        self._said.close()
+
     async def ask(self) -> int:
         """The status of a request inside the caller's dialog."""
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -187,6 +192,30 @@ def _speak(stream: RtpStream, body: bytes) -> None:
     codec = choose_codec(target)
     assert codec is not None
     stream.start(target.host, target.port, codec, target.telephone_event)
+
+
+async def test_a_side_that_falls_silent_ends_the_call(system: System) -> None:
+    await system.start_engine_alone(media__rtp_timeout_s="2")
+    call = RecordedCall()
+    try:
+        call.place()
+        async with asyncio.timeout(PATIENCE_S):
+            await call.answered.wait()
+        await until(
+            "no recording began",
+            lambda: any(isinstance(record.event, RecordingStarted) for record in system.journal()),
+        )
+        call.fall_silent()
+        ends: list[str] = []
+
+        def over() -> bool:
+            ends[:] = [str(r.event.outcome) for r in system.journal() if isinstance(r.event, CallEnded)]
+            return bool(ends)
+
+        await until("the call did not end", over)
+    finally:
+        call.close()
+    assert ends == ["upstream/rtp_timeout"]
 
 
 @pytest.mark.parametrize("worker_too", [False, True], ids=["engine", "engine and media worker"])
