@@ -4,49 +4,23 @@ pyVoIP is GPL-3 and is not imported here; `pyvoip_driver.py` runs in an environm
 """
 
 import asyncio
-import fcntl
 import json
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from lab.peers import environment as environments
 from lab.peers import tone
-from lab.peers.process import Peer, PeerError
+from lab.peers.process import Peer
 
 _HERE = Path(__file__).parent
 _LOCK = _HERE / "pyvoip.lock"
-_INSTALL_S = 180.0
 
 
 def environment(folder: Path) -> Path:
-    """The Python of the telephone's environment in `folder`, made there if it does not fit the lock file.
-
-    Raises PeerError with pip's last words where it cannot be made.
-    """
-    python, stamp = folder / "bin" / "python", folder / ".made-from"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        wanted = _LOCK.read_text(encoding="ascii")
-        if not stamp.exists() or stamp.read_text(encoding="ascii") != wanted:
-            _run(sys.executable, "-m", "venv", str(folder))
-            _run(str(python), "-m", "pip", "install", "-q", "--require-hashes", "--no-deps", "-r", str(_LOCK))
-            stamp.write_text(wanted, encoding="ascii")
-    return python
-
-
-def _run(*command: str) -> None:
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_INSTALL_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise PeerError(f"{command[2]} took longer than {_INSTALL_S:.0f} s") from None
-    if done.returncode:
-        raise PeerError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
+    """The Python of the telephone's environment in `folder`. Raises PeerError where it cannot be made."""
+    return environments.environment(folder, _LOCK)
 
 
 @dataclass(frozen=True, slots=True)
