@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import heapq
 from math import inf
+from typing import Final
 
 from engine.model.ids import CallId
 
+_SPARE: Final = 64
+"""So many cancelled timers may lie about before they are swept, however few live."""
+
 
 class CallTimers:
-    """Named timers for each call; setting one again moves it."""
+    """Named timers for each call; setting one again moves it.
+
+    Most are cancelled long before they are due: the heap is swept when they are most of it, so that memory
+    follows the calls that are up.
+    """
 
     __slots__ = ("_heap", "_serial", "_set")
 
@@ -22,9 +30,17 @@ class CallTimers:
         self._serial += 1
         self._set[call_id, name] = self._serial
         heapq.heappush(self._heap, (at, self._serial, call_id, name))
+        if len(self._heap) > 2 * len(self._set) + _SPARE:
+            self._heap = [entry for entry in self._heap if self._set.get(entry[2:]) == entry[1]]
+            heapq.heapify(self._heap)
 
     def cancel(self, call_id: CallId, name: str) -> None:
         self._set.pop((call_id, name), None)
+
+    @property
+    def held(self) -> int:
+        """Entries in memory, cancelled ones included."""
+        return len(self._heap)
 
     def due(self, now: float) -> list[tuple[CallId, str]]:
         """Take out what has come due, in order."""
