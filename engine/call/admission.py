@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from engine.call.capabilities import Refusal, invite_refusal, method_refusal
+from engine.call.capabilities import Refusal, extension_refusal, invite_refusal, method_refusal
 from engine.call.identity import identities
 from engine.call.values import ScreeningRequest
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request
 
 _SERVED: Final = frozenset(("INVITE", "OPTIONS"))
+_SCHEMES: Final = frozenset(("sip", "sips", "tel", "urn"))
 
 
 def refusal_of(request: Request) -> Refusal | None:
@@ -23,8 +24,10 @@ def refusal_of(request: Request) -> Refusal | None:
         if request.method in ("BYE", "INFO"):  # only inside a dialog
             return 481, ()
         return method_refusal(request.method)
+    if request.uri.scheme not in _SCHEMES:  # RFC 3261 §8.2.2.1
+        return 416, ()
     if request.method == "OPTIONS":
-        return None
+        return _extension_refusal(request)
     if request.max_forwards == 0:
         return 483, ()
     if request.contact is None:  # RFC 3261 §8.1.1.8: without it no dialog can be made
@@ -42,6 +45,13 @@ def unsupported(request: Request, *, protected: bool) -> Refusal | None:
         return None
     try:
         return invite_refusal(request)
+    except RemoteProtocolError as error:
+        return error.status_hint, ()
+
+
+def _extension_refusal(request: Request) -> Refusal | None:
+    try:
+        return extension_refusal(request)
     except RemoteProtocolError as error:
         return error.status_hint, ()
 

@@ -11,6 +11,7 @@ from engine.sip.headers import FORBIDDEN, Message, clean
 from engine.sip.names import SINGLE, SPELLINGS, canonical
 from engine.sip.status import reason_phrase
 from engine.sip.uri import Uri
+from engine.sip.via import Via
 
 MAX_HEAD_BYTES = 24 * 1024
 MAX_BODY_BYTES = 40 * 1024
@@ -341,4 +342,8 @@ def _is_answerable(request: Request) -> bool:
     try:
         return request.top_via is not None
     except RemoteProtocolError:
-        return False
+        found = request.rows("Via")
+        via = Via.salvaged(found[0]) if found else None
+        if via is not None:
+            found[0] = str(via)
+        return via is not None

@@ -85,7 +85,8 @@ def parse_host(host: str, port: str | None) -> tuple[str, int | None]:
     """Host (lower case, IPv6 without brackets) and port; RemoteProtocolError when either is wrong."""
     host = host.lower()
     if host.startswith("["):
-        host = host[1:-1]
+        # Where an IPv4 address ends it, RFC 3261's grammar asks for one colon too many (RFC 5118 §4.10).
+        host = host[1:-1].replace(":::", "::", 1)
         if not is_host(host):
             raise RemoteProtocolError("malformed IPv6 address")
     if port is None:

@@ -12,7 +12,7 @@ from engine.sip.uri import format_host, parse_host
 
 MAGIC_COOKIE = "z9hG4bK"
 _VIA = re.compile(
-    r"""SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*(?P<transport>[A-Za-z0-9\-.!%*_+`'~]++)[ \t]++
+    r"""SIP[ \t]*+/[ \t]*+[0-9]+\.[0-9]+[ \t]*+/[ \t]*+(?P<transport>[A-Za-z0-9\-.!%*_+`'~]++)[ \t]++
         (?P<host>[A-Za-z0-9][A-Za-z0-9._-]*+|\[[0-9A-Fa-f:.]++\])[ \t]*+
         (?::[ \t]*(?P<port>[0-9]{1,5})[ \t]*)?
         (?P<params>;.*)?""",
@@ -55,6 +55,17 @@ class Via(msgspec.Struct, frozen=True):
         transport, host, port, rest = match.groups()
         host, number = parse_host(host, port)
         return cls(transport.lower(), host, number, parse_params(rest) if rest else NO_PARAMS)
+
+    @classmethod
+    def salvaged(cls, text: str) -> Via | None:
+        """Transport and sent-by of a value whose parameters cannot be read, to answer it by."""
+        match = _VIA.match(text.partition(";")[0])
+        if match is None:
+            return None
+        try:
+            return cls.parse(match[0])
+        except RemoteProtocolError:
+            return None
 
     @property
     def branch(self) -> str | None:
