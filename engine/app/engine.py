@@ -226,7 +226,12 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
         parts = EngineParts(
             worker, journal, bus, media, views.table, tracing, blocking_off=lambda: views.blocking_off
         )
-        stack.enter_context(served(Metrics("engine", EngineCollector(parts)), config))
+        metrics = Metrics("engine", EngineCollector(parts))
+        # what is there now stays: the collector need not look at it again while calls come and go
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_ALLOCATIONS, 50, 100)
+        stack.enter_context(served(metrics, config))  # from here on pauses are counted
         tasks = [
             asyncio.create_task(keep_looking(look, interval_s, worker.alarm))
             for look, interval_s in (
@@ -236,10 +241,6 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
                 (tracing.look, LOOK_S),
             )
         ]
-        # what is there now stays: the collector need not look at it again while calls come and go
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_ALLOCATIONS, 50, 100)
         spoken = ", ".join(worker.transports)
         say(f"listening on {config.sip.listen} ({spoken}), policy {views.policy.policy.name}")
         await stop.wait()
