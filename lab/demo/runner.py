@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console as Terminal
 
+from engine.app.keys import load_keys
 from engine.app.processes import stop_event
 from engine.app.supervisor import Supervisor
 from engine.cli.serve import children
@@ -35,6 +36,7 @@ async def run_demo(
     report = Report(started=datetime.now(UTC).isoformat(timespec="seconds"))
     path = config.data.folder / "report.json"
     stop = stop_event()
+    load_keys(config.data.folder)  # made before the broker asks for its own
     async with AsyncExitStack() as stack:
         supervisor = Supervisor(
             children(config, config_file, list(overrides)),
