@@ -19,6 +19,7 @@ from engine.call.inputs import on_leg, on_media, on_timer
 from engine.call.keeper import Keeper
 from engine.call.leg_events import LegEvent
 from engine.call.legs import ALLOW, IncomingLeg, Leg, OutgoingLeg
+from engine.call.newcomers import Newcomers
 from engine.call.plan import Plan, plan_for
 from engine.call.popups import TIMER as POPUP_TIMER
 from engine.call.popups import Popups
@@ -26,7 +27,6 @@ from engine.call.refusals import FinalResponse, no_way
 from engine.call.rejects import rejection
 from engine.call.telling import tell_refused, tell_screened
 from engine.call.timers import CallTimers
-from engine.call.transfer import replace
 from engine.call.trunks import Trunks
 from engine.call.values import (
     CallCommand,
@@ -59,12 +59,10 @@ from engine.sip.effects import (
     RequestReceived,
     ServerKey,
 )
-from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, response_to
-from engine.sip.replaces import Replaces
 
 
 def _nothing() -> None:
@@ -121,6 +119,7 @@ class SipCore:
         self._timers = CallTimers()
         self._popups = Popups(self._wire, self._timers, settings)
         self._calls: dict[CallId, Call] = {}
+        self._newcomers = Newcomers(self._wire, self._calls, trunks)
         self._sessions: dict[SessionId, Call] = {}
         self._captures = Captures(self._wire)
         self._pending: dict[CallId, _Pending] = {}
@@ -282,43 +281,13 @@ class SipCore:
             self._wire.respond(key, response_to(request, 200, to_tag=self._wire.ids.tag(), headers=headers))
             return
         if request.rows("Replaces"):
-            self._replaces(key, request, flow, trunk)
+            self._newcomers.asked(key, request, flow, trunk)
             return
         call_id = CallId(self._wire.ids.token())
         asked = screening_request(request, trunk, trusted=self._trunks[trunk].trusted_identity)
         self._pending[call_id] = _Pending(key, request, flow, trunk, asked)
         self._pending_keys[key] = call_id
         self._wire.effects.append(ScreeningRequested(call_id, asked))
-
-    def _replaces(self, key: ServerKey, request: Request, flow: Flow, trunk: str) -> None:
-        """INVITE with Replaces: into a call of the same trunk, where that may (RFC 3891 §3)."""
-        try:
-            replaces = Replaces.parse(request.rows("Replaces")[0])
-        except RemoteProtocolError:
-            self._turn_away(key, request, (400, ()))
-            return
-        refusal = unsupported(request, protected=False)
-        found = self._find(replaces.call_id, replaces.to_tag, replaces.from_tag)
-        if refusal is not None:
-            self._turn_away(key, request, refusal)
-        elif not self._trunks[trunk].refer:
-            self._turn_away(key, request, (603, ()))
-        elif found is None or found[0].trunk_of(found[1]) != trunk:
-            self._turn_away(key, request, (481, ()))
-        elif replaces.early_only:  # our dialogs that others may name are confirmed
-            self._turn_away(key, request, (486, ()))
-        else:
-            call, old = found
-            self._wire.respond(key, response_to(request, 100))
-            replace(call, old, IncomingLeg(self._wire, old.role, flow, call.listener, key, request), trunk)
-
-    def _find(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Leg] | None:
-        """The call with that confirmed dialog. Every call is looked at: it is seldom asked."""
-        leg = self._wire.dialogs.get((call_id, local_tag))
-        if leg is None or leg.dialog is None or leg.dialog.id.remote_tag != remote_tag or not leg.accepted:
-            return None
-        call = next((each for each in self._calls.values() if leg in (each.caller, each.callee)), None)
-        return (call, leg) if call is not None else None
 
     def _cancelled(self, key: ServerKey, cancel: Request) -> None:
         leg = self._wire.incoming.get(key)
@@ -452,7 +421,7 @@ class SipCore:
             listener,
             self._ended,
         )
-        call.find = self._find
+        call.find = self._newcomers.find
         self._calls[call_id] = call
         return call
 
