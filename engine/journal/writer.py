@@ -82,7 +82,8 @@ class Journal:
         # What follows belongs to the writer thread.
         self._batch: list[Record] = []
         self._losses: list[Range] = []
-        self._failing = False
+        self._failing: set[str] = set()
+        """What the disk refuses: a commit may fail where an fsync of what was there before does not."""
         self._unsynced_since: float | None = None
         self._thread = threading.Thread(target=self._run, name=f"journal-{node}", daemon=True)
         self._thread.start()
@@ -110,7 +111,7 @@ class Journal:
     @property
     def failing(self) -> bool:
         """The disk has refused the last commit."""
-        return self._failing
+        return bool(self._failing)
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Wait until everything appended so far is committed and on the disk.
@@ -200,14 +201,16 @@ class Journal:
         try:
             step()
         except Exception as error:
-            if not self._failing:
-                self._failing = True
+            told = bool(self._failing)
+            self._failing.add(step.__name__)
+            if not told:
                 _log.exception("journal %s cannot be written", self.path)
                 self._alarm("journal_failing", f"{self.path}: {error}; events wait in memory")
             return False
-        if self._failing:
-            self._failing = False
-            self._alarm("journal_recovered", f"{self.path} is written again")
+        if step.__name__ in self._failing:
+            self._failing.discard(step.__name__)
+            if not self._failing:
+                self._alarm("journal_recovered", f"{self.path} is written again")
         return True
 
     def _take_overflow(self) -> None:

@@ -19,7 +19,7 @@ from engine.model.events import CallEnded, CallStarted
 from lab.soak.system import System
 from lab.soak.traffic import Traffic
 
-AROUND_S = 1.0
+AROUND_S = 0.5
 """Of calls before and after the outage."""
 NO_LIMIT = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 FULL = (0, resource.RLIM_INFINITY)

@@ -190,6 +190,37 @@ def fill(journal: Journal, disk: SmallDisk, memory: int) -> tuple[list[int], lis
     return kept, lost
 
 
+def test_a_disk_that_is_still_full_is_not_taken_for_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was written before can be synced all the while."""
+    monkeypatch.setattr("engine.journal.writer.SYNC_S", 0.01)
+    disk, tries = SmallDisk(), threading.Semaphore(0)
+
+    def connect(path: Path) -> sqlite3.Connection:
+        tries.release()
+        return disk.connect(path)
+
+    written = threading.Event()
+
+    def committed(records: Sequence[Record]) -> None:
+        if not written.is_set():
+            disk.fill_up()
+            written.set()
+
+    journal = Journal(tmp_path, "n", clock, committed, disk.alarm, retry_s=0.01, connect=connect)
+    journal.append(LAB, stage(0))
+    assert written.wait(LONG_S)
+    fill(journal, disk, 10)
+    for _ in range(20):
+        assert tries.acquire(timeout=LONG_S)
+    assert disk.alarms.empty()
+    disk.make_room()
+    assert disk.alarms.get(timeout=LONG_S)[0] == "journal_recovered"
+    journal.close()
+    assert disk.alarms.empty()
+
+
 def test_a_full_disk_stops_nothing_and_losses_are_counted(tmp_path: Path) -> None:
     disk = SmallDisk()
     committed: list[Record] = []
