@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -45,18 +46,41 @@ def demo(
     raise typer.Exit(code)
 
 
-def bench() -> None:
-    """Measure: the hot table beside its peers, then signalling against Asterisk 22, side by side.
+class BenchPart(StrEnum):
+    HOT_TABLE = "hot-table"
+    SIGNALLING = "signalling"
+    MEMORY = "memory"
+    FLOOD = "flood"
 
-    Prints tables with ratios and writes hot_table.json and signalling.json into var/bench. Takes about twelve
-    minutes and 4 GB of memory; Asterisk and the delays need root.
+
+def bench(
+    parts: Annotated[
+        list[BenchPart] | None, typer.Argument(help="What to measure; without any: everything.")
+    ] = None,
+    brief: Annotated[
+        bool, typer.Option("--brief", help="A few seconds of each, to see that it works; no hot table.")
+    ] = False,
+    peers: Annotated[bool, typer.Option(help="Measure other programs too.")] = True,
+) -> None:
+    """Measure beside peers: hot table, signalling, memory of calls, a flood; figures in var/bench.
+
+    Asterisk 22, Kamailio and Sippy's B2BUA are fetched into var/lab where they can be; each that cannot is
+    named in a line. All of it takes about forty minutes on a machine that does nothing else, and 4 GB of
+    memory for the hot table; Asterisk and the delays need root.
     """
-    from lab.bench.cli import bench as bench_signalling
-    from lab.bench.hot_show import bench as bench_hot_table
+    from lab.bench.cli import BRIEF, FULL, Part
+    from lab.bench.cli import bench as bench_programs
 
+    chosen = set(parts or BenchPart)
     BENCH_FOLDER.mkdir(parents=True, exist_ok=True)
-    bench_hot_table(BENCH_FOLDER / "hot_table.json")
-    bench_signalling(BENCH_FOLDER / "signalling.json")
+    if BenchPart.HOT_TABLE in chosen and not brief:
+        from lab.bench.hot_show import bench as bench_hot_table
+
+        bench_hot_table(BENCH_FOLDER / "hot_table.json")
+    every: tuple[Part, ...] = ("signalling", "memory", "flood")
+    wanted = [part for part in every if BenchPart(part) in chosen]
+    if wanted:
+        bench_programs(BENCH_FOLDER, wanted, BRIEF if brief else FULL, peers=peers)
 
 
 def _empty(folder: Path) -> None:

@@ -1,9 +1,11 @@
 """Signalling delays from packets seen on loopback, with the kernel's time of each.
 
 SIPp's own response clock has steps of 4 ms; a capture sees the difference between a request going in and one
-coming out as it is. Needs root (a packet socket).
+coming out as it is. A filter in the kernel lets through no more than the delays need, so that thousands of
+calls a second can be watched from the processor that also makes them. Needs root (a packet socket).
 """
 
+import ctypes
 import re
 import socket
 import struct
@@ -13,10 +15,29 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 _SO_TIMESTAMPNS = 35
+_SO_ATTACH_FILTER = 26
 _ETH_P_ALL = 3
-_OUTGOING = 4
 _LINK_HEADER = 14
-_RECEIVE_BUFFER = 32 * 1024 * 1024
+_RECEIVE_BUFFER = 64 * 1024 * 1024
+
+# linux/filter.h: (operation, instructions to skip if true, if false, operand)
+_LOAD_WORD, _LOAD_BYTE, _JUMP_EQUAL, _RETURN = 0x20, 0x30, 0x15, 0x06
+_PACKET_TYPE = 0xFFFF_F004  # SKF_AD_OFF + SKF_AD_PKTTYPE
+_OUTGOING = 4
+_UDP_PAYLOAD = _LINK_HEADER + 20 + 8
+_WANTED = (
+    (_LOAD_WORD, 0, 0, _PACKET_TYPE),
+    (_JUMP_EQUAL, 0, 8, _OUTGOING),  # loopback shows each packet twice, going out and coming in
+    (_LOAD_BYTE, 0, 0, _LINK_HEADER + 9),
+    (_JUMP_EQUAL, 0, 6, socket.IPPROTO_UDP),
+    (_LOAD_WORD, 0, 0, _UDP_PAYLOAD),
+    (_JUMP_EQUAL, 3, 0, int.from_bytes(b"INVI", "big")),
+    (_JUMP_EQUAL, 0, 3, int.from_bytes(b"SIP/", "big")),
+    (_LOAD_BYTE, 0, 0, _UDP_PAYLOAD + len("SIP/2.0 ")),
+    (_JUMP_EQUAL, 1, 0, ord("1")),  # nothing is read from provisional responses
+    (_RETURN, 0, 0, 0xFFFF),
+    (_RETURN, 0, 0, 0),
+)
 
 Host = tuple[str, int]
 
@@ -33,37 +54,47 @@ class Packet:
 
 @contextmanager
 def capture() -> Iterator[list[Packet]]:
-    """Collect every UDP packet on loopback while the block lasts; once it is left the list is whole."""
+    """Collect INVITEs and final responses on loopback (IPv4, UDP) while the block lasts.
+
+    Once it is left the list is whole.
+    """
     packets: list[Packet] = []
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)) as raw:
         raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        _attach_filter(raw)
         raw.bind(("lo", _ETH_P_ALL))
         raw.settimeout(0.2)
         over = threading.Event()
-        reader = threading.Thread(target=_collect, args=(raw, over, packets), name="capture")
+        frames: list[tuple[bytes, float]] = []
+        reader = threading.Thread(target=_collect, args=(raw, over, frames), name="capture")
         reader.start()
         try:
             yield packets
         finally:
             over.set()
             reader.join()
+            read = (read_packet(frame[_LINK_HEADER:], at_s) for frame, at_s in frames)
+            packets += [packet for packet in read if packet is not None]
 
 
-def _collect(raw: socket.socket, over: threading.Event, packets: list[Packet]) -> None:
+def _attach_filter(raw: socket.socket) -> None:
+    packed = b"".join(struct.pack("=HBBI", *instruction) for instruction in _WANTED)
+    held = ctypes.create_string_buffer(packed, len(packed))
+    description = struct.pack("HP", len(_WANTED), ctypes.addressof(held))
+    raw.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, description)
+
+
+def _collect(raw: socket.socket, over: threading.Event, frames: list[tuple[bytes, float]]) -> None:
     """Read until `over` is set and nothing more comes for one time-out."""
     while True:
         try:
-            frame, extra, _, address = raw.recvmsg(65535, 64)
+            frame, extra, _, _ = raw.recvmsg(65535, 64)
         except TimeoutError:
             if over.is_set():
                 return
             continue
-        # Loopback shows each packet twice, going out and coming in.
-        if address[2] != _OUTGOING:
-            packet = read_packet(frame[_LINK_HEADER:], _time(extra))
-            if packet is not None:
-                packets.append(packet)
+        frames.append((frame, _time(extra)))
 
 
 def _time(extra: list[tuple[int, int, bytes]]) -> float:

@@ -30,6 +30,10 @@ class Scenario:
             steps = tuple(step.replace(keyword, field) for step in steps)
         return Scenario(self.name, steps)
 
+    def to_target(self) -> "Scenario":
+        """The same for a peer whose Contact SIPp cannot use: every request goes where the first one went."""
+        return Scenario(self.name, tuple(step.replace("[next_url]", _TARGET) for step in self.steps))
+
 
 # --- steps ------------------------------------------------------------------
 
