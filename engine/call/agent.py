@@ -1,4 +1,4 @@
-"""Actions of a dissuasion call, whose calling leg is the agent and comes when the victim has answered."""
+"""A dissuasion call: the victim is called, and the agent, its calling leg, comes at the answer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,43 @@ from typing import TYPE_CHECKING
 
 from engine.call.invites import own_invite
 from engine.call.legs import OutgoingLeg
-from engine.call.values import Hop
+from engine.call.plan import Plan
+from engine.call.values import Decision, Hop, PlaceCall
+from engine.model.events import CallStarted, DissuasionEnded
+from engine.model.ids import CallId
+from engine.model.screening import Action
 
 if TYPE_CHECKING:
     from engine.call.call import Call
+    from engine.call.calls import Calls
 
 AGENT_ANSWER_S = 5.0
 """The victim is on the line, and hears nothing meanwhile."""
+
+
+def place(calls: Calls, call_id: CallId, asked: PlaceCall) -> None:
+    """Begin one."""
+    decision = Decision(
+        action=Action.ALLOW,
+        calling=asked.calling,
+        called=asked.called,
+        hops=(asked.hop,),
+        language=asked.language,
+        record=asked.record,
+    )
+    call = calls.make(call_id, decision, Plan(agent=True, record=asked.record))
+    call.place = asked
+    call.wire.emit(
+        CallStarted(
+            call_id=call_id,
+            direction="dissuasion",
+            trunk="",
+            calling=asked.calling,
+            called=asked.called,
+            case_id=asked.case_id,
+        )
+    )
+    calls.start(call, None, wait_for_popup=False)
 
 
 def invite_agent(call: Call) -> None:
@@ -36,7 +66,20 @@ def take_agent(call: Call) -> None:
     call.anchor.accept_answer(call.caller, call.body)
 
 
-def dissuasion_outcome(call: Call) -> str:
+def tell_dissuasion(call: Call, asked: PlaceCall) -> None:
+    """The call is over, and this has come of it."""
+    call.wire.emit(
+        DissuasionEnded(
+            call_id=call.call_id,
+            case_id=asked.case_id,
+            outcome=_outcome(call),
+            script=asked.script,
+            called=asked.called,
+        )
+    )
+
+
+def _outcome(call: Call) -> str:
     """What the agent reported, or what the call's end says (closed list of engine.dissuasion)."""
     key, _, value = call.agent_report.partition("=")
     if key == "outcome" and value:

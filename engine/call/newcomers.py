@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 from engine.call.admission import unsupported
 from engine.call.call import Call
+from engine.call.calls import Calls
 from engine.call.capabilities import Refusal
 from engine.call.legs import IncomingLeg, Leg
 from engine.call.transfer import replace
 from engine.call.wire import Wire
 from engine.model.config import TrunkSection
-from engine.model.ids import CallId
 from engine.sip.effects import ServerKey
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
@@ -24,7 +24,7 @@ class Newcomers:
 
     __slots__ = ("_calls", "_trunks", "_wire")
 
-    def __init__(self, wire: Wire, calls: Mapping[CallId, Call], trunks: Mapping[str, TrunkSection]) -> None:
+    def __init__(self, wire: Wire, calls: Calls, trunks: Mapping[str, TrunkSection]) -> None:
         self._wire = wire
         self._calls = calls
         self._trunks = trunks
@@ -34,14 +34,12 @@ class Newcomers:
         found: tuple[Call, Leg] | None = None
         try:
             replaces = Replaces.parse(request.rows("Replaces")[0])
-            found = self.find(replaces.call_id, replaces.to_tag, replaces.from_tag)
+            found = self._calls.find(replaces.call_id, replaces.to_tag, replaces.from_tag)
             refusal = unsupported(request, protected=False) or self._refusal(replaces, found, trunk)
         except RemoteProtocolError as error:
             refusal = error.status_hint, ()
         if refusal is not None or found is None:
-            status, headers = refusal or (481, ())
-            response = response_to(request, status, to_tag=self._wire.ids.tag(), headers=headers)
-            self._wire.respond(key, response)
+            self._wire.answer(key, request, *(refusal or (481, ())))
             return
         call, old = found
         self._wire.respond(key, response_to(request, 100))
@@ -53,11 +51,3 @@ class Newcomers:
         if found is None or found[0].trunk_of(found[1]) != trunk:
             return 481, ()
         return (486, ()) if replaces.early_only else None  # dialogs that others may name are confirmed
-
-    def find(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Leg] | None:
-        """The call with that confirmed dialog. Every call is looked at: it is seldom asked."""
-        leg = self._wire.dialogs.get((call_id, local_tag))
-        if leg is None or leg.dialog is None or leg.dialog.id.remote_tag != remote_tag or not leg.accepted:
-            return None
-        call = next((each for each in self._calls.values() if leg in (each.caller, each.callee)), None)
-        return (call, leg) if call is not None else None

@@ -146,7 +146,7 @@ class PhoneCore:
         elif request.method == "MESSAGE" and self._on_message is not None:
             self._on_message(request)
             status, headers = 200, []
-        self._wire.respond(key, response_to(request, status, to_tag=self._wire.ids.tag(), headers=headers))
+        self._wire.answer(key, request, status, headers)
 
 
 def _nobody(leg: Leg, event: object) -> None:

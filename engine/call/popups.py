@@ -46,7 +46,11 @@ class Popups:
         self._by_id: dict[str, _Delivery] = {}
 
     def deliver(
-        self, call_id: CallId, decision: Decision, called_user: str, done: Callable[[], None]
+        self,
+        call_id: CallId,
+        decision: Decision,
+        called_user: str,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
         """Send the decision's popup."""
         popup, settings = decision.popup, self._settings

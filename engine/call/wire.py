@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
+from engine.call.capabilities import Headers
 from engine.call.leg_timers import LegTimers
 from engine.call.names import Names
 from engine.call.troubles import Troubles
@@ -29,7 +30,7 @@ from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.location import PORTS, TRANSPORTS
-from engine.sip.message import Request, Response
+from engine.sip.message import Request, Response, response_to
 from engine.sip.uri import Uri, is_address
 
 if TYPE_CHECKING:
@@ -138,6 +139,10 @@ class Wire:
 
     def respond(self, key: ServerKey, response: Response) -> None:
         self.effects.extend(self._layer.respond(key, response, self.now))
+
+    def answer(self, key: ServerKey, request: Request, status: int, headers: Headers = ()) -> None:
+        """The final response to a request outside any dialog, which makes none."""
+        self.respond(key, response_to(request, status, to_tag=self.ids.tag(), headers=headers))
 
     def dismiss(self, key: ServerKey, request: Request, status: int, flow: Flow) -> None:
         self.effects.extend(self._layer.dismiss(key, request, status, flow))
