@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench train lock assets clean
+.PHONY: help run test check format bench fuzz train lock assets clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,12 +30,16 @@ format: $(VENV)/.dev ## let ruff format and mend what it can
 bench: $(VENV)/.dev ## ringward and its peers side by side; figures in var/bench
 	@$(BIN)/ringward bench $(ARGS)
 
+fuzz: $(VENV)/.dev $(VENV)/.fuzz ## damaged input for every input path; SECONDS=600 in all, ARGS=NAME for one
+	@$(BIN)/python -m tests.fuzz.run $(SECONDS) $(ARGS)
+
 train: $(VENV)/.dev ## make the lab's tiny Vosk model anew from synthesised speech
 	@lab/speech/train.sh $(ARGS)
 
 lock: ## resolve the lock files anew (needs uv)
 	uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements-build.lock
 	uv pip compile pyproject.toml --group assets --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements.lock
+	uv pip compile --group fuzz --universal --python-version 3.11 --generate-hashes --no-header -q -o requirements-fuzz.lock
 	uv pip compile pyproject.toml --group assets --group dev --universal --python-version 3.11 --generate-hashes --no-header -q -c requirements.lock -o requirements-dev.lock
 
 assets: $(VENV)/.runtime
@@ -62,4 +67,9 @@ $(VENV)/.runtime: $(VENV)/.created requirements.lock pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@echo "installing test packages …"
 	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+# Only for `make fuzz`, which goes on without it where there is no wheel.
+$(VENV)/.fuzz: $(VENV)/.dev requirements-fuzz.lock
+	@$(PIP) -r requirements-fuzz.lock || echo "atheris could not be installed"
 	@touch $@

@@ -27,7 +27,8 @@ class Stage:
 
 
 STAGES = (
-    Stage("unit", 240, ("-m", "not wire and not lab and not browser", "-n", WORKERS)),
+    Stage("unit", 240, ("-m", "not wire and not lab and not browser and not fuzz", "-n", WORKERS)),
+    Stage("fuzz", 60, ("-m", "fuzz")),
     Stage("wire", 180, ("-m", "wire", "-n", WORKERS)),
     Stage("lab", 360, ("-m", "lab")),
     Stage("browser", 300, ("-m", "browser")),
