@@ -217,7 +217,7 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
         topic = COMMANDS.name(TenantId(config.tenant), node=config.node.id, worker=config.node.worker)
 
         async def ask(topic: str, payload: bytes) -> None:
-            worker.ask(payload)
+            worker.commands.take(payload)
 
         await bus.subscribe(topic, ask)
         tracing = Tracing(config, worker)

@@ -11,11 +11,8 @@ import contextlib
 import logging
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Coroutine
 from typing import Any, Protocol
-
-import msgspec
 
 from engine.call.core import CoreEffect, SipCore
 from engine.call.table import State
@@ -24,12 +21,10 @@ from engine.call.values import (
     CallCommand,
     CommandAnswered,
     Drain,
-    EndCallNow,
     EventRaised,
     LegOpened,
     MediaReported,
     MediaRequested,
-    PlaceCall,
     PopupPublished,
     PopupRequested,
     Resolved,
@@ -39,22 +34,22 @@ from engine.call.values import (
     TellLegs,
 )
 from engine.media.port import MediaPort
-from engine.model.commands import Acknowledgement, AnyCommand, EndCall, PlaceDissuasionCall
+from engine.model.commands import Acknowledgement
 from engine.model.config import Config
 from engine.model.events import Alarm, AnyEvent, CallEnded
-from engine.model.ids import CommandId, EventId, TenantId
+from engine.model.ids import EventId, TenantId
 from engine.model.media import AnyMediaEvent
+from engine.runtime.commands import Commands
 from engine.runtime.resolver import Resolver
 from engine.runtime.screener import Screener
 from engine.runtime.tally import Tally
 from engine.runtime.transports import Transports
 from engine.sip.effects import Discarded, Send
 from engine.sip.flow import Flow
-from scoring.numbers import Numbering, NumberKind
+from scoring.numbers import Numbering
 
 TICK_S = 0.02
 """Timers that come due within one tick are handled together; no SIP timer is finer."""
-REMEMBERED_COMMANDS = 1_000
 GOODBYE_S = 5.0
 """At the end, so long answers to our BYE are awaited."""
 DRAIN_LOOK_S = 0.02
@@ -101,10 +96,8 @@ class EngineWorker:
         journal: EventLog,
         publisher: Publisher,
     ) -> None:
-        self._config = config
         self._core = core
         self._screener = screener
-        self._numbering = numbering
         self._journal = journal
         self._publisher = publisher
         self._tenant = TenantId(config.tenant)
@@ -114,7 +107,8 @@ class EngineWorker:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._tasks: set[asyncio.Task[None]] = set()
-        self._commands: OrderedDict[CommandId, Acknowledgement | None] = OrderedDict()
+        self.commands = Commands(config, screener, numbering, self.command, self._acknowledge)
+        """From the bus."""
         self._trace: Trace | None = None
         self._resolver = Resolver(config.sip.dns, alarm=self.alarm, timeout_s=config.sip.dns_timeout_s)
         self.tally = Tally()
@@ -253,7 +247,7 @@ class EngineWorker:
             case ResolveRequested():
                 self._spawn(self._resolve(effect))
             case CommandAnswered(acknowledgement):
-                self._answer(acknowledgement)
+                self.commands.answer(acknowledgement)
             case Discarded(reason):
                 self.tally.discard(reason)
             case LegOpened():
@@ -280,62 +274,7 @@ class EngineWorker:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # --- commands from the bus ---
-
-    def ask(self, payload: bytes) -> None:
-        """One command as it came from the bus; carried out once, always acknowledged."""
-        try:
-            command = msgspec.json.decode(payload, type=AnyCommand)
-        except msgspec.MsgspecError as error:
-            _log.warning("a command that cannot be read was refused: %s", error)
-            return
-        if command.id in self._commands:
-            earlier = self._commands[command.id]
-            if earlier is not None:
-                self._spawn(self._publisher.acknowledge(earlier))
-            return
-        self._commands[command.id] = None
-        while len(self._commands) > REMEMBERED_COMMANDS:
-            self._commands.popitem(last=False)
-        if command.deadline < time.time():
-            self._answer(Acknowledgement(id=command.id, ok=False, error="expired"))
-        elif isinstance(command, EndCall):
-            self.command(EndCallNow(command.id, command.call_id))
-        else:
-            self._place(command)
-
-    def _place(self, command: PlaceDissuasionCall) -> None:
-        config = self._config
-        number = self._numbering.normalise(command.number)
-        caller = self._numbering.normalise(config.dissuasion.caller)
-        hop = next(iter(self._screener.route_to(caller, number).hops), None)
-        error = ""
-        if not config.dissuasion.enabled:
-            error = "disabled"
-        elif number.protected or number.kind is not NumberKind.E164:
-            error = "invalid"
-        elif hop is None:
-            error = "no_route"
-        if error or hop is None:
-            self._answer(Acknowledgement(id=command.id, ok=False, error=error))
-            return
-        self.command(
-            PlaceCall(
-                command_id=command.id,
-                case_id=command.case_id,
-                calling=self._screener.party(caller),
-                called=self._screener.party(number),
-                calling_user=config.dissuasion.caller,
-                called_user=number.display,
-                hop=hop,
-                language=command.language,
-                script=command.script,
-                record=config.recording.enabled,
-            )
-        )
-
-    def _answer(self, acknowledgement: Acknowledgement) -> None:
-        self._commands[acknowledgement.id] = acknowledgement
+    def _acknowledge(self, acknowledgement: Acknowledgement) -> None:
         self._spawn(self._publisher.acknowledge(acknowledgement))
 
     def event(self, event: AnyEvent) -> None:

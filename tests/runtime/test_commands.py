@@ -12,7 +12,7 @@ from engine.model.commands import Acknowledgement, AnyCommand, EndCall, PlaceDis
 from engine.model.config import DissuasionSection, TrunkSection
 from engine.model.events import CallStarted
 from engine.model.ids import CallId, CaseId, CommandId, TenantId
-from engine.runtime.worker import REMEMBERED_COMMANDS
+from engine.runtime.commands import REMEMBERED
 from engine.sip.message import Request
 from tests.runtime.bench import Bench, read
 
@@ -41,7 +41,7 @@ def place(number: str = NUMBER, id: str = "c1", deadline: float | None = None) -
 
 
 async def ask(bench: Bench, command: AnyCommand) -> Acknowledgement:
-    bench.worker.ask(msgspec.json.encode(command))
+    bench.worker.commands.take(msgspec.json.encode(command))
     return await bench.bus.answer()
 
 
@@ -68,7 +68,7 @@ async def test_the_same_command_again_is_the_same_call(bench: Bench) -> None:
 
 
 async def test_only_so_many_are_remembered(bench: Bench) -> None:
-    for count in range(REMEMBERED_COMMANDS + 1):
+    for count in range(REMEMBERED + 1):
         await ask(bench, place("110", f"c{count}"))
     assert (await ask(bench, place(id="c1"))).error == "invalid"
     assert (await ask(bench, place(id="c0"))).ok
@@ -115,6 +115,6 @@ async def test_ending_a_call(bench: Bench) -> None:
     "payload", [b"", b"{}", b"\xff", b'{"command": "shut_down"}', b'{"command": "end_call", "id": 5}', b"[]"]
 )
 async def test_what_cannot_be_read_is_not_answered(bench: Bench, payload: bytes) -> None:
-    bench.worker.ask(payload)
+    bench.worker.commands.take(payload)
     assert (await ask(bench, place())).ok
     assert bench.bus.answers.empty()
