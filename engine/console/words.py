@@ -76,6 +76,7 @@ REASONS: Final[Mapping[str, str]] = {
     "marketing": N_("Marketing"),
     "reported_by_subscribers": N_("Reported by subscribers"),
     "many_short_calls": N_("Many short calls"),
+    "abnormal_traffic": N_("Unusual calling pattern"),
     "spoofed": N_("Official number without proof"),
     "spoofed_number": N_("The number shown is not the caller's"),
     "impersonation": N_("Poses as an authority"),
