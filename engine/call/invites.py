@@ -39,6 +39,8 @@ def onward_invite(
     headers: list[tuple[str, str]] = [("Allow", ALLOW)]
     if decision.pass_identity and hop.trusted:
         for asserted in identities(invite, "P-Asserted-Identity")[:2]:  # RFC 3325 §9.1: at most two
+            if asserted.uri.host == ANONYMOUS_HOST:  # our edge's word for nobody
+                continue
             if decision.label is not None:
                 asserted = asserted.replace(display=decision.label)
             headers.append(("P-Asserted-Identity", str(asserted)))

@@ -8,7 +8,7 @@ from typing import Final
 from engine.edge.bindings import Binding, Bindings
 from engine.edge.proxy import Journey, Proxy
 from engine.edge.registrar import SUPPORTED, Registrar, delivery_flow
-from engine.edge.routing import Hop, Received, Router
+from engine.edge.routing import NOBODY, Hop, Received, Router
 from engine.edge.settings import BindingRemoved, EdgeEffect, EdgeSettings, SourceBanned
 from engine.edge.throttle import Throttle
 from engine.edge.tokens import FlowTokens
@@ -26,9 +26,9 @@ from engine.sip.effects import (
     TransactionFailed,
 )
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.flow import Flow
+from engine.sip.flow import DEFAULT_PORT, Flow
 from engine.sip.ids import IdSource
-from engine.sip.layer import DEFAULT_PORT, TransactionLayer
+from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, response_to
 from engine.sip.timers import Timers
 from engine.sip.uri import Uri, is_address
@@ -241,7 +241,7 @@ class EdgeCore:
         self, key: ServerKey, received: Received, flow: Flow, now: float, *, emergency: bool
     ) -> list[EdgeEffect]:
         request = received.request
-        user = self._known_by_flow(request, flow)
+        user = self._known_by_flow(request, flow, emergency=emergency)
         effects: list[EdgeEffect] = []
         if user is None and not emergency:
             checked, effects = self._check(request, "Proxy-Authorization", flow, now)
@@ -251,12 +251,15 @@ class EdgeCore:
         # Routes of its own would lead past the engine.
         own = Received(request, received.uri, ())
         hop = Hop(received.uri, self._flow_to(self._settings.engine))
-        journey = Journey(own, [[hop]], user or "", self._phone(flow))
+        journey = Journey(own, [[hop]], user or NOBODY, self._phone(flow))
         return effects + self._handle(self._proxy.start(key, journey, now), now)
 
-    def _known_by_flow(self, request: Request, flow: Flow) -> str | None:
-        """The user who registered by this very flow and says to be the caller, where that is proof enough."""
-        if not flow.reliable and not self._settings.registered_pass:
+    def _known_by_flow(self, request: Request, flow: Flow, *, emergency: bool) -> str | None:
+        """The user who registered by this very flow and says to be the caller, where that is proof enough.
+
+        For an emergency call it always is, since nothing better is asked for.
+        """
+        if not (flow.reliable or emergency or self._settings.registered_pass):
             return None
         caller = self._address_of(request.from_.uri.user or "")
         return next((caller for binding in self.bindings.on(flow) if binding.user == caller), None)

@@ -11,14 +11,16 @@ from engine.edge.settings import EdgeSettings
 from engine.edge.tokens import FlowTokens
 from engine.sip.digest import directives
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.flow import Flow
+from engine.sip.flow import DEFAULT_PORT, DEFAULT_PORTS, Flow
 from engine.sip.grammar import split_list
-from engine.sip.layer import DEFAULT_PORT, DEFAULT_PORTS
 from engine.sip.message import Request, Response
 from engine.sip.uri import NameAddr, Uri, format_host
 
 _CREDENTIALS: Final = ("Authorization", "Proxy-Authorization")
 _ASSERTED: Final = ("P-Asserted-Identity", "P-Preferred-Identity")
+NOBODY: Final = "anonymous"
+"""Vouched for where a caller is let through unknown: so the engine takes no number in From for theirs."""
+_NOBODY: Final = Uri("sip", NOBODY, "anonymous.invalid")  # RFC 3323 §4.1.1.3
 _LOOP_CHARS: Final = 16
 
 
@@ -101,14 +103,16 @@ class Router:
     ) -> Request:
         """The request as it is passed on (RFC 3261 §16.6).
 
-        `identity` is the user we vouch for, "" for nobody, None where the sender's word is believed.
+        `identity` is the user we vouch for (`NOBODY`: told as such), "" where there is nothing to tell, None
+        where the sender's word is believed.
         """
         request = received.request
         rows = [("Max-Forwards", str(request.max_forwards - 1))]
         rows += [("Record-Route", value) for value in record_route]
         rows += [("Route", str(value)) for value in (*hop.routes, *received.routes)]
         if identity:
-            asserted = Uri("sip", identity, self._settings.addresses["udp"][0])
+            known = identity != NOBODY
+            asserted = Uri("sip", identity, self._settings.addresses["udp"][0]) if known else _NOBODY
             rows.append(("P-Asserted-Identity", f"<{asserted}>"))
         for name, value in request.headers:
             if name in ("Max-Forwards", "Route"):

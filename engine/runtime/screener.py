@@ -160,9 +160,12 @@ class Screener:
     # --- the call-back window after an emergency call (RFC 7090) ---
 
     def _remember_emergency(self, facts: Facts) -> None:
-        """The trunk's word counts more than the phone's, and who has no number cannot be called back."""
+        """The trunk's word counts more than the phone's, and who has no number cannot be called back.
+
+        Who was put through to there by a subscriber calls under a number that nobody has vouched for.
+        """
         subscriber = facts.asserted if facts.asserted is not None else facts.calling
-        if not subscriber.digits:
+        if not subscriber.digits or facts.diversion or not facts.caller_authorised:
             return
         self._emergencies[subscriber.display] = self._clock()
         self._emergencies.move_to_end(subscriber.display)

@@ -175,6 +175,17 @@ def test_trusted_trunks_tell_who_calls() -> None:
     lab.settle()
 
 
+def test_an_identity_that_is_nobody_s_goes_no_further() -> None:
+    """What the edge says of a stranger is for us; those who help still see From."""
+    lab = Lab(trunks={name: replace_trunk(trunk) for name, trunk in TRUNKS.items()})
+    lab.verdict(pass_identity=True, protected=True)
+    nobody = ("P-Asserted-Identity", "<sip:anonymous@anonymous.invalid>")
+    ask = lab.carrier.invite(NUMBER, headers=[nobody])
+    assert lab.phone.calls[0].invite.request.rows("P-Asserted-Identity") == []
+    ask.cancel()
+    lab.settle()
+
+
 def replace_trunk(trunk: Any) -> Any:
     return structs.replace(trunk, trusted_identity=True)
 

@@ -372,7 +372,8 @@ def test_an_udp_address_that_registered_may_be_taken_for_proof(allowed: bool, st
 
 
 @pytest.mark.parametrize("target", ["sip:110@192.0.2.1", "urn:service:sos", "urn:service:sos.police"])
-def test_an_emergency_call_needs_no_credentials_and_asserts_nothing(lab: Lab, target: str) -> None:
+def test_an_emergency_call_needs_no_credentials_and_vouches_for_nobody(lab: Lab, target: str) -> None:
+    """The engine is told so: else the From of a stranger would open somebody's window for calls back."""
     stranger = lab.phone("stranger", "192.0.2.77")
     asked = {"P-Asserted-Identity": "<sip:x@y>", "Proxy-Require": "x", "Proxy-Authorization": "Digest ="}
     invite = stranger.make("INVITE", "110", headers=asked.items())
@@ -380,7 +381,7 @@ def test_an_emergency_call_needs_no_credentials_and_asserts_nothing(lab: Lab, ta
     stranger.send(invite)
     came = lab.engine.hear(RequestReceived)
     assert str(came.request.uri) == target
-    assert came.request.rows("P-Asserted-Identity") == []
+    assert came.request.rows("P-Asserted-Identity") == ["<sip:anonymous@anonymous.invalid>"]
     answer = lab.engine.respond(came.key, came.request, 200)
     dialog = Dialog.uac(invite, answer, stranger.contact)
     stranger.ack(dialog, EDGE)
@@ -393,6 +394,13 @@ def test_an_emergency_call_of_a_known_phone_says_whose_it_is(lab: Lab) -> None:
     desk = second(lab)
     desk.send(desk.make("INVITE", "119", call_id="1"))
     assert lab.engine.hear(RequestReceived).request.rows("P-Asserted-Identity") == ["<sip:bob@192.0.2.1>"]
+
+
+def test_an_emergency_call_from_where_a_phone_registered_is_that_phone_s(lab: Lab, bob: Phone) -> None:
+    for user, asserted in (("bob", "bob@192.0.2.1"), ("alice", "anonymous@anonymous.invalid")):
+        bob.send(bob.make("INVITE", "119", call_id=user, user=user))
+        came = lab.engine.hear(RequestReceived)
+        assert came.request.rows("P-Asserted-Identity") == [f"<sip:{asserted}>"]
 
 
 def test_a_token_without_its_dialog_opens_nothing(lab: Lab, bob: Phone) -> None:

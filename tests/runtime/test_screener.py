@@ -141,3 +141,15 @@ def test_who_has_no_number_opens_no_window(world: World, nobody: str) -> None:
 def test_an_emergency_call_from_outside_opens_no_window(world: World) -> None:
     world.call("110", calling=SUBSCRIBER, trunk="carrier")
     assert world.call(SUBSCRIBER).action is Action.REJECT
+
+
+def test_whom_the_edge_vouches_for_not_at_all_opens_no_window(world: World) -> None:
+    """Anybody may call 110 through the edge, under any number."""
+    world.call("110", calling=SUBSCRIBER, asserted="anonymous", trunk="access")
+    assert world.call(SUBSCRIBER).action is Action.REJECT
+
+
+def test_who_is_put_through_to_an_emergency_number_opens_no_window(world: World) -> None:
+    """A subscriber's phone forwards or transfers a call to 110: its caller's number is anybody's word."""
+    world.call("110", calling=SUBSCRIBER, trunk="access", diversion=("+8613700000009",))
+    assert world.call(SUBSCRIBER).action is Action.REJECT

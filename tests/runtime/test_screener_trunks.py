@@ -53,6 +53,16 @@ def test_an_emergency_call_is_not_asked_who_calls() -> None:
     assert world(callers=("+8613",), callers_else="reject").decide(OUTSIDE, "110").protected
 
 
+def test_an_emergency_call_with_a_number_that_is_not_the_trunk_s_opens_no_window() -> None:
+    access = TrunkSection(side="access", next_hop=ACCESS, callers=(SUBSCRIBER,))
+    here = World(trunk={"carrier": TrunkSection(side="carrier", next_hop=CARRIER), "access": access})
+    other = "+8613800138009"
+    for calling in (other, SUBSCRIBER):
+        assert here.decide(calling, "110", trunk="access").protected
+    assert here.decide(RED, other).action is Action.REJECT
+    assert here.decide(RED, SUBSCRIBER).rule == "emergency_callback"
+
+
 def test_the_kill_switch_takes_that_block_too() -> None:
     here = world(callers=("+8613",), callers_else="reject")
     here.killed = True
