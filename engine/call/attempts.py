@@ -111,9 +111,12 @@ class Attempts:
             self._from, self._before = (self.number, status, rang), self.diverted
         return bool(found)
 
-    def screened(self, target: Target, hops: Iterable[Hop]) -> bool:
-        """Screening lets the call go on to `target`: by its address, or by the hops its number has."""
-        if target.address is not None:
+    def screened(self, target: Target, hops: Iterable[Hop], *, protected: bool = False) -> bool:
+        """Screening lets the call go on to `target`: by its address, or by the hops its number has.
+
+        A protected number is where our own hops lead, not where a contact says it is.
+        """
+        if target.address is not None and not protected:
             ways: list[Hop] = [self.direct(target)]
         else:
             ways = [structs.replace(hop, called_user=hop.called_user or target.number) for hop in hops]

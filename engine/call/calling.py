@@ -100,7 +100,7 @@ def target_screened(call: Call, decision: Decision) -> None:
     if target is None or call.state is not State.ROUTING:
         return
     blocked = decision.action is Action.REJECT
-    if not blocked and call.attempts.screened(target, decision.hops):
+    if not blocked and call.attempts.screened(target, decision.hops, protected=decision.protected):
         if decision.protected:  # neither warned nor recorded from here on
             call.decision, call.plan = replace(call.decision, protected=True), Plan()
         call.feed(Input.TARGET_ALLOWED)

@@ -100,6 +100,17 @@ def test_a_subscriber_who_forwards_to_110_is_protected_from_there_on(lab: Lab) -
     ask.side.bye()
 
 
+def test_a_protected_number_is_called_by_our_own_hops_whatever_address_the_contact_names(lab: Lab) -> None:
+    """Else an exemption from warning and recording would go to whoever answers there."""
+    there = elsewhere(lab)
+    lab.decide = lambda request: msgspec.structs.replace(allow(request), protected=request.called == "110")
+    ask = lab.carrier.invite(NUMBER)
+    redirect(lab, f"sip:110@{ELSEWHERE[0]}:{ELSEWHERE[1]}")
+    assert there.calls == []
+    assert str(lab.phone.calls[1].invite.request.uri) == f"sip:110@{ACCESS[0]}:{ACCESS[1]}"
+    ask.cancel()
+
+
 def test_a_forwarded_call_is_the_subscriber_s(lab: Lab) -> None:
     lab.verdict(hops=(Hop(Address(*ACCESS), trunk="access"),))
     ask = lab.carrier.invite(NUMBER)
