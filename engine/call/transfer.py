@@ -64,12 +64,16 @@ class Transfer:
 
 
 def refer(call: Call, leg: Leg, event: LegReferred) -> None:
-    """REFER from a side: only of a trunk that may, in a call that is up, to a number."""
+    """REFER from a side: only of a trunk that may, in a call that is up, to a number.
+
+    Calls for help are taken from anybody: who makes one sends nobody anywhere.
+    """
     trunk = call.trunk_of(leg)
     remaining = call.other(leg)
     uri = event.refer_to.uri
     section = call.trunks.get(trunk)
-    if section is None or not section.refer or call.plan.agent or call.asked is None:
+    helped = call.decision.protected and leg is call.caller
+    if section is None or not section.refer or call.plan.agent or call.asked is None or helped:
         leg.refuse_refer(603)
     elif uri.scheme not in _NUMBERS or not uri.user:
         leg.refuse_refer(416)

@@ -60,6 +60,17 @@ def done(lab: Lab) -> None:
 # --- who may ---
 
 
+def test_who_calls_for_help_sends_nobody_anywhere() -> None:
+    """Such calls are taken from anybody: a transfer would be a call of a stranger's at our cost."""
+    lab = transferring()
+    lab.decide = lambda request: structs.replace(routed(request), protected=True)
+    caller, called = lab.connect()
+    assert refer(caller).status == 603
+    assert refer(called).status == 202  # whoever helps may
+    answer_notifies(lab, caller, called)
+    done(lab)
+
+
 @pytest.mark.parametrize("names", [("carrier",), ("access",)])
 def test_only_a_trunk_that_may(names: tuple[str, ...]) -> None:
     lab = transferring(*names)
