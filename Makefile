@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+CALLS  ?= 1000000
 SECONDS ?= 600
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench fuzz train lock assets clean
+.PHONY: help run test check format bench soak fuzz train lock assets clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,9 @@ format: $(VENV)/.dev ## let ruff format and mend what it can
 
 bench: $(VENV)/.dev ## ringward and its peers side by side; figures in var/bench
 	@$(BIN)/ringward bench $(ARGS)
+
+soak: $(VENV)/.dev ## very many calls of every kind, and the proof that none was lost; CALLS=20000 ARGS=--faults
+	@$(BIN)/ringward soak --calls $(CALLS) $(ARGS)
 
 fuzz: $(VENV)/.dev $(VENV)/.fuzz ## damaged input for every input path; SECONDS=600 in all, ARGS=NAME for one
 	@$(BIN)/python -m tests.fuzz.run $(SECONDS) $(ARGS)

@@ -16,6 +16,7 @@ from engine.app.supervisor import ChildFailed
 from engine.cli.options import Overrides, fail, read_config
 
 BENCH_FOLDER = Path(__file__).parents[1] / "var" / "bench"
+SOAK_FOLDER = Path(__file__).parents[1] / "var" / "soak"
 MARK = ".demo"
 DEMO_CONFIG = Path(__file__).parent / "demo.toml"
 
@@ -81,6 +82,40 @@ def bench(
     wanted = [part for part in every if BenchPart(part) in chosen]
     if wanted:
         bench_programs(BENCH_FOLDER, wanted, BRIEF if brief else FULL, peers=peers)
+
+
+def soak(
+    calls: Annotated[int, typer.Option(min=1, help="How many in all.")] = 1_000_000,
+    rate: Annotated[float, typer.Option(min=1, help="Calls a second.")] = 100.0,
+    every: Annotated[int, typer.Option(min=0, help="Print after so many; 0: a tenth, at most 10,000.")] = 0,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="Fill the store's disk, kill broker and media worker meanwhile.")
+    ] = False,
+    outage_s: Annotated[float, typer.Option(min=1, help="How long each of these lasts.")] = 60.0,
+    seed: Annotated[int, typer.Option(help="Of the mixture.")] = 1,
+) -> None:
+    """Run very many calls of every kind through the real processes; lost, doubled, leaked is an error.
+
+    Refused, answered, given up, busy, unanswered calls and calls whose packets are lost, by SIPp on loopback.
+    Ends with status 1 where a call has not exactly one end in the journal, an event is missing in the store,
+    the engine still holds something, or its memory rises.
+    """
+    import asyncio
+
+    from lab.peers.process import PeerError
+    from lab.soak.run import Extent
+    from lab.soak.run import soak as run_soak
+
+    console = Console(highlight=False, soft_wrap=True)
+    extent = Extent(calls, every or max(min(10_000, calls // 10), 1), rate, faults, outage_s, seed)
+    try:
+        found = asyncio.run(run_soak(SOAK_FOLDER, extent, lambda line: console.print(line, markup=False)))
+    except PeerError as error:
+        fail(str(error))
+    for line in found:
+        console.print(f"soak: {line}", markup=False)
+    console.print("soak: all is well" if not found else f"soak: {len(found)} things are wrong")
+    raise typer.Exit(1 if found else 0)
 
 
 def _empty(folder: Path) -> None:

@@ -51,8 +51,13 @@ class Running:
         """Its own figures by name and labels' values, as `read_figures`; empty where it tells none."""
         if not self.metrics:
             return {}
-        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10) as answer:
-            return read_figures(answer.read().decode("utf-8"))
+        return fetch_figures(self.metrics)
+
+
+def fetch_figures(address: str) -> dict[str, float]:
+    """What the process whose metrics are at address:port tells now. Raises OSError."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        return read_figures(answer.read().decode("utf-8"))
 
 
 def read_figures(text: str) -> dict[str, float]:

@@ -82,7 +82,8 @@ class Load:
     """How many calls, how fast, how long: every run is bounded.
 
     `numbers` is a SIPp injection file whose rows `called;caller` replace the two numbers from call to call.
-    `core` pins SIPp to one processor; without `trace` no message is kept.
+    `core` pins SIPp to one processor; without `trace` no message is kept. Of every hundred messages
+    `lost_percent` are lost, both ways.
     """
 
     calls: int = 1
@@ -93,6 +94,7 @@ class Load:
     numbers: Path | None = None
     core: int | None = None
     trace: bool = True
+    lost_percent: int = 0
 
 
 async def place_calls(
@@ -160,6 +162,8 @@ async def _start(scenario: Scenario, line: Line, load: Load, arguments: Sequence
         traces += ["-trace_msg", "-message_file", "messages.log"]
     manner = ["-sf", f"{scenario.name}.xml", "-d", str(load.pause_ms), "-nostdin", "-timer_resol", "1"]
     bound = ["-timeout", f"{load.deadline_s:g}s", "-timeout_error", "-buff_size", str(_BUFFER_BYTES)]
+    if load.lost_percent:
+        bound += ["-lost", str(load.lost_percent)]
     command = ["sipp", *arguments, *own, *media, *rows, *traces, *manner, *bound]
     return await Peer.start("sipp", command, line.folder / "screen.log", cwd=line.folder, core=load.core)
 
