@@ -63,7 +63,7 @@ def invite_refusal(request: Request) -> Refusal | None:
 def has_tag(message: Message, name: str, tag: str) -> bool:
     """Whether a list header (Supported, Require, Allow) names `tag`; case is no matter."""
     rows = message.rows(name)
-    if not rows:
+    if not rows or not any(tag in row or tag.lower() in row.lower() for row in rows):
         return False
     try:
         return any(item.lower() == tag.lower() for item in message.get_all(name))

@@ -7,7 +7,7 @@ against it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -16,7 +16,7 @@ from engine.model.config import HealthSection
 FAILURES: Final = frozenset({408, 503})
 
 
-class State(Enum):
+class State(StrEnum):
     UP = "up"
     SUSPECT = "suspect"
     """It has failed, but not often enough in a row."""
@@ -26,7 +26,7 @@ class State(Enum):
     """Down, and without OPTIONS: calls may find out whether it still is."""
 
 
-class Input(Enum):
+class Input(StrEnum):
     ALIVE = "a response"
     ALIVE_ENOUGH = "a response, the last of `recoveries`"
     FAILED = "none, or 408, or 503"

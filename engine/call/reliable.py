@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from enum import Enum, unique
+from enum import StrEnum, unique
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.sip.grammar import is_digits
@@ -56,13 +56,13 @@ def rack_of(message: Message) -> RAck | None:
 
 
 @unique
-class Seen(Enum):
+class Seen(StrEnum):
     NOTHING = "no reliable response in this early dialog yet"
     SOME = "some, in order"
 
 
 @unique
-class Arrival(Enum):
+class Arrival(StrEnum):
     NEXT = "one more than the last"
     AGAIN = "the last, or one before it"
     AHEAD = "one is missing before it"
@@ -91,7 +91,7 @@ def in_order(last: int, rseq: int) -> bool:
 
 
 @unique
-class State(Enum):
+class State(StrEnum):
     QUIET = "nothing waits for a PRACK"
     BARE = "a response without description waits for its PRACK"
     DESCRIBED = "one with a description does"
@@ -100,7 +100,7 @@ class State(Enum):
 
 
 @unique
-class Input(Enum):
+class Input(StrEnum):
     SEND_BARE = "a provisional response is to be sent"
     SEND_DESCRIBED = "one with a description"
     ANSWER = "a 2xx is to be sent"
@@ -112,7 +112,7 @@ class Input(Enum):
 
 
 @unique
-class Action(Enum):
+class Action(StrEnum):
     SEND = "send"
     QUEUE = "queue"
     STOP = "stop"

@@ -7,7 +7,7 @@ min(32 s, a third) before its end when no refresh has come through. Nothing of i
 
 from __future__ import annotations
 
-from enum import Enum, unique
+from enum import StrEnum, unique
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -29,14 +29,14 @@ class Agreement(NamedTuple):
 
 
 @unique
-class State(Enum):
+class State(StrEnum):
     OFF = "nobody refreshes"
     OURS = "we refresh"
     THEIRS = "the peer refreshes"
 
 
 @unique
-class Input(Enum):
+class Input(StrEnum):
     AGREED_OURS = "a 2xx made us the refresher"
     AGREED_THEIRS = "a 2xx made the peer the refresher"
     HALF = "half of the interval is over, or it is time to try again"
@@ -46,7 +46,7 @@ class Input(Enum):
 
 
 @unique
-class Action(Enum):
+class Action(StrEnum):
     START_HALF = "start"
     START_LATE = "start late"
     START_AGAIN = "start again"

@@ -10,14 +10,14 @@ and `IMPOSSIBLE` (it is an error of ours, told as an alarm); a test demands it.
 
 from __future__ import annotations
 
-from enum import Enum, unique
+from enum import StrEnum, unique
 from typing import Final, NamedTuple
 
 from engine.model.outcome import Blame
 
 
 @unique
-class State(Enum):
+class State(StrEnum):
     PREPARING = "preparing"
     """The verdict is known; popups are under way, media ports being opened."""
     ANNOUNCING = "announcing"
@@ -40,7 +40,7 @@ class State(Enum):
 
 
 @unique
-class Input(Enum):
+class Input(StrEnum):
     READY_ROUTE = "popups delivered or given up, media ports open; next: call the callee"
     READY_ANNOUNCE = "the same; next: an announcement to the caller"
     ANNOUNCED_PAUSE = "the announcement is over; the subscriber may hang up"

@@ -101,9 +101,13 @@ class Screener:
     ) -> tuple[CallId, Decision] | None:
         """What `decide` would say, where a table entry makes it a reject; else None, and nothing is kept."""
         try:
-            facts = self.facts(request)
-            entry = self._table.lookup(facts.tenant, facts.others[0], facts.at)
+            outbound = self._config.trunk[request.trunk].side == "access"
+            other = self._numbering.of_user(request.called if outbound else request.calling)
+            entry = self._table.lookup(self._config.tenant, other, self._clock())
             if entry is None:
+                return None
+            facts = self.facts(request)
+            if facts.others != (other,):  # the trunk's rules make another number of it
                 return None
             facts = structs.replace(facts, entry=entry, table_version=self._table.version)
             verdict = decide(facts, self._policy())

@@ -10,6 +10,7 @@ from engine.sip.message import DEFAULT_MAX_FORWARDS, Request, Response
 from engine.sip.uri import NameAddr, Uri
 
 # Requests that may move the remote target carry a Contact (RFC 3261 §12.2, 3311, 3515, 6665).
+_MAX_FORWARDS = ("Max-Forwards", str(DEFAULT_MAX_FORWARDS))
 _TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
 
 
@@ -28,6 +29,8 @@ class Dialog:
     """
 
     __slots__ = (
+        "_ends",
+        "_target",
         "confirmed",
         "contact",
         "id",
@@ -61,6 +64,9 @@ class Dialog:
         self.route_set = route_set
         self.contact = contact
         self.confirmed = confirmed
+        # What all our requests say of the two ends, and the target's text beside it: written once.
+        self._ends: tuple[tuple[str, str], ...] | None = None
+        self._target: tuple[Uri, str] | None = None
 
     @classmethod
     def uas(cls, request: Request, response_or_local_tag: Response | str, contact: str) -> Dialog:
@@ -158,21 +164,33 @@ class Dialog:
 
     def _make(self, method: str, cseq: int, headers: Iterable[tuple[str, str]], body: bytes) -> Request:
         target = self.remote_target
+        if not self.route_set:
+            return Request(method, self._written(target), self._rows(method, cseq, (), headers), body)
         routes = [str(route) for route in self.route_set]
         if routes and "lr" not in self.route_set[0].uri.params:
             # A strict router wants itself in the Request-URI and the target last (§12.2.1.1).
             first = self.route_set[0].uri
             routes = [*routes[1:], f"<{target}>"]
             target = first.replace(params=first.params.without("method"), headers=())
-        rows = [
-            ("Max-Forwards", str(DEFAULT_MAX_FORWARDS)),
-            *(("Route", route) for route in routes),
-            ("From", str(self.local)),
-            ("To", str(self.remote)),
-            ("Call-ID", self.id.call_id),
-            ("CSeq", f"{cseq} {method}"),
-        ]
+        return Request(method, target, self._rows(method, cseq, routes, headers), body)
+
+    def _rows(
+        self, method: str, cseq: int, routes: Iterable[str], headers: Iterable[tuple[str, str]]
+    ) -> list[tuple[str, str]]:
+        if self._ends is None:
+            self._ends = (
+                ("From", str(self.local)),
+                ("To", str(self.remote)),
+                ("Call-ID", self.id.call_id),
+            )
+        rows = [_MAX_FORWARDS, *(("Route", route) for route in routes), *self._ends]
+        rows.append(("CSeq", f"{cseq} {method}"))
         if method in _TARGET_REFRESH:
             rows.append(("Contact", self.contact))
         rows += headers
-        return Request(method, target, rows, body)
+        return rows
+
+    def _written(self, target: Uri) -> str:
+        if self._target is None or self._target[0] is not target:
+            self._target = target, str(target)
+        return self._target[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import ItemsView, Iterator, Mapping
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
@@ -13,8 +14,8 @@ TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _BARE_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]+")
 _LIST_ITEM = re.compile(r'(?:[^",<]++|"(?:[^"\\]|\\.)*+"|<[^>]*+>)*+', re.DOTALL)
 _PARAM = re.compile(
-    r""";[ \t]*([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*
-        (?:=[ \t]*(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"\x00-\x1f\x7f]*+))[ \t]*)?""",
+    r""";[ \t]*+([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*+
+        (?:=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"\x00-\x1f\x7f]*+))[ \t]*+)?""",
     re.VERBOSE | re.DOTALL,
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -147,6 +148,8 @@ def format_params(params: Mapping[str, str | None]) -> str:
     """Parameters as `;name=value…`, values quoted where the grammar asks for it."""
     if not params:
         return ""
+    if len(params) == 1 and (tag := params.get("tag")) and TOKEN.fullmatch(tag):
+        return f";tag={tag}"
     parts: list[str] = []
     for name, value in params.items():
         if not TOKEN.fullmatch(name):
@@ -186,6 +189,7 @@ def unescape(text: str) -> str:
         raise RemoteProtocolError("escapes are not UTF-8") from None
 
 
+@lru_cache(maxsize=4096)
 def escape(text: str, safe: str) -> str:
     """Escape all but letters, digits, `-._~` and the characters in `safe`."""
     try:

@@ -40,6 +40,8 @@ _TEL = re.compile(r"[+*#0-9A-Fa-f().-]+")
 _PLAIN_USER = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]*")
 _KNOWN_MOST = 256
 """Characters of a URI that is remembered once parsed: a bound of memory."""
+_HOST_MOST = 255
+"""Octets of a domain name (RFC 1035 §2.3.4); hosts are remembered in many places."""
 _USER_SAFE = "!*'()&=+$,;?/"
 _AFTER_COLON_SAFE = "!*'()&=+$,"
 _PARAM_SAFE = "!*'()[]/:&+$"
@@ -71,6 +73,8 @@ def is_address(text: str) -> bool:
     return True
 
 
+# A worker writes few hosts.
+@lru_cache(maxsize=4096)
 def format_host(host: str, port: int | None) -> str:
     """`host[:port]`, an IPv6 address in brackets; LocalProtocolError when either is not one."""
     if not is_host(host):
@@ -84,6 +88,8 @@ def format_host(host: str, port: int | None) -> str:
 def parse_host(host: str, port: str | None) -> tuple[str, int | None]:
     """Host (lower case, IPv6 without brackets) and port; RemoteProtocolError when either is wrong."""
     host = host.lower()
+    if len(host) > _HOST_MOST:
+        raise RemoteProtocolError("host name too long")
     if host.startswith("["):
         # Where an IPv4 address ends it, RFC 3261's grammar asks for one colon too many (RFC 5118 §4.10).
         host = host[1:-1].replace(":::", "::", 1)
@@ -218,7 +224,7 @@ class NameAddr(msgspec.Struct, frozen=True):
     @staticmethod
     def parse(text: str) -> NameAddr:
         """RemoteProtocolError(400) when the text is not a name-addr or addr-spec."""
-        return _parse_name_addr(text)
+        return _parse_known_name_addr(text) if len(text) <= _KNOWN_MOST else _parse_name_addr(text)
 
     @property
     def tag(self) -> str | None:
@@ -234,7 +240,7 @@ class NameAddr(msgspec.Struct, frozen=True):
         return NameAddr(self.display, self.uri, self.params.with_("tag", tag))
 
     def __str__(self) -> str:
-        address = f"<{self.uri}>{format_params(self.params)}"
+        address = f"<{self.uri}>{format_params(self.params)}" if self.params else f"<{self.uri}>"
         return address if self.display is None else f"{quote_string(self.display)} {address}"
 
 
@@ -242,8 +248,6 @@ class NameAddr(msgspec.Struct, frozen=True):
 _parse_known = lru_cache(maxsize=4096)(Uri.parse_anew)
 
 
-# All messages of a dialog repeat the same two or three.
-@lru_cache(maxsize=2048)
 def _parse_name_addr(text: str) -> NameAddr:
     match = _NAME_ADDR.fullmatch(text)
     if match is None:
@@ -254,6 +258,10 @@ def _parse_name_addr(text: str) -> NameAddr:
     else:
         display = drop_controls(plain).strip(" ") or None
     return NameAddr(display, Uri.parse(uri), parse_params(params) if params else NO_PARAMS)
+
+
+# All messages of a dialog repeat the same two or three.
+_parse_known_name_addr = lru_cache(maxsize=2048)(_parse_name_addr)
 
 
 def _parse_addr_spec(text: str) -> NameAddr:
