@@ -18,9 +18,8 @@ from engine.model.config import TrunkSection
 from engine.model.ids import CallId
 from engine.model.outcome import Blame, Outcome
 from engine.sip.flow import Flow
-from engine.sip.layer import AtOnce
 from engine.sip.message import Request
-from engine.sip.plain import PlainInvite
+from engine.sip.plain import AtOnce, PlainInvite
 
 REJECTED = Outcome(Blame.POLICY, "rejected")
 

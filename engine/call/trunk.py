@@ -13,7 +13,8 @@ from engine.call.limits import Limit, Way
 from engine.call.translation import formatted, translated
 from engine.call.values import Hop
 from engine.model.config import Address, NextHopSection, TrunkSection
-from engine.sip.location import PORTS, Draw, Location, Target, in_order, locate
+from engine.sip.flow import DEFAULT_PORTS
+from engine.sip.location import Draw, Location, Target, in_order, locate
 from engine.sip.uri import Uri
 from scoring.numbers import Number
 
@@ -164,7 +165,7 @@ def _place(section: NextHopSection) -> Place:
 
 def _fixed(uri: Uri) -> Location | None:
     """The location of a URI for which nothing has to be asked; None where the DNS has to say it."""
-    procedure = locate(uri, tuple(PORTS))
+    procedure = locate(uri, tuple(DEFAULT_PORTS))
     try:
         next(procedure)
     except StopIteration as done:

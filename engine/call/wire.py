@@ -26,10 +26,10 @@ from engine.sip.effects import (
     ServerKey,
     TransactionFailed,
 )
-from engine.sip.flow import Flow
+from engine.sip.flow import DEFAULT_PORTS, Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
-from engine.sip.location import PORTS, TRANSPORTS
+from engine.sip.location import TRANSPORTS
 from engine.sip.message import Request, Response, response_to
 from engine.sip.uri import Uri, is_address
 
@@ -177,7 +177,7 @@ class Wire:
         if uri.params or uri.scheme == "sips":
             asked = (uri.params.get("transport") or ("tls" if uri.scheme == "sips" else transport)).lower()
             transport = TRANSPORTS.get((uri.scheme, asked), transport)
-        return self._flow(transport, uri.host, uri.port or PORTS[transport], flow)
+        return self._flow(transport, uri.host, uri.port or DEFAULT_PORTS[transport], flow)
 
     def _flow(self, transport: str, host: str, port: int, flow: Flow) -> Flow:
         if transport in ("ws", "wss"):

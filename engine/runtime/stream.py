@@ -23,10 +23,9 @@ from engine.runtime.bpf import Source
 from engine.runtime.connection import Connection, StreamLimits
 from engine.runtime.listener import listening, reset
 from engine.runtime.tls import Tls
-from engine.sip.flow import Flow
+from engine.sip.flow import DEFAULT_PORT, DEFAULT_PORTS, Flow
 from engine.sip.framing import Broken
 from engine.sip.glance import is_response, top_via_of
-from engine.sip.layer import DEFAULT_PORT, DEFAULT_PORTS
 from engine.sip.via import Via
 
 ACCEPTS: Final = 32

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
 import msgspec
+
+DEFAULT_PORT: Final = 5060
+DEFAULT_PORTS: Final[Mapping[str, int]] = MappingProxyType(
+    {"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
+)
+"""Where a URI or a Via names none (RFC 3261 §18.2.2, §19.1.2, RFC 7118 §5)."""
 
 
 class Flow(msgspec.Struct, frozen=True):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from hashlib import blake2s
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from engine.sip.effects import (
     AckReceived,
@@ -22,7 +21,7 @@ from engine.sip.effects import (
     TransactionFailed,
 )
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
-from engine.sip.flow import Flow
+from engine.sip.flow import DEFAULT_PORT, DEFAULT_PORTS, Flow
 from engine.sip.grammar import split_list
 from engine.sip.ids import IdSource
 from engine.sip.machines import (
@@ -35,37 +34,19 @@ from engine.sip.machines import (
     Input,
     State,
 )
+from engine.sip.matching import key_of_plain_ack, reply_flow, server_key
 from engine.sip.message import Request, Response, parse, response_to
 from engine.sip.messages import ack_for_failure, cancel_for
-from engine.sip.plain import PlainInvite, plain_invite
+from engine.sip.plain import Gate, plain_invite
 from engine.sip.status import reason_phrase
 from engine.sip.timers import TimerQueues, Timers
 from engine.sip.transaction import AckKey, ClientTransaction, MergeKey, ServerTransaction, Transaction
 from engine.sip.uri import format_host
-from engine.sip.via import MAGIC_COOKIE, Via
+from engine.sip.via import Via
 
-DEFAULT_PORT = 5060
 _SEND_RESPONSE: Final = Action.SEND_RESPONSE
 _TERMINATED: Final = State.TERMINATED
-DEFAULT_PORTS: Final = MappingProxyType({"tls": 5061, "ws": 80, "wss": 443})
-"""Where a Via names none (RFC 3261 §18.2.2, RFC 7118 §5); elsewhere it is 5060."""
-PLAIN_VIA: Final = re.compile(
-    rb"SIP/2\.0/[UT][A-Z]{2} ([a-z0-9._-]+)(?::([0-9]{1,5}))?"
-    rb"(?:;rport)?;branch=(z9hG4bK[A-Za-z0-9\-.!%*_+`'~]+)(?:;rport)?"
-)
 NO_PORTS: Final[Mapping[str, tuple[str, int]]] = MappingProxyType({})
-
-
-class AtOnce(NamedTuple):
-    """How the gate refuses: status, phrase (None: the usual one) and further headers."""
-
-    status: int
-    reason: str | None
-    headers: Sequence[tuple[str, str]]
-
-
-Gate = Callable[[PlainInvite, Request, Flow], AtOnce | None]
-"""Refuses an INVITE, or lets it pass (None). It may not keep what it is given."""
 
 
 class TransactionLayer:
@@ -263,27 +244,23 @@ class TransactionLayer:
 
     def _acknowledged_at_once(self, data: bytes, now: float) -> list[Effect] | None:
         """The ACK of a refused INVITE is known by its top Via alone (RFC 3261 §17.1.1.3); None: parse it."""
-        begin = data.find(b"\r\nVia: ") + 7
-        end = data.find(b"\r\n", begin)
-        if begin < 7 or end < 0:
-            return None
-        key = plain_key(data[begin:end])
+        key = key_of_plain_ack(data)
         server = self._servers.get(key) if key is not None else None
         if server is None or server.state is not State.COMPLETED:
             return None
         return self._step(server, Input.RECEIVE_ACK, now)
 
     def _refused_at_once(
-        self, request: Request, via: Via, key: ServerKey, flow: Flow, now: float
+        self, gate: Gate, request: Request, via: Via, key: ServerKey, flow: Flow, now: float
     ) -> list[Effect] | None:
         """What the gate refuses gets its answer here, before more of it is read; None: nothing of that."""
-        plain = plain_invite(request) if self.gate is not None else None
-        if self.gate is None or plain is None:
+        plain = plain_invite(request)
+        if plain is None:
             return None
         merge_key = (plain.from_tag, request.call_id, request.cseq.number, "INVITE")
         if merge_key in self._merges:
             return None
-        refusal = self.gate(plain, request, flow)
+        refusal = gate(plain, request, flow)
         if refusal is None:
             return None
         request.stamp(*flow.remote)
@@ -291,7 +268,7 @@ class TransactionLayer:
         answer = response_to(
             request, refusal.status, refusal.reason, to_tag=tag, headers=refusal.headers, tagged=False
         )
-        server = ServerTransaction(key, INVITE_SERVER, _reply_flow(via, flow), merge_key)
+        server = ServerTransaction(key, INVITE_SERVER, reply_flow(via, flow), merge_key)
         server.to_tag = tag
         self._servers[key] = self._merges[merge_key] = server
         return self._step(server, Input.SEND_FAILURE, now, data=answer.to_bytes())
@@ -299,7 +276,7 @@ class TransactionLayer:
     def _receive_request(self, request: Request, flow: Flow, now: float) -> list[Effect]:
         via = request.top_via
         method = request.method
-        key = _server_key(request, via)
+        key = server_key(request, via)
         if method == "ACK":
             return self._receive_ack(request, key, flow, now)
         server = self._servers.get(key)
@@ -307,7 +284,7 @@ class TransactionLayer:
             self.repeats_received += 1
             return self._step(server, Input.RECEIVE_REQUEST, now)
         if method == "INVITE" and self.gate is not None:
-            refused = self._refused_at_once(request, via, key, flow, now)
+            refused = self._refused_at_once(self.gate, request, via, key, flow, now)
             if refused is not None:
                 return refused
         request.validate()
@@ -323,7 +300,7 @@ class TransactionLayer:
             machine = INVITE_PROXY_SERVER if self._proxy else INVITE_SERVER
         else:
             machine = NON_INVITE_SERVER
-        self._servers[key] = server = ServerTransaction(key, machine, _reply_flow(via, flow), merge_key)
+        self._servers[key] = server = ServerTransaction(key, machine, reply_flow(via, flow), merge_key)
         if merge_key is not None:
             self._merges[merge_key] = server
         return [RequestReceived(key, request, flow)]
@@ -349,7 +326,7 @@ class TransactionLayer:
         # Branches of some peers can be guessed: only the host that sent the INVITE may take it back.
         if invite is None or invite.flow.remote[0] != flow.remote[0]:
             return [_stateless(cancel, 481, None, via, flow)]  # RFC 3261 §9.2
-        server = ServerTransaction(key, NON_INVITE_SERVER, _reply_flow(via, flow), None)
+        server = ServerTransaction(key, NON_INVITE_SERVER, reply_flow(via, flow), None)
         self._servers[key] = server
         answer = response_to(cancel, 200, to_tag=invite.to_tag or self._ids.tag())
         effects = self._step(server, Input.SEND_SUCCESS, now, data=answer.to_bytes())
@@ -506,43 +483,6 @@ def _report(transaction: Transaction) -> str:
     return transaction.key.branch if isinstance(transaction, ClientTransaction) else ""
 
 
-def _server_key(request: Request, via: Via) -> ServerKey:
-    """RFC 3261 §17.2.3; an ACK gets the key of its INVITE."""
-    method = "INVITE" if request.method == "ACK" else request.method
-    branch = via.branch or ""
-    if not branch.startswith(MAGIC_COOKIE) or branch == MAGIC_COOKIE:
-        # RFC 2543 matching: Request-URI, From tag, Call-ID, CSeq number and the whole top Via.
-        parts = (
-            str(request.request_uri),
-            request.from_.tag or "",
-            request.call_id,
-            str(request.cseq.number),
-            str(via),
-        )
-        branch = blake2s("\0".join(parts).encode(), digest_size=16).hexdigest()
-    return ServerKey(branch, (via.host, via.port or DEFAULT_PORT), method)
-
-
-def plain_key(via: bytes) -> ServerKey | None:
-    """The key of the INVITE that a plain Via value names; None for any other value."""
-    match = PLAIN_VIA.fullmatch(via)
-    if match is None:
-        return None
-    host, port, branch = match.groups()
-    return ServerKey(branch.decode(), (host.decode(), int(port) if port else DEFAULT_PORT), "INVITE")
-
-
-def _reply_flow(via: Via, flow: Flow) -> Flow:
-    """Where responses go: to the source if it asked by rport, else to its sent-by port (RFC 3261 §18.2.2).
-
-    maddr is not obeyed: it would let anyone aim our answers at a third party.
-    """
-    port = via.port or DEFAULT_PORT
-    if flow.reliable or "rport" in via.params or port == flow.remote[1]:
-        return flow
-    return Flow(flow.transport, flow.local, (flow.remote[0], port))
-
-
 def _stateless(
     request: Request,
     status: int,
@@ -554,4 +494,4 @@ def _stateless(
     """An answer without transaction; its tag is the same each time (RFC 3261 §8.2.7)."""
     tag = blake2s(f"{via}{request.get('Call-ID')}".encode(), digest_size=8).hexdigest()
     answer = response_to(request, status, reason, to_tag=tag, headers=headers)
-    return Send(_reply_flow(via, flow), answer.to_bytes(), "")
+    return Send(reply_flow(via, flow), answer.to_bytes(), "")

@@ -14,15 +14,13 @@ from typing import Final, Literal, Protocol, TypeVar
 
 import msgspec
 
+from engine.sip.flow import DEFAULT_PORTS
 from engine.sip.uri import Uri, is_address
 
 MAX_RECORDS: Final = 16
 """Of each kind, for one question; what a zone has beyond is not looked at."""
 MAX_TARGETS: Final = 16
 
-PORTS: Final[Mapping[str, int]] = MappingProxyType(
-    {"udp": 5060, "tcp": 5060, "tls": 5061, "ws": 80, "wss": 443}
-)
 TRANSPORTS: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     {  # scheme and transport parameter → transport (RFC 3261 §26.2.2, RFC 7118 §5.2)
         ("sip", "udp"): "udp",
@@ -192,7 +190,7 @@ class _Search:
             return Location(reason="transport")
         if is_address(self._host):  # §4.1: numeric, so nothing has to be looked up
             transport = transport or self._default()
-            target = Target(transport, self._host, uri.port or PORTS[transport])
+            target = Target(transport, self._host, uri.port or DEFAULT_PORTS[transport])
             return Location((Server((target,)),))
         if not is_name(self._host):
             return Location(reason="name")
@@ -207,7 +205,7 @@ class _Search:
         if servers or self._refused:
             return self._found(servers)
         transport = transport or self._default()
-        return (yield from self._addresses(transport, PORTS[transport]))
+        return (yield from self._addresses(transport, DEFAULT_PORTS[transport]))
 
     def _named(self, parameter: str) -> str | None:
         transport = TRANSPORTS.get((self._uri.scheme, parameter.lower()))

@@ -7,8 +7,10 @@ reads the same things with the full grammar.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from engine.sip.flow import Flow
 from engine.sip.message import Request
 
 _URI: Final = r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:;[A-Za-z0-9.-]+(?:=[A-Za-z0-9.-]+)?)*"
@@ -65,3 +67,15 @@ def plain_invite(request: Request) -> PlainInvite | None:
     if request.body and index.get("Content-Type") != _SDP:
         return None
     return PlainInvite(called[1], calling[2], calling[1] or "", calling[3], "P-Asserted-Identity" in index)
+
+
+class AtOnce(NamedTuple):
+    """How the gate refuses: status, phrase (None: the usual one) and further headers."""
+
+    status: int
+    reason: str | None
+    headers: Sequence[tuple[str, str]]
+
+
+Gate = Callable[[PlainInvite, Request, Flow], AtOnce | None]
+"""Refuses an INVITE, or lets it pass (None). It may not keep what it is given."""

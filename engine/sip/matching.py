@@ -1,0 +1,58 @@
+"""What a top Via says: the transaction its message belongs to, and where responses go (RFC 3261 §17, §18)."""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2s
+from typing import Final
+
+from engine.sip.effects import ServerKey
+from engine.sip.flow import DEFAULT_PORT, Flow
+from engine.sip.message import Request
+from engine.sip.via import MAGIC_COOKIE, Via
+
+_PLAIN: Final = re.compile(
+    rb"SIP/2\.0/[UT][A-Z]{2} ([a-z0-9._-]+)(?::([0-9]{1,5}))?"
+    rb"(?:;rport)?;branch=(z9hG4bK[A-Za-z0-9\-.!%*_+`'~]+)(?:;rport)?"
+)
+
+
+def server_key(request: Request, via: Via) -> ServerKey:
+    """RFC 3261 §17.2.3; an ACK gets the key of its INVITE."""
+    method = "INVITE" if request.method == "ACK" else request.method
+    branch = via.branch or ""
+    if not branch.startswith(MAGIC_COOKIE) or branch == MAGIC_COOKIE:
+        # RFC 2543 matching: Request-URI, From tag, Call-ID, CSeq number and the whole top Via.
+        parts = (
+            str(request.request_uri),
+            request.from_.tag or "",
+            request.call_id,
+            str(request.cseq.number),
+            str(via),
+        )
+        branch = blake2s("\0".join(parts).encode(), digest_size=16).hexdigest()
+    return ServerKey(branch, (via.host, via.port or DEFAULT_PORT), method)
+
+
+def key_of_plain_ack(data: bytes) -> ServerKey | None:
+    """The same of an ACK as it came, whose first Via is what nearly all senders write; None: parse it."""
+    begin = data.find(b"\r\nVia: ") + 7
+    end = data.find(b"\r\n", begin)
+    if begin < 7 or end < 0:
+        return None
+    match = _PLAIN.fullmatch(data, begin, end)
+    if match is None:
+        return None
+    host, port, branch = match.groups()
+    return ServerKey(branch.decode(), (host.decode(), int(port) if port else DEFAULT_PORT), "INVITE")
+
+
+def reply_flow(via: Via, flow: Flow) -> Flow:
+    """Where responses go: to the source if it asked by rport, else to its sent-by port (RFC 3261 §18.2.2).
+
+    maddr is not obeyed: it would let anyone aim our answers at a third party.
+    """
+    port = via.port or DEFAULT_PORT
+    if flow.reliable or "rport" in via.params or port == flow.remote[1]:
+        return flow
+    return Flow(flow.transport, flow.local, (flow.remote[0], port))
