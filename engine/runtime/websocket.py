@@ -40,6 +40,11 @@ class WebSocketConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         now = time.monotonic()
+        transport, limits = self._transport, self._owner.limits
+        if transport is not None and transport.get_write_buffer_size() > limits.write_buffer_bytes:
+            self._owner.count("stalled")  # pings are answered, so who sends them has to read
+            self.abort("the peer does not read")
+            return
         if self.spoke:  # until then pings and a slow handshake win no time
             self.active_at = now
         self._protocol.receive_data(data)
