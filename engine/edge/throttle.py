@@ -9,6 +9,8 @@ from typing import Final
 
 USER_PATIENCE: Final = 5
 """A user is shut after so many times the guesses of one source: a single one must not be able to do it."""
+USER_CHARS: Final = 64
+"""Of a user's name that are told apart: strangers choose the names, and all are remembered."""
 MOST_ENTRIES: Final = 20_000
 """Of sources and of users; beyond it the one that failed least recently is forgotten."""
 
@@ -65,7 +67,7 @@ class Throttle:
 
     def failed(self, host: str, user: str, now: float) -> bool:
         """Note a wrong password; True when it bans the source."""
-        self._users.failed(user, now)
+        self._users.failed(user[:USER_CHARS], now)
         return self._sources.failed(source_of(host), now)
 
     def banned(self, host: str, now: float) -> bool:
@@ -74,7 +76,7 @@ class Throttle:
 
     def shut(self, user: str, now: float, is_known: Callable[[], bool]) -> bool:
         """Whether the user may not log in from a source that is not known to be its own."""
-        return self._users.banned(user, now) and not is_known()
+        return self._users.banned(user[:USER_CHARS], now) and not is_known()
 
     def __len__(self) -> int:
         return len(self._sources) + len(self._users)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from engine.edge.throttle import Throttle, source_of
 from engine.edge.tokens import FlowTokens
 from engine.sip.digest import authorization
@@ -88,3 +90,16 @@ def test_flow_tokens_are_read_by_who_wrote_them_only() -> None:
     for damaged in (token[:-1], token[1:], "A" + token[1:], "", "é", "bob", "=" * 300):
         assert damaged == token or FlowTokens(b"k").read(damaged) is None
     assert Uri.parse(f"sip:{token}@192.0.2.1").user == token
+
+
+def test_the_names_of_users_that_are_guessed_at_take_little_memory() -> None:
+    throttle = Throttle(guesses=1, window_s=60.0, ban_s=60.0)
+    tracemalloc.start()
+    for number in range(2_000):
+        throttle.failed("192.0.2.1", f"{number}{'x' * 20_000}", 0.0)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 4_000_000
+    for _ in range(4):
+        throttle.failed("192.0.2.1", "7" + "x" * 20_000, 0.0)
+    assert throttle.shut("7" + "x" * 20_000, 1.0, lambda: False)
