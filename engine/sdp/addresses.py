@@ -20,6 +20,8 @@ _CLASS_E: Final = ipaddress.IPv4Network("240.0.0.0/4")
 """Reserved, the limited broadcast address included (RFC 6890)."""
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 """IPv4 behind a translator, in the last 32 bits (RFC 6052 §2.1)."""
+_NAME_MOST: Final = 255
+"""Octets of a domain name (RFC 1035 §2.3.4)."""
 _METADATA: Final = frozenset(
     ipaddress.ip_address(text) for text in ("100.100.100.200", "192.0.0.192", "fd00:ec2::254")
 )
@@ -37,7 +39,8 @@ def literal(address: str) -> IpAddress | None:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         label = address.removesuffix(".").rpartition(".")[2]
-        if ":" in address or not label[:1].isalpha():  # no top-level domain begins with a digit
+        numeric = ":" in address or not label[:1].isalpha()  # no top-level domain begins with a digit
+        if numeric or len(address) > _NAME_MOST:
             raise SdpError("address", address) from None
         return None
     if isinstance(parsed, ipaddress.IPv4Address):

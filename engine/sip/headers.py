@@ -252,7 +252,7 @@ def clean(value: str) -> str:
 
 
 # All calls begin with the same few.
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)  # peers choose how long the texts are
 def _parse_cseq(value: str) -> CSeq:
     parts = _SPACES.split(value)
     if len(parts) != 2 or not is_digits(parts[0]) or not TOKEN.fullmatch(parts[1]):
