@@ -4,7 +4,7 @@ import difflib
 import re
 from typing import Final
 
-_HEADER: Final = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?")
+_HEADER: Final = re.compile(r"\s*+(\[\[?)([A-Za-z0-9_.\"' \t-]++)\]\]?")
 
 
 def line_of(text: str, table: str, occurrence: int = 0, key: str | None = None) -> int | None:
@@ -21,12 +21,13 @@ def line_of(text: str, table: str, occurrence: int = 0, key: str | None = None) 
     wanted = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]") if key is not None else None
     for number, line in enumerate(lines, start=1):
         match = _HEADER.match(line)
-        if match is not None and "=" not in line.split("]")[0]:
-            if own_header is not None and f"{match[2]}.".startswith(f"{own_header}.") and occurrence == 0:
+        if match is not None:
+            named = match[2].strip()
+            if own_header is not None and f"{named}.".startswith(f"{own_header}.") and occurrence == 0:
                 return number
-            if match[2] == table:
+            if named == table:
                 seen += 1
-            inside = match[2] == table and seen == occurrence
+            inside = named == table and seen == occurrence
             if inside:
                 header = number
                 if wanted is None:

@@ -10,7 +10,8 @@ from engine.sip.errors import RemoteProtocolError
 from engine.sip.grammar import quote_string, unquote_string
 
 _DIRECTIVE = re.compile(
-    r"""[ \t,]*([A-Za-z0-9_-]++)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]*+))[ \t]*(?:,|$)""", re.DOTALL
+    r"""[ \t,]*+([A-Za-z0-9_-]++)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]*+))[ \t]*+(?:,|$)""",
+    re.DOTALL,
 )
 
 

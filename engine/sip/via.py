@@ -12,13 +12,14 @@ from engine.sip.uri import format_host, parse_host
 
 MAGIC_COOKIE = "z9hG4bK"
 _VIA = re.compile(
-    r"""SIP[ \t]*+/[ \t]*+[0-9]+\.[0-9]+[ \t]*+/[ \t]*+(?P<transport>[A-Za-z0-9\-.!%*_+`'~]++)[ \t]++
+    r"""SIP[ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+(?P<transport>[A-Za-z0-9\-.!%*_+`'~]++)[ \t]++
         (?P<host>[A-Za-z0-9][A-Za-z0-9._-]*+|\[[0-9A-Fa-f:.]++\])[ \t]*+
         (?::[ \t]*(?P<port>[0-9]{1,5})[ \t]*)?
         (?P<params>;.*)?""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 
+_ANY_VERSION = re.compile(r"SIP[ \t]*+/[ \t]*+[0-9]++\.[0-9]++[ \t]*+/[ \t]*+", re.IGNORECASE)
 
 # What nearly all senders write, once or twice with rport: matched in one go.
 _PLAIN = re.compile(
@@ -58,14 +59,17 @@ class Via(msgspec.Struct, frozen=True):
 
     @classmethod
     def salvaged(cls, text: str) -> Via | None:
-        """Transport and sent-by of a value whose parameters cannot be read, to answer it by."""
-        match = _VIA.match(text.partition(";")[0])
-        if match is None:
+        """What an answer goes by where the value is of another version, or its parameters cannot be read."""
+        version = _ANY_VERSION.match(text)
+        if version is None:
             return None
-        try:
-            return cls.parse(match[0])
-        except RemoteProtocolError:
-            return None
+        text = f"SIP/2.0/{text[version.end() :]}"
+        for readable in (text, text.partition(";")[0].rstrip(" \t")):
+            try:
+                return cls.parse(readable)
+            except RemoteProtocolError:
+                continue
+        return None
 
     @property
     def branch(self) -> str | None:
