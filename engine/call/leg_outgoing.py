@@ -142,7 +142,7 @@ class OutgoingLeg(Leg):
         early = self._early
         if early is None:
             early = self._early = {}
-            self.wire.dialogs[response.call_id, self._request.from_.tag or ""] = self
+            self.wire.dialogs[self._request.call_id, self._request.from_.tag or ""] = self
         known = early.get(tag)
         if response.status == 199:  # one branch of the fork is over; the others go on (RFC 6228)
             early.pop(tag, None)

@@ -101,11 +101,12 @@ class Dialog:
     def uac(cls, request: Request, response: Response, contact: str) -> Dialog:
         """The dialog a response to our `request` makes (§12.1.2), early for a 1xx.
 
-        A response without Contact, which gateways do send, leaves the Request-URI as remote target.
+        Call-ID and local tag are the request's, whatever the response says of them. A response without
+        Contact, which gateways do send, leaves the Request-URI as remote target.
         """
         peer = response.contact
         return cls(
-            id=DialogId(response.call_id, response.from_.tag or "", response.to.tag or ""),
+            id=DialogId(request.call_id, request.from_.tag or "", response.to.tag or ""),
             local=request.from_,
             remote=response.to,
             local_cseq=request.cseq.number,

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from engine.sip.errors import RemoteProtocolError
+from engine.sip.flow import Flow
 from engine.sip.replaces import Replaces
+from tests.call.kit import ACCESS as CALLEE
+from tests.call.kit import ENGINE, NUMBER, Lab
 from tests.call.test_transfer import TARGET, done, refer, transferring
 
 
@@ -33,3 +36,21 @@ def test_a_transfer_whose_replaces_holds_control_characters(callid: str) -> None
     assert asked.status == 400
     assert lab.stages[-1] == "connected"
     done(lab)
+
+
+@pytest.mark.parametrize("row", ["Call-ID: another", "From: <sip:a@b>;tag=another"])
+@pytest.mark.parametrize("status", [180, 200])
+def test_a_dialog_is_forgotten_whatever_the_response_calls_it(row: str, status: int) -> None:
+    """The leg was kept under the response's Call-ID, and looked for under the request's when it ended."""
+    lab = Lab()
+    lab.carrier.invite(NUMBER)
+    invite = lab.phone.calls[0].invite.request
+    name = row.partition(":")[0]
+    rows = [f"{kept}: {invite.rows(kept)[0]}" for kept in ("Via", "From", "Call-ID", "CSeq") if kept != name]
+    rows += [row, f"To: {invite.rows('To')[0]};tag=s", "Contact: <sip:s@127.0.30.1>", "Content-Length: 0"]
+    data = "\r\n".join([f"SIP/2.0 {status} Whatever", *rows, "", ""]).encode()
+    lab.carry_out(lab.core.receive(data, Flow("udp", ENGINE, CALLEE), lab.now))
+    lab.drain()
+    lab.advance(600.0)
+    assert not lab.core.calls
+    assert lab.core.counts()["dialogs"] == 0
