@@ -14,6 +14,8 @@ from engine.sip.uri import NameAddr
 from engine.sip.via import Via
 
 MAX_CSEQ = 2**31 - 1
+MAX_VALUES = 128
+"""Of one header, of those that are read one by one: no path is as long, and strangers would have us read."""
 # A control character may stand in a message only as the second half of a quoted pair, CR and LF never.
 FORBIDDEN = re.compile(r"(?<!\\)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\r\n]")
 _SPACES = re.compile(r"[ \t]+")
@@ -203,7 +205,10 @@ class Message:
         values: tuple[T, ...] | None = self._parsed.get("all " + name)
         if values is None:
             try:
-                values = self._parsed["all " + name] = tuple(parse(item) for item in self.get_all(name))
+                items = self.get_all(name)
+                if len(items) > MAX_VALUES:
+                    raise RemoteProtocolError(f"more than {MAX_VALUES} values")
+                values = self._parsed["all " + name] = tuple(parse(item) for item in items)
             except RemoteProtocolError as error:
                 raise RemoteProtocolError(f"{name}: {error}") from None
         return values

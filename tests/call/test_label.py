@@ -175,6 +175,14 @@ def test_trusted_trunks_tell_who_calls() -> None:
     lab.settle()
 
 
+def test_of_thousands_of_diversions_few_are_read(lab: Lab) -> None:
+    text = ", ".join(f"<tel:{number}>" for number in range(1_500))
+    ask = lab.carrier.invite(NUMBER, headers=[("Diversion", text)])
+    assert len(lab.asked[0].diversion) == 64
+    ask.cancel()
+    lab.settle()
+
+
 def test_an_identity_that_is_nobody_s_goes_no_further() -> None:
     """What the edge says of a stranger is for us; those who help still see From."""
     lab = Lab(trunks={name: replace_trunk(trunk) for name, trunk in TRUNKS.items()})

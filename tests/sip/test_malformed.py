@@ -37,6 +37,10 @@ def answered(data: bytes) -> str:
         (wire().replace(b"Contact: <sip:peer@192.0.2.9>", b'Contact: "J" <sip:j@h>;;;;'), "400 Bad Request"),
         (wire(via="SIP/2.0/UDP 192.0.2.15;;,;,,"), "400 Bad Request"),
         (wire(via="SIP/2.0/UDP [192.0.2.15;;,;,,"), "nothing"),
+        # more values than there can be hops or places, each of which would have to be read
+        (wire(extra=["Route: " + ",".join(["<sip:h>"] * 1_000)]), "400 Bad Request"),
+        (wire(extra=["Record-Route: " + ",".join(["<sip:h>"] * 1_000)]), "400 Bad Request"),
+        (wire(extra=["Contact: " + ",".join(["<sip:h>"] * 1_000)]), "400 Bad Request"),
         # §3.1.2.2, §3.1.2.3 Content-Length too large, negative
         (wire().replace(b"Content-Length: 0", b"Content-Length: 9999"), "400 Bad Request"),
         (wire().replace(b"Content-Length: 0", b"Content-Length: -999"), "400 Bad Request"),
