@@ -16,9 +16,9 @@ from engine.sip.message import Request
 _URI: Final = r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:;[A-Za-z0-9.-]+(?:=[A-Za-z0-9.-]+)?)*"
 _REQUEST_URI: Final = re.compile(rf"sip:(\+?[0-9]{{1,32}})@{_URI}")
 _TOKEN: Final = r"[A-Za-z0-9\-.!*_+`~]{1,128}"  # noqa: S105 (a piece of the grammar)
-_FROM: Final = re.compile(rf'(?:"([A-Za-z0-9 ._-]*)" ?)?<sip:(\+?[0-9]{{1,32}})@{_URI}>;tag=({_TOKEN})')
-_TO: Final = re.compile(rf'(?:"[A-Za-z0-9 ._-]*" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>')
-_CONTACT: Final = re.compile(rf'(?:"[A-Za-z0-9 ._-]*" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>')
+_FROM: Final = re.compile(rf'(?:"([^"\\]*)" ?)?<sip:(\+?[0-9]{{1,32}})@{_URI}>;tag=({_TOKEN})')
+_TO: Final = re.compile(rf'(?:"[^"\\]*" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>')
+_CONTACT: Final = re.compile(rf'(?:"[^"\\]*" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>')
 _SDP: Final = ["application/sdp"]
 _LIFETIME: Final = re.compile("[1-9][0-9]{2,6}(?:;refresher=ua[cs])?")
 """Far above the least that anybody may ask for (RFC 4028 §5: 90 s)."""
@@ -54,6 +54,8 @@ def plain_invite(request: Request) -> PlainInvite | None:
     called = _REQUEST_URI.fullmatch(uri) if isinstance(uri, str) else None
     calling = _FROM.fullmatch(index["From"][0])
     if called is None or calling is None or _TO.fullmatch(index["To"][0]) is None:
+        return None
+    if not (index["From"][0].isprintable() and index["To"][0].isprintable()):
         return None
     contacts = index.get("Contact")
     if contacts is None or len(contacts) != 1 or _CONTACT.fullmatch(contacts[0]) is None:

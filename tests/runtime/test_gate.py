@@ -141,8 +141,26 @@ def invites(draw: st.DrawFn) -> bytes:
     called = draw(st.sampled_from(("+8613900000002", "+8613900000002", "110", "+86110", "010110", "ada")))
     n = draw(st.integers(1, 3))
     via = draw(st.sampled_from((PLAIN, PLAIN + ";rport", "SIP / 2.0 / UDP 192.0.2.1 ; branch = z9hG4bK{n}")))
-    display = draw(st.sampled_from(("", "", '"Ada" ', '"" ', '"A \\"B" ', "Ada ")))
-    contact = draw(st.sampled_from(("<sip:c@192.0.2.1>", "<sip:c@192.0.2.1>", "sip:c@192.0.2.1", "*", "")))
+    display = draw(
+        st.sampled_from(
+            (
+                "",
+                "",
+                '"Ada" ',
+                '"" ',
+                '"A \\"B" ',
+                "Ada ",
+                '"+8617000000001" ',
+                '"公安局, 96110;x=y" ',
+                '"tab\there" ',
+            )
+        )
+    )
+    contact = draw(
+        st.sampled_from(
+            ('"A, B" <sip:c@192.0.2.1>', "<sip:c@192.0.2.1>", "<sip:c@192.0.2.1>", "sip:c@192.0.2.1", "*", "")
+        )
+    )
     hops = draw(st.sampled_from(("70", "70", "0", "256", "x")))
     more = draw(st.lists(st.sampled_from(HEADERS), max_size=2))
     kind = draw(st.sampled_from(("application/sdp", "application/sdp", "Application/SDP;x=y", "text/plain")))
