@@ -94,7 +94,7 @@ def load(path: Path, announcements: Collection[str]) -> Script:
     """Read and check one script; `announcements` are the slugs it may say. Raises ScriptError."""
     try:
         data = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ScriptError(f"{path}: {error}") from error
     return _Reader(path, announcements).script(data)
 

@@ -63,6 +63,8 @@ _RULE: Final = (
 _ID: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.ASCII)
 _LIST: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+MAX_CHARACTERS: Final = 1_000_000
+"""Of a policy file."""
 _LABEL_MAX: Final = 40
 _UNFIT: Final = f"a label has at most {_LABEL_MAX} printable characters"
 _NO_LABELS: Final[Mapping[str, Text]] = MappingProxyType({})
@@ -98,9 +100,11 @@ class PolicyReader:
         return PolicyError(f"{self.source}{f':{line}' if line is not None else ''}: {message}")
 
     def read(self) -> Policy:
+        if len(self.text) > MAX_CHARACTERS:
+            raise PolicyError(f"{self.source}: longer than {MAX_CHARACTERS} characters")
         try:
             self.tables = tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # not all of its errors are TOML's own
             place = re.search(r"\(at line ([0-9]+), column ([0-9]+)\)", str(error))
             last = self.text.rstrip("\n").count("\n") + 1  # the error has no place at the end of the document
             where = f":{place[1]}:{place[2]}" if place is not None else f":{last}"

@@ -80,7 +80,7 @@ def load(path: Path) -> Catalogue:
     """Read and check the catalogue at `path`; prompts are looked for beside it. Raises CatalogueError."""
     try:
         data = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CatalogueError(f"{path}: {error}") from error
     return _Reader(path).catalogue(data)
 

@@ -43,7 +43,18 @@ ROWS = [
 ]
 TOML = (
     *(b"[[rule]]\n", b"[", b"]", b"=", b'"', b"\n", b"#", b"{", b"}", b"'''", b"true", b"when = ", b"1e400"),
-    *(b"9" * 5000, b"2026-02-30", b"nan", b"\0", b"\xff", "‮".encode(), b"id = ", b"state.", b"a.b.c = 1\n"),
+    *(
+        b"[" * 3000,
+        b"{a=" * 3000,
+        b"2026-02-30",
+        b"nan",
+        b"\0",
+        b"\xff",
+        "‮".encode(),
+        b"id = ",
+        b"state.",
+        b"a.b.c = 1\n",
+    ),
 )
 
 

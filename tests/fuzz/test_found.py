@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from engine.app.config import ConfigError, load_config
+from engine.dissuasion.script import ScriptError
+from engine.dissuasion.script import load as load_script
+from engine.screening import PolicyError, load_policy
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.replaces import Replaces
+from engine.warning.announcements import CatalogueError
+from engine.warning.announcements import load as load_catalogue
 from tests.call.kit import ACCESS as CALLEE
 from tests.call.kit import ENGINE, NUMBER, Lab
 from tests.call.test_transfer import TARGET, done, refer, transferring
@@ -54,3 +62,18 @@ def test_a_dialog_is_forgotten_whatever_the_response_calls_it(row: str, status: 
     lab.advance(600.0)
     assert not lab.core.calls
     assert lab.core.counts()["dialogs"] == 0
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000, "{a=" * 5000], ids=["number", "array", "table"])
+def test_files_that_the_toml_reader_has_no_error_of_its_own_for(value: str, tmp_path: Path) -> None:
+    """A policy is read again while calls go on: whatever it is, it may only be refused."""
+    text, path = f"a = {value}\n", tmp_path / "any.toml"
+    path.write_text(text)
+    with pytest.raises(PolicyError, match="not valid TOML"):
+        load_policy(text)
+    with pytest.raises(ScriptError):
+        load_script(path, ())
+    with pytest.raises(CatalogueError):
+        load_catalogue(path)
+    with pytest.raises(ConfigError):
+        load_config(path)

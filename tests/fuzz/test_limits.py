@@ -11,6 +11,8 @@ from engine.call.leg_info import MOST_MS, Key, key_body, read_info
 from engine.rtp.packet import HEADER_BYTES, payload_bounds
 from engine.runtime.udp import MAX_DATAGRAM
 from engine.runtime.websocket import MAX_MESSAGE_BYTES
+from engine.screening import load_policy
+from engine.screening.load import MAX_CHARACTERS
 from engine.sdp import SdpError
 from engine.sdp import parse as parse_sdp
 from engine.sdp.description import MAX_BYTES, MAX_FORMATS, MAX_LINE_CHARACTERS, MAX_LINES, MAX_MEDIA
@@ -21,6 +23,7 @@ from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_ROWS, Request
 from scoring.numbers import Numbering
 from scoring.numbers.risk_csv import read_csv
 from tests.call.peer import sdp
+from tests.screening.kit import HEAD
 from tests.sip.kit import wire
 
 ROWS_OF_WIRE = wire().count(b"\r\n") - 2
@@ -185,6 +188,13 @@ LIMITS = (
         lambda n: b"number,level,reason\n+8613800000001,red," + b"x" * n + b"\n",
         csv,
         "n.csv:2: a reason has at most 64 printable characters",
+    ),
+    Limit(
+        "characters of a policy file",
+        MAX_CHARACTERS,
+        lambda n: HEAD.encode() + b"#" * (n - len(HEAD)),
+        lambda data: load_policy(data.decode()),
+        "policy: longer than 1000000 characters",
     ),
     Limit(
         "a CSV field's characters",
