@@ -382,10 +382,10 @@ class Leg(LegDialog):
         if self.referral is not None:
             self.referral.refuse(status)
 
-    def refer_progress(self, status: int, reason: str = "") -> None:
-        """How the accepted reference goes, as the new call's responses say it; a final one is the last."""
+    def refer_progress(self, status: int) -> None:
+        """How the accepted reference goes, by the new call's responses; a final one is the last."""
         if self.referral is not None and not self.leaving:
-            self.referral.progress(status, reason)
+            self.referral.progress(status)
 
     # --- the end ---
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from engine.call.leg_events import LegReferred
 from engine.sip.effects import ServerKey
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.grammar import drop_controls
 from engine.sip.message import Request, Response, response_to
 from engine.sip.replaces import Replaces
 from engine.sip.status import reason_phrase
@@ -82,22 +81,22 @@ class Referral:
             return
         wire = self._leg.wire
         self._timer = wire.timers.set(wire.now + SUBSCRIPTION_S, self._expired)
-        self._notify(100, "", "active")
+        self._notify(100, "active")
 
     def refuse(self, status: int = 603) -> None:
         if self._key is not None:
             self._answer(status, [])
             self.open = False
 
-    def progress(self, status: int, reason: str) -> None:
+    def progress(self, status: int) -> None:
         """NOTIFY how the reference goes; a final status ends the subscription."""
         if self._key is not None or not self.open:
             return
         if status < 200:
-            self._notify(status, reason, "active")
+            self._notify(status, "active")
         else:
             self.stop()
-            self._notify(status, reason, "terminated;reason=noresource")
+            self._notify(status, "terminated;reason=noresource")
 
     def stop(self) -> None:
         """The subscription, or the leg, is over."""
@@ -115,17 +114,16 @@ class Referral:
         self._key = None
         self._timer.cancel()
 
-    def _notify(self, status: int, reason: str, subscription: str) -> None:
+    def _notify(self, status: int, subscription: str) -> None:
         if subscription == "active":
             left_s = max(0, round(self._timer.at - self._leg.wire.now))
             subscription = f"active;expires={left_s}"
-        phrase = drop_controls(reason) or reason_phrase(status)
         headers = [
             ("Event", f"refer;id={self._request.cseq.number}"),
             ("Subscription-State", subscription),
             ("Content-Type", SIPFRAG_TYPE),
         ]
-        body = f"SIP/2.0 {status} {phrase}\r\n".encode()
+        body = f"SIP/2.0 {status} {reason_phrase(status)}\r\n".encode()
         self._leg.send("NOTIFY", self._notified, headers, body)
 
     def _notified(self, response: Response | None, failure: str) -> None:
@@ -134,4 +132,4 @@ class Referral:
 
     def _expired(self) -> None:
         self.open = False
-        self._notify(408, "", "terminated;reason=timeout")
+        self._notify(408, "terminated;reason=timeout")

@@ -86,11 +86,9 @@ REASONS: Final[Mapping[str, str]] = {
 
 STAGES: Final[Mapping[str, str]] = {
     "": N_("Screening"),
-    "screening": N_("Screening"),
     "preparing": N_("Preparing"),
     "routed": N_("Routed"),
     "ringing": N_("Ringing"),
-    "answered": N_("Answered"),
     "warning": N_("Warning plays"),
     "accepted": N_("Warning accepted"),
     "notice": N_("Recording notice"),
@@ -104,11 +102,9 @@ STAGES: Final[Mapping[str, str]] = {
 }
 STAGE_STEPS: Final[Mapping[str, int]] = {
     "": 0,
-    "screening": 0,
     "preparing": 0,
     "routed": 0,
     "ringing": 1,
-    "answered": 1,
     "warning": 2,
     "announcing": 2,
     "accepted": 2,

@@ -58,10 +58,6 @@ class PortPool:
         pair.close()
         self._free.append(pair.port)
 
-    @property
-    def free(self) -> int:
-        return len(self._free)
-
 
 def _bound(host: str, port: int) -> socket.socket:
     version = ipaddress.ip_address(host).version

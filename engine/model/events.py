@@ -55,11 +55,11 @@ class CallScreened(Event, frozen=True):
 
 
 class CallStage(Event, frozen=True):
-    """A step of a call's way: the stages are the call's states, see engine.call.states."""
+    """A step of a call's way: the stages are the states of `engine.call.table`, and a few more."""
 
     call_id: CallId
     stage: str
-    """"routed", "ringing", "answered", "warning", "accepted", "notice", "connected", "announcing", …"""
+    """"routed", "ringing", "warning", "accepted", "notice", "connected", "announcing", …"""
     detail: str = ""
 
 

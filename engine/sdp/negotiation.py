@@ -50,7 +50,7 @@ class AudioTarget:
     telephone_event: int | None
     """Payload type of RFC 4733 events at 8000 Hz."""
     direction: Direction
-    """As written; 0.0.0.0 is told by `on_hold`, `wants_audio` and `sends_audio`."""
+    """As written; 0.0.0.0 is told by `wants_audio` and `sends_audio`."""
     ptime_ms: int
     blackholed: bool = False
     """The address is 0.0.0.0 or ::, hold of the old kind (RFC 3264 §8.4)."""
@@ -64,11 +64,6 @@ class AudioTarget:
     def sends_audio(self) -> bool:
         """The writer may send (`SetRemote.receive`)."""
         return self.direction.sends
-
-    @property
-    def on_hold(self) -> bool:
-        """The writer has put the other side on hold."""
-        return not self.wants_audio
 
 
 def audio_target(sdp: SessionDescription) -> AudioTarget | None:

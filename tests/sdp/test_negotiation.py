@@ -81,12 +81,12 @@ def test_a_name_or_no_address_is_refused() -> None:
 )
 def test_direction_tells_hold(line: str, wants: bool, sends: bool) -> None:
     found = target(f"m=audio 4000 RTP/AVP 0\r\n{line}\r\n")
-    assert (found.wants_audio, found.sends_audio, found.on_hold) == (wants, sends, not wants)
+    assert (found.wants_audio, found.sends_audio) == (wants, sends)
 
 
 def test_old_hold_by_zero_address() -> None:
     found = target("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\n")
-    assert found.on_hold
+    assert not found.wants_audio
     assert found.sends_audio
 
 
