@@ -8,9 +8,9 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from engine.call.diversion import Diverted
-from engine.call.values import Decision, Hop
+from engine.call.values import NOTHING_OWN, Decision, Hop
 from engine.model.config import Address
-from engine.sdp import SdpError
+from engine.sdp import OwnAddresses, SdpError
 from engine.sdp.addresses import check_address
 from engine.sip.uri import NameAddr, Uri, is_address
 
@@ -41,11 +41,25 @@ class Target(NamedTuple):
 class Attempts:
     """Of one call. The next is taken by `take`; nothing is tried twice."""
 
-    __slots__ = ("_before", "_dialled", "_from", "_limit", "_own", "_tried", "_waiting", "diverted", "hop")
+    __slots__ = (
+        "_before",
+        "_contact",
+        "_dialled",
+        "_from",
+        "_limit",
+        "_own",
+        "_tried",
+        "_waiting",
+        "diverted",
+        "hop",
+    )
 
-    def __init__(self, hops: Iterable[Hop], dialled: str, own: Address, redirects: int) -> None:
+    def __init__(
+        self, hops: Iterable[Hop], dialled: str, contact: Address, own: OwnAddresses, redirects: int
+    ) -> None:
         self._waiting: list[Hop | Target] = list(hops)
         self._dialled = dialled
+        self._contact = contact
         self._own = own
         self._limit = redirects
         self._tried: list[tuple[str, str]] = []
@@ -146,7 +160,7 @@ class Attempts:
             "tls" if uri.scheme == "sips" else _TRANSPORTS.get((uri.params.get("transport") or "udp").lower())
         )
         address = Address(uri.host, uri.port or (5061 if transport == "tls" else 5060))
-        if transport is None or address == self._own or not _may_be_called(uri.host):
+        if transport is None or address == self._contact or not _may_be_called(address, self._own):
             return None
         return Target(uri, number, address, transport)
 
@@ -154,7 +168,7 @@ class Attempts:
         return hop.called_user or self._dialled, f"{hop.transport}:{hop.address}"
 
 
-NO_ATTEMPTS: Final = Attempts((), "", Address("", 0), 0)
+NO_ATTEMPTS: Final = Attempts((), "", Address("", 0), NOTHING_OWN, 0)
 """Of a call that has not begun to try, or has been answered."""
 
 
@@ -167,10 +181,13 @@ def _preference(contact: NameAddr) -> float:
     return float(q)
 
 
-def _may_be_called(host: str) -> bool:
-    """No multicast, link-local or unspecified address, no metadata service: a peer does not send us there."""
+def _may_be_called(address: Address, own: OwnAddresses) -> bool:
+    """No multicast, link-local or unspecified address, no metadata service, nothing on this host: a peer does
+    not send us there.
+    """
     try:
-        check_address(host)
+        check_address(address.host)
+        own.check(address.host, address.port)
     except SdpError:
         return False
-    return host not in ("0.0.0.0", "::")  # noqa: S104 (an address that is refused)
+    return address.host not in ("0.0.0.0", "::")  # noqa: S104 (an address that is refused)

@@ -50,7 +50,8 @@ def invite_callee(call: Call) -> None:
     """By the first of the decision's hops."""
     dialled = call.place.called_user if call.place is not None else call.called_user
     redirects = call.settings.redirects if call.place is None else 0
-    call.attempts = Attempts(call.decision.hops, dialled, call.settings.contact, redirects)
+    settings = call.settings
+    call.attempts = Attempts(call.decision.hops, dialled, settings.contact, settings.own, redirects)
     invite_next(call)
 
 

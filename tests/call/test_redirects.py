@@ -10,6 +10,7 @@ import pytest
 from engine.call.values import Decision, Hop, ScreeningRequest
 from engine.model.config import Address
 from engine.model.screening import Action
+from engine.sdp import OwnAddresses
 from tests.call.kit import ACCESS, NUMBER, TRUNKS, Lab, allow
 from tests.call.peer import Peer, sdp
 
@@ -173,8 +174,18 @@ def test_targets_that_are_not_followed(lab: Lab, uri: str) -> None:
     assert len(lab.asked) == 1
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "192.0.2.1"])
+def test_nobody_sends_us_to_ourselves(host: str) -> None:
+    """Not to what listens on this host for itself alone, nor to ports of ours."""
+    lab = Lab(own=OwnAddresses.of(("192.0.2.1",), range(20_000, 30_000), (5060, 5061)))
+    ask = lab.carrier.invite(NUMBER, sdp("198.51.100.1"))
+    redirect(lab, f"sip:1@{f'[{host}]' if ':' in host else host}:5061")
+    assert ask.statuses == [100, 480]
+    assert len(lab.asked) == 1
+
+
 def test_the_caller_gives_up_while_the_target_is_screened(lab: Lab) -> None:
-    ask = lab.carrier.invite(NUMBER)
+    ask = lab.carrier.invite(NUMBER, sdp("198.51.100.1"))
     lab.thinks = True
     redirect(lab, f"tel:{OTHER}")
     ask.cancel()
@@ -232,7 +243,7 @@ def test_there_is_an_end_to_it() -> None:
 
 def test_a_redirection_that_we_follow_is_told() -> None:
     lab = trusting()
-    ask = lab.carrier.invite(NUMBER)
+    ask = lab.carrier.invite(NUMBER, sdp("198.51.100.1"))
     lab.phone.calls[0].invite.reply(180)
     redirect(lab, f"tel:{OTHER}")
     request = lab.phone.calls[1].invite.request
