@@ -36,6 +36,8 @@ CALLS: Final = 20_000
 STRANGERS: Final = 500
 STRANGER_MESSAGES: Final = 8
 """Messages whose call nobody has told yet."""
+STRANGER_BYTES: Final = 4 * 1024 * 1024
+"""Of all those."""
 LINGER_S: Final = 40.0
 """After a call's end its last messages may come again for 64*T1."""
 
@@ -88,6 +90,7 @@ class Collector:
         self._changed: dict[CallId, None] = {}
         self._ended: deque[tuple[float, CallId]] = deque()
         self._strangers: OrderedDict[str, list[Raw]] = OrderedDict()
+        self._stranger_bytes = 0
         self._bytes = 0
         self.dropped = 0
         """Messages there was no room for."""
@@ -157,7 +160,7 @@ class Collector:
         self._legs[call_id].append(known)
         self._calls[call_id].items.append(Leg(role=role, sip_call_id=known))
         self._changed[call_id] = None
-        for raw in self._strangers.pop(known, ()):
+        for raw in self._taken(self._strangers.pop(known, [])):
             self._message(raw)
 
     def _message(self, raw: Raw) -> None:
@@ -192,8 +195,13 @@ class Collector:
         self._strangers.move_to_end(raw.sip_call_id)
         if len(waiting) < STRANGER_MESSAGES:
             waiting.append(raw)
-        while len(self._strangers) > STRANGERS:
-            self._strangers.popitem(last=False)
+            self._stranger_bytes += len(raw.data)
+        while len(self._strangers) > STRANGERS or self._stranger_bytes > STRANGER_BYTES:
+            self._taken(self._strangers.popitem(last=False)[1])
+
+    def _taken(self, waiting: list[Raw]) -> list[Raw]:
+        self._stranger_bytes -= sum(len(raw.data) for raw in waiting)
+        return waiting
 
 
 def _note(event: AnyEvent) -> Note | None:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from engine.traces.collector import CALL_MESSAGES, LINGER_S, STRANGERS, Collector, Raw, RawNote, RawPart
+import tracemalloc
+
+from engine.traces.collector import (
+    CALL_MESSAGES,
+    LINGER_S,
+    STRANGER_BYTES,
+    STRANGERS,
+    Collector,
+    Raw,
+    RawNote,
+    RawPart,
+)
 from engine.traces.entries import Leg
 from tests.traces.kit import CARRIER, PHONE, ended, opened, request, screened, short_call, started
 
@@ -120,3 +131,18 @@ def test_strangers_are_few() -> None:
     collector.happened(ended("c1"), 3.0)
     one, two = collector.take(4.0)
     assert (one.messages, two.messages) == (0, 1)
+
+
+def test_messages_of_no_known_call_take_little_memory() -> None:
+    collector = Collector()
+    tracemalloc.start()
+    for number in range(4 * STRANGERS):
+        data = request("INVITE", f"other-{number % STRANGERS}") + b"x" * 50_000
+        collector.received(data, CARRIER, 3.0)
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 2 * STRANGER_BYTES
+    collector.received(request("INVITE", "c1-in"), CARRIER, 3.0)
+    collector.happened(started("c1", "c1-in"), 3.0)
+    (part,) = collector.take(4.0)
+    assert told(part) == ["leg caller", "in INVITE"]
