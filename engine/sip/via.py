@@ -23,7 +23,7 @@ _ANY_VERSION = re.compile(r"SIP[ \t]*+/[ \t]*+[0-9]++\.[0-9]++[ \t]*+/[ \t]*+", 
 
 # What nearly all senders write, once or twice with rport: matched in one go.
 _PLAIN = re.compile(
-    r"SIP/2\.0/(UDP|TCP|TLS|WSS?) ([a-z0-9._-]++)(?::([0-9]{1,5}))?"
+    r"SIP/2\.0/(UDP|TCP|TLS|WSS?) ([a-z0-9][a-z0-9._-]*+)(?::([0-9]{1,5}))?"
     r"(;rport)?;branch=([A-Za-z0-9\-.!%*_+`'~]++)(;rport)?"
 )
 

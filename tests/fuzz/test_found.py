@@ -10,14 +10,18 @@ from engine.app.config import ConfigError, load_config
 from engine.dissuasion.script import ScriptError
 from engine.dissuasion.script import load as load_script
 from engine.screening import PolicyError, load_policy
+from engine.sip.effects import Discarded
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
+from engine.sip.ids import SeededIds
+from engine.sip.layer import TransactionLayer
 from engine.sip.replaces import Replaces
 from engine.warning.announcements import CatalogueError
 from engine.warning.announcements import load as load_catalogue
 from tests.call.kit import ACCESS as CALLEE
 from tests.call.kit import ENGINE, NUMBER, Lab
 from tests.call.test_transfer import TARGET, done, refer, transferring
+from tests.sip.kit import wire
 
 
 @pytest.mark.parametrize(
@@ -77,3 +81,14 @@ def test_files_that_the_toml_reader_has_no_error_of_its_own_for(value: str, tmp_
         load_catalogue(path)
     with pytest.raises(ConfigError):
         load_config(path)
+
+
+@pytest.mark.parametrize("via", ["SIP/2.0/UDP -h;branch=z9hG4bK1", "SIP/2.0/UDP .h:5;rport;branch=z9hG4bK1"])
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_via_whose_host_cannot_be_written(via: str, broken: bool) -> None:
+    """A shorter way of reading took it; it was raised as our own fault when it was stamped or answered."""
+    data = wire("OPTIONS", via=via)
+    layer = TransactionLayer(SeededIds(), ("192.0.2.1", 5060))
+    flow = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.9", 5060))
+    effects = layer.receive(data.replace(b"To: <", b"To: <<") if broken else data, flow, 0.0)
+    assert [type(effect) for effect in effects] == [Discarded]
