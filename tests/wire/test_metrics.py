@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from engine.sip.message import Response
+from engine.sip.message import Request, Response
 from tests.app.test_engine_process import RED, Engine
 from tests.app.test_metrics import free_port
-from tests.runtime.bench import read
+from tests.runtime.bench import read, reply
 from tests.runtime.net import PATIENCE_S
 from tests.wire.test_trace import clean_call
 
@@ -102,10 +102,13 @@ async def test_what_cannot_be_read_and_what_is_up_show(engine: Engine) -> None:
     engine.send(b"nonsense")
     engine.send(b"SIP/2.0 200 OK\r\n\r\n")
     engine.invite("+8613800000001")
-    await read(engine.phone, "INVITE")
+    invite = await read(engine.phone, "INVITE")
+    assert isinstance(invite, Request)
     found = await scrape(engine)
     assert found["ringward_sip_discarded_total{reason=malformed}"] == 2
     assert found["ringward_sip_requests_total{method=other,transport=udp,way=in}"] == 1
     assert found["ringward_sip_responses_total{class=2xx,transport=udp,way=in}"] == 1
     assert found["ringward_calls{state=routed}"] == 1
     assert found["ringward_sip_held{kind=calls}"] == 1
+    engine.phone.send(reply(invite, 486, engine.phone), (engine.host, 5060))  # so that nothing is drained
+    await read(engine.carrier, "486")

@@ -141,6 +141,7 @@ async def test_a_trunk_that_is_not_there_ends_the_call_at_once() -> None:
         await found.access.close()
         await found.call().begin()
         await found.carrier.read("500")
+        assert await found.ended() == "upstream/unreachable"
 
 
 async def test_a_dead_udp_next_hop_ends_the_call_at_once() -> None:
