@@ -83,7 +83,7 @@ def number_id(key: bytes, tenant: str, number: Number) -> str:
 
 def canonical_id(key: bytes, tenant: str, text: str) -> str:
     """The same for canonical text (`Number.display`), or for a prefix with its `*`."""
-    return hmac.new(key, f"{tenant}\0{text}".encode(), hashlib.sha256).digest()[:16].hex()
+    return hmac.digest(key, f"{tenant}\0{text}".encode(), hashlib.sha256)[:16].hex()
 
 
 def mask(number: Number, country_code: str = "86") -> str:
