@@ -128,14 +128,15 @@ class Attempts:
     def screened(self, target: Target, hops: Iterable[Hop], *, protected: bool = False) -> bool:
         """Screening lets the call go on to `target`: by its address, or by the hops its number has.
 
-        A protected number is where our own hops lead, not where a contact says it is.
+        A protected number is where our own hops lead, not where a contact says it is; and the call, exempt
+        now from all that screening does, goes to nobody else.
         """
         if target.address is not None and not protected:
             ways: list[Hop] = [self.direct(target)]
         else:
             ways = [structs.replace(hop, called_user=hop.called_user or target.number) for hop in hops]
         new = [hop for hop in ways if self._key(hop) not in self._tried]
-        self._waiting[:0] = new
+        self._waiting = [*new] if protected else [*new, *self._waiting]
         return bool(new)
 
     def same_number(self, number: str) -> bool:

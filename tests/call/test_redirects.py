@@ -112,6 +112,25 @@ def test_a_protected_number_is_called_by_our_own_hops_whatever_address_the_conta
     ask.cancel()
 
 
+@pytest.mark.parametrize("other", [f"tel:{OTHER};q=0.5", f"sip:{NUMBER}@{ELSEWHERE[0]}:{ELSEWHERE[1]};q=0.5"])
+def test_a_call_that_has_become_protected_goes_nowhere_else(lab: Lab, other: str) -> None:
+    """Else 110 before another contact would take warning and recording off that one."""
+    there = elsewhere(lab)
+
+    def decide(request: ScreeningRequest) -> Decision:
+        help_ = request.called == "110"
+        found = msgspec.structs.replace(allow(request), protected=help_)
+        return found if help_ else msgspec.structs.replace(found, action=Action.WARN, announcement="warning")
+
+    lab.decide = decide
+    ask = lab.carrier.invite(NUMBER)
+    redirect(lab, "tel:110;q=0.9", other)
+    lab.phone.calls[1].invite.reply(503)
+    assert len(lab.phone.calls) == 2
+    assert there.calls == []
+    assert ask.statuses[-1] == 500
+
+
 def test_a_forwarded_call_is_the_subscriber_s(lab: Lab) -> None:
     lab.verdict(hops=(Hop(Address(*ACCESS), trunk="access"),))
     ask = lab.carrier.invite(NUMBER)
