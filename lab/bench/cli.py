@@ -132,7 +132,9 @@ class _Parts:
                 if program.name == systems.OURS:
                     counts.append(extent.held_calls)
                 for calls in counts:
-                    held = await memory.hold(program, folder, calls, extent.calls_per_s, extent.after_s)
+                    held = await memory.hold(
+                        program, folder, calls, extent.calls_per_s, after_s=extent.after_s
+                    )
                     rows.append(held)
                     self._say(f"memory: {held.system} {held.held_mb:g} MB with {calls} calls")
         self._console.print(show.memory(rows))

@@ -5,6 +5,7 @@ load's core, the program has its own.
 """
 
 import asyncio
+import math
 import re
 import sys
 from pathlib import Path
@@ -29,16 +30,21 @@ _CALL_ID = re.compile(rb"\r\nCall-ID: ?([0-9]+)@", re.IGNORECASE)
 
 
 class _Asker(asyncio.DatagramProtocol):
-    """Sends OPTIONS one after the other and counts those that get a final answer, whatever it is."""
+    """Counts the OPTIONS that get a final answer, whatever it is, soon enough."""
 
     def __init__(self) -> None:
-        self.answered: dict[int, asyncio.Future[None]] = {}
+        self.asked: dict[int, float] = {}
+        """Number → loop time."""
+        self.answered: set[int] = set()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         found = _CALL_ID.search(data)
-        waiting = self.answered.get(int(found[1])) if found and not data.startswith(b"SIP/2.0 1") else None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(None)
+        if found is None or data.startswith(b"SIP/2.0 1"):
+            return
+        number = int(found[1])
+        late = asyncio.get_running_loop().time() - self.asked.get(number, -math.inf)
+        if late <= _PATIENCE_S:
+            self.answered.add(number)
 
 
 async def flooded(program: Running, folder: Path, seconds: float) -> Flooded:
@@ -90,26 +96,21 @@ async def flooded(program: Running, folder: Path, seconds: float) -> Flooded:
 
 
 async def _ask(host: str, over: asyncio.Event) -> Served:
+    """An OPTIONS each `_PAUSE_S` until it is over, each sent once; late answers are waited for."""
     loop = asyncio.get_running_loop()
     transport, asker = await loop.create_datagram_endpoint(
         _Asker, local_addr=(SITE.carrier, 5070), remote_addr=(host, 5060)
     )
-    good = attempts = 0
     try:
         while not over.is_set():
-            waiting = asker.answered[attempts] = loop.create_future()
-            transport.sendto(options(f"{SITE.carrier}:5070", host, attempts))
-            attempts += 1
-            try:
-                async with asyncio.timeout(_PATIENCE_S):
-                    await waiting
-                good += 1
-            except TimeoutError:
-                continue
+            number = len(asker.asked)
+            asker.asked[number] = loop.time()
+            transport.sendto(options(f"{SITE.carrier}:5070", host, number))
             await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(_PATIENCE_S)
     finally:
         transport.close()
-    return Served(good, attempts)
+    return Served(len(asker.answered), len(asker.asked))
 
 
 async def _most_memory(pid: int, over: asyncio.Event) -> float:

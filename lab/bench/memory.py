@@ -10,22 +10,27 @@ from lab.bench.signalling import answering
 from lab.bench.systems import SITE, Running
 from lab.peers import scenarios, sipp
 
-_HOLD_S = 5.0
-"""Between the last call's set-up and the first one's end."""
-_AFTER_S = 35.0
-"""The transactions of the last BYE are over by then (RFC 3261 timer J, 64·T1)."""
-
 
 async def hold(
-    program: Running, folder: Path, calls: int, per_second: float, after_s: float = _AFTER_S
+    program: Running,
+    folder: Path,
+    calls: int,
+    per_second: float,
+    *,
+    hold_s: float = 5.0,
+    after_s: float = 35.0,
 ) -> Held:
-    """Put through `calls` calls that are all up at the same time. Raises PeerError where SIPp cannot run."""
+    """Put through `calls` calls that are all up at the same time. Raises PeerError where SIPp cannot run.
+
+    `hold_s` is between the last call's set-up and the first one's end. After `after_s` the transactions of
+    the last BYE are over too (RFC 3261 timer J, 64·T1).
+    """
     setting_up_s = calls / per_second
     load = sipp.Load(
         calls=calls,
         per_second=per_second,
-        pause_ms=round((setting_up_s + _HOLD_S) * 1000),
-        deadline_s=setting_up_s * 2 + _HOLD_S + 60,
+        pause_ms=round((setting_up_s + hold_s) * 1000),
+        deadline_s=setting_up_s * 2 + hold_s + 60,
         core=LOAD_CORE,
         trace=False,
     )

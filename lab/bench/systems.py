@@ -19,7 +19,7 @@ from lab.peers.ringward import Site, ringward
 
 _HERE = Path(__file__).parent
 
-SITE = Site("127.60")
+SITE = Site("127.200")
 RED = "+86170"
 """Callers whose number begins so are refused."""
 RED_CALLERS = 1000

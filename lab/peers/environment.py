@@ -26,14 +26,14 @@ def environment(folder: Path, lock: Path, *, builds: tuple[str, ...] = ()) -> Pa
             pip = (str(python), "-m", "pip", "install", "-q", "--require-hashes", "--no-deps")
             if builds:
                 first = folder / "builds.lock"
-                first.write_text(_only(wanted, builds), encoding="ascii")
+                first.write_text(only(wanted, builds), encoding="ascii")
                 _run(*pip, "-r", str(first))
             _run(*pip, *(["--no-build-isolation"] if builds else []), "-r", str(lock))
             stamp.write_text(wanted, encoding="ascii")
     return python
 
 
-def _only(lock: str, names: tuple[str, ...]) -> str:
+def only(lock: str, names: tuple[str, ...]) -> str:
     """The entries of a lock file for these names."""
     found, taking = [], False
     for line in lock.rstrip("\n").split("\n"):

@@ -32,12 +32,11 @@ from lab.soak.outages import OUTAGES
 from lab.soak.system import System
 from lab.soak.verdicts import Boot, Ending, Ledger, Rise, Sample, Stored, faults, rise
 
-SITE = Site("127.62")
+SITE = Site("127.201")
 _PORTS = (24_900, 24_901)
 _METRICS_PORT = 9100
-_QUIET_S = 60.0
-"""Time for what peers left behind: transactions end after 64·T1, a call whose packets were lost after two."""
-_STORED_S = 300.0
+_STORED_S = 60.0
+"""A store that takes nothing more for so long has all that it will have."""
 _HELD = "ringward_sip_held/"
 OUTAGE_NAMES = ("store full", "broker down", "media worker killed")
 
@@ -51,6 +50,11 @@ class Extent:
     outages: bool = False
     outage_s: float = 60.0
     seed: int = 1
+    quiet_s: float = 80.0
+    """At the end, for what peers left behind: 64·T1 for transactions, twice that for calls with lost packets.
+
+    0: what the engine still holds is not judged.
+    """
 
 
 async def soak(folder: Path, extent: Extent, say: Callable[[str], None]) -> list[str]:
@@ -170,16 +174,18 @@ class _Soak:
 
     async def _quiet(self) -> dict[str, int]:
         """Wait until nothing is held, at most so long; what is left."""
-        until = time.monotonic() + _QUIET_S
-        while True:
+        until = time.monotonic() + self._extent.quiet_s
+        held: dict[str, int] = {}
+        while time.monotonic() < until:
             held = await self._held()
-            if not any(held.values()) or time.monotonic() > until:
-                return held
+            if not any(held.values()):
+                break
             await asyncio.sleep(1)
+        return held
 
     async def _stored(self) -> Stored:
         """The store's counts once it has as much as the journals, or will not have it."""
-        until = time.monotonic() + _STORED_S
+        since, before = time.monotonic(), -1
         database = Database(self._system.store_url)
         event, call = journal_event.c, call_table.c
         by_boot = select(event.node, event.boot, func.count()).group_by(event.node, event.boot)
@@ -193,7 +199,11 @@ class _Soak:
                         for node, boot, count in await connection.execute(by_boot)
                     }
                     calls, ended = (await connection.execute(by_call)).one()
-                if sum(events.values()) >= sum(self._ledger.events.values()) or time.monotonic() > until:
+                there = sum(events.values())
+                if there > before:
+                    since, before = time.monotonic(), there
+                whole = there >= sum(self._ledger.events.values()) and not self._ledger.open
+                if whole or time.monotonic() - since > _STORED_S:
                     return Stored(events, calls, calls - ended)
                 await asyncio.sleep(1)
         finally:
