@@ -26,6 +26,7 @@ from engine.call.leg_events import (
     LegRinging,
 )
 from engine.call.legs import IncomingLeg, Leg, OutgoingLeg
+from engine.call.plan import Plan
 from engine.call.refusals import status_for_caller
 from engine.call.table import Input, State
 from engine.call.values import Decision, Hop, ScreeningRequested
@@ -52,6 +53,8 @@ class Transfer:
     uri: str
     replaces: Replaces | None
     referred_by: str
+    protected: bool = False
+    """It leads to an emergency or police number."""
     leg: Leg | None = None
     hops: deque[Hop] = field(default_factory=deque)
     body: bytes = b""
@@ -91,7 +94,7 @@ def screened(call: Call, transfer: Transfer, decision: Decision) -> None:
     if decision.action is Action.REJECT or not decision.hops:
         failed(call, 603 if decision.action is Action.REJECT else 404)
         return
-    transfer.hops = deque(decision.hops)
+    transfer.hops, transfer.protected = deque(decision.hops), decision.protected
     _invite(call, transfer)
 
 
@@ -102,8 +105,8 @@ def on_target(call: Call, transfer: Transfer, event: LegEvent) -> None:
             transfer.referrer.refer_progress(status)
         case LegAnswered(body=body) | LegOfferAnswered(body=body):
             transfer.body = body
-            given = Input.TRANSFER_ANSWERED_NOTICE if call.plan.record else Input.TRANSFER_ANSWERED
-            call.feed(given)
+            noticed = call.plan.record and not transfer.protected
+            call.feed(Input.TRANSFER_ANSWERED_NOTICE if noticed else Input.TRANSFER_ANSWERED)
         case LegRefused(status=status, no_response=silence):
             if transfer.hops and (silence or status == 503):
                 _invite(call, transfer)
@@ -173,6 +176,8 @@ def complete_transfer(call: Call) -> None:
         _drop(call, leg)
         return
     _stop_capture(call)
+    if transfer.protected:  # nothing is recorded, refused or ended from here on
+        call.decision, call.plan = structs.replace(call.decision, protected=True), Plan()
     transfer.referrer.refer_progress(200)
     transfer.referrer.hang_up()
     _seat(call, leg, transfer.referrer, transfer.trunk)
@@ -275,7 +280,7 @@ def _takes_over(call: Call, transfer: Transfer, replaces: Replaces) -> bool:
         return False
     if leg.negotiating:
         return False
-    transfer.leg = leg
+    transfer.leg, transfer.protected = leg, other.decision.protected
     leg.listen(call.listener)
     other.give_away(leg)
     leg.role = transfer.referrer.role

@@ -296,6 +296,37 @@ def consulted(lab: Lab) -> tuple[Side, Side, Side, Side]:
     return caller, called, ask.side, target
 
 
+@pytest.mark.parametrize("consulted_first", [False, True], ids=["blind", "attended"])
+def test_who_is_put_through_to_an_emergency_number_is_recorded_no_longer(consulted_first: bool) -> None:
+    lab = transferring()
+    help_number = TARGET if consulted_first else "110"
+
+    def decide(request: ScreeningRequest) -> Decision:
+        protected = request.called == help_number
+        return structs.replace(routed(request), record=not protected, protected=protected)
+
+    lab.decide = decide
+    if consulted_first:
+        caller, called, second, target = consulted(lab)
+        escaped = replaces(second).replace(";", "%3B").replace("=", "%3D")
+        lab.media.finish()
+        refer(called, f"<sip:{TARGET}@example.org?Replaces={escaped}>")
+        target.last("INVITE").reply(200, sdp(CARRIER[0], 60000, version=2))
+    else:
+        caller, called = lab.connect()
+        lab.media.finish()
+        refer(called, "<sip:110@example.org>")
+        lab.carrier.calls[-1].invite.reply(200, sdp(CARRIER[0], 60000))
+    captures = lab.media.count(StartCapture)
+    caller.last("INVITE").reply(200, sdp(CARRIER[0], 40000, version=2))
+    answer_notifies(lab, called)
+    lab.media.finish()
+    assert lab.stages[-1] == "connected"
+    assert lab.media.count(StartCapture) == captures == lab.media.count(StopCapture) == 1
+    assert lab.media.playing() == []
+    done(lab)
+
+
 @pytest.mark.parametrize("record", [False, True], ids=["direct", "anchored"])
 def test_an_attended_transfer_joins_who_is_there(record: bool) -> None:
     lab = transferring()
