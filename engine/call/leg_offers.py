@@ -21,7 +21,7 @@ from engine.sip.session_expires import session_expires
 
 if TYPE_CHECKING:
     from engine.call.leg import Leg
-    from engine.call.leg_timers import LegTimer
+    from engine.call.timers import LegTimer
 
 RETRY_AFTER_S: Final = 10
 """A peer that offers twice at once is told to wait 0 to 10 s (RFC 3261 §14.2, RFC 3311 §5.2)."""

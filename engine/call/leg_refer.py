@@ -14,7 +14,7 @@ from engine.sip.uri import NameAddr
 
 if TYPE_CHECKING:
     from engine.call.leg import Leg
-    from engine.call.leg_timers import LegTimer
+    from engine.call.timers import LegTimer
 
 DECIDE_S: Final = 20.0
 """A REFER that nobody has decided on by then is declined, well before the peer's own patience ends."""

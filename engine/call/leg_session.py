@@ -22,7 +22,7 @@ from engine.sip.message import Request, Response
 
 if TYPE_CHECKING:
     from engine.call.leg import Leg
-    from engine.call.leg_timers import LegTimer
+    from engine.call.timers import LegTimer
 
 EXPIRED: Final = ('SIP;cause=408;text="Session expired"',)
 """Reason of a BYE for a session that nobody refreshed."""

@@ -17,8 +17,8 @@ from engine.sip.message import Request
 from engine.sip.timers import Timers
 
 if TYPE_CHECKING:
-    from engine.call.leg_timers import LegTimer
     from engine.call.legs import IncomingLeg
+    from engine.call.timers import LegTimer
     from engine.sip.effects import ServerKey
 
 T1_S: Final = Timers().t1_s

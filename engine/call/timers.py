@@ -1,56 +1,77 @@
-"""The calls' own timers, beside those of the transactions: few for each call, often cancelled."""
+"""Timers of calls and of legs, beside those of the transactions: few, long, nearly always cancelled."""
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable, Iterator
 from math import inf
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from engine.model.ids import CallId
 
 _SPARE: Final = 64
 """So many cancelled timers may lie about before they are swept, however few live."""
 
+T = TypeVar("T")
 
-class CallTimers:
-    """Named timers for each call; setting one again moves it.
 
-    Most are cancelled long before they are due: the heap is swept when they are most of it, so that memory
-    follows the calls that are up.
-    """
+class Timer(Generic[T]):
+    """One running timer. It holds what it is for only as long as it runs."""
 
-    __slots__ = ("_heap", "_serial", "_set")
+    __slots__ = ("_timers", "_what", "at")
 
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, CallId, str]] = []
-        self._set: dict[tuple[CallId, str], int] = {}
-        self._serial = 0
-
-    def set(self, call_id: CallId, name: str, at: float) -> None:
-        self._serial += 1
-        self._set[call_id, name] = self._serial
-        heapq.heappush(self._heap, (at, self._serial, call_id, name))
-        if len(self._heap) > 2 * len(self._set) + _SPARE:
-            self._heap = [entry for entry in self._heap if self._set.get(entry[2:]) == entry[1]]
-            heapq.heapify(self._heap)
-
-    def cancel(self, call_id: CallId, name: str) -> None:
-        self._set.pop((call_id, name), None)
+    def __init__(self, timers: Timers[T], at: float, what: T) -> None:
+        self._timers = timers
+        self._what: T | None = what
+        self.at = at
 
     @property
-    def held(self) -> int:
-        """Entries in memory, cancelled ones included."""
-        return len(self._heap)
+    def running(self) -> bool:
+        return self._what is not None
 
-    def due(self, now: float) -> list[tuple[CallId, str]]:
-        """Take out what has come due, in order."""
-        fired = []
+    def cancel(self) -> None:
+        """Also after it has fired."""
+        if self._what is not None:
+            self._what = None
+            self._timers.dropped()
+
+    def take(self) -> T:
+        what, self._what = self._what, None
+        assert what is not None
+        return what
+
+
+class Timers(Generic[T]):
+    """A heap of them, swept when most of it is cancelled, so that memory follows the living."""
+
+    __slots__ = ("_heap", "_live", "_serial")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer[T]]] = []
+        self._live = 0
+        self._serial = 0
+
+    def _add(self, at: float, what: T) -> Timer[T]:
+        timer = Timer(self, at, what)
+        self._serial += 1
+        self._live += 1
+        heapq.heappush(self._heap, (at, self._serial, timer))
+        return timer
+
+    def dropped(self) -> None:
+        """One of ours was cancelled."""
+        self._live -= 1
+        if len(self._heap) > 2 * self._live + _SPARE:
+            self._heap = [entry for entry in self._heap if entry[2].running]
+            heapq.heapify(self._heap)
+
+    def _due(self, now: float) -> Iterator[T]:
+        """Take out what has come due, in order; meanwhile others may be set and cancelled."""
         while self._heap and self._heap[0][0] <= now:
-            _, serial, call_id, name = heapq.heappop(self._heap)
-            if self._set.get((call_id, name)) == serial:
-                del self._set[call_id, name]
-                fired.append((call_id, name))
-        return fired
+            timer = heapq.heappop(self._heap)[2]
+            if timer.running:
+                self._live -= 1
+                yield timer.take()
 
     @property
     def soonest(self) -> float:
@@ -58,13 +79,64 @@ class CallTimers:
         return self._heap[0][0] if self._heap else inf
 
     def next(self) -> float | None:
-        """When `due` has something next; cancelled timers are dropped on the way."""
+        """When something is due next; cancelled timers are dropped on the way."""
         while self._heap:
-            at, serial, call_id, name = self._heap[0]
-            if self._set.get((call_id, name)) == serial:
+            at, _, timer = self._heap[0]
+            if timer.running:
                 return at
             heapq.heappop(self._heap)
         return None
 
+    @property
+    def held(self) -> int:
+        """Entries in memory, cancelled ones included."""
+        return len(self._heap)
+
     def __len__(self) -> int:
-        return len(self._set)
+        return self._live
+
+
+Action = Callable[[], None]
+LegTimer = Timer[Action]
+
+
+class LegTimers(Timers[Action]):
+    """Actions to be run."""
+
+    __slots__ = ()
+
+    def set(self, at: float, action: Action) -> LegTimer:
+        """Run `action` at `at`, monotonic seconds."""
+        return self._add(at, action)
+
+    def run(self, now: float) -> None:
+        """Run all that have come due, in order; one may cancel another."""
+        for action in self._due(now):
+            action()
+
+
+class CallTimers(Timers[tuple[CallId, str]]):
+    """Named timers for each call; setting one again moves it."""
+
+    __slots__ = ("_set",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._set: dict[tuple[CallId, str], Timer[tuple[CallId, str]]] = {}
+
+    def set(self, call_id: CallId, name: str, at: float) -> None:
+        self.cancel(call_id, name)
+        key = call_id, name
+        self._set[key] = self._add(at, key)
+
+    def cancel(self, call_id: CallId, name: str) -> None:
+        timer = self._set.pop((call_id, name), None)
+        if timer is not None:
+            timer.cancel()
+
+    def due(self, now: float) -> list[tuple[CallId, str]]:
+        """Take out what has come due, in order."""
+        fired = list(self._due(now))
+        for key in fired:
+            del self._set[key]
+        return fired

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
 from engine.call.capabilities import Headers
-from engine.call.leg_timers import LegTimers
 from engine.call.names import Names
+from engine.call.timers import LegTimers
 from engine.call.troubles import Troubles
 from engine.call.values import NO_CONTACTS, EventRaised, Hop, MediaRequested
 from engine.model.config import Address
