@@ -244,9 +244,15 @@ class Screener:
         return self._trunks.meaning(request.trunk, text, "")[0]
 
     def _meant(self, request: ScreeningRequest) -> tuple[str, str]:
-        """Calling and called number by the rules of their trunk; what is protected as it came stays so."""
+        """Calling and called number by the rules of their trunk; what is protected as it came stays so.
+
+        Without its parameters: a context would make another number of it for whoever heeds one.
+        """
         calling, called = self._trunks.meaning(request.trunk, request.calling, request.called)
-        return calling, request.called if self._numbering.of_user(request.called).protected else called
+        for text in (request.called, called):
+            if self._numbering.of_user(text).protected:
+                return calling, text.partition(";")[0]
+        return calling, called
 
     def _popup(self, facts: Facts, verdict: Verdict) -> Popup | None:
         if verdict.popup is None or not self._tells_subscribers or facts.direction is not Direction.INBOUND:

@@ -85,6 +85,15 @@ def test_asserted_and_diverting_numbers_follow_the_rules_for_calling_ones() -> N
     assert here.decide(CLEAN, asserted="917000000001").action is Action.REJECT
 
 
+@pytest.mark.parametrize("dialled", ["110;phone-context=+8613912345", "110;x=y", "9110;phone-context=+1"])
+def test_an_emergency_number_leaves_as_what_was_screened(dialled: str) -> None:
+    """A gateway that heeds the context would call +86 139 1234 5110 under the exemption."""
+    here = world(called_in=(TranslationSection(match="9", strip=1),))
+    decision = here.decide(SUBSCRIBER, dialled)
+    assert decision.protected
+    assert [hop.called_user for hop in decision.hops] == ["110"]
+
+
 def test_no_rule_hides_an_emergency_number() -> None:
     here = world(called_in=(TranslationSection(match="1", strip=1, prefix="2"),))
     decision = here.decide(CLEAN, "110")
