@@ -125,8 +125,10 @@ class CallTimers(Timers[tuple[CallId, str]]):
         self._set: dict[tuple[CallId, str], Timer[tuple[CallId, str]]] = {}
 
     def set(self, call_id: CallId, name: str, at: float) -> None:
-        self.cancel(call_id, name)
         key = call_id, name
+        earlier = self._set.get(key)
+        if earlier is not None:
+            earlier.cancel()
         self._set[key] = self._add(at, key)
 
     def cancel(self, call_id: CallId, name: str) -> None:
