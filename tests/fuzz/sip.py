@@ -75,13 +75,15 @@ def kept(found: Request | Response) -> list[tuple[str, str]]:
 
 
 def glance(data: bytes) -> None:
-    """What the transport reads without parsing agrees with the parser."""
+    """What the transport reads of our own messages without parsing agrees with the parser."""
+    if data.startswith(b"\r\n"):
+        return  # we write no empty lines before one
     branch, via, response = branch_of(data), top_via_of(data), is_response(data)
     assert "\r" not in branch and "\n" not in branch
     with suppress(RemoteProtocolError):
         found = parse(data)
         assert response == isinstance(found, Response)
-        if via is not None and data[:2] != b"\r\n":
+        if via is not None:
             assert (via.host, via.port) == (found.top_via.host, found.top_via.port)
 
 
