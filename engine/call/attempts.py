@@ -12,6 +12,7 @@ from engine.call.values import NOTHING_OWN, Decision, Hop
 from engine.model.config import Address
 from engine.sdp import OwnAddresses, SdpError
 from engine.sdp.addresses import check_address
+from engine.sip.flow import DEFAULT_PORTS
 from engine.sip.uri import NameAddr, Uri, is_address
 
 _TRANSPORTS: Final = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
@@ -160,8 +161,10 @@ class Attempts:
         transport = (
             "tls" if uri.scheme == "sips" else _TRANSPORTS.get((uri.params.get("transport") or "udp").lower())
         )
-        address = Address(uri.host, uri.port or (5061 if transport == "tls" else 5060))
-        if transport is None or address == self._contact or not _may_be_called(address, self._own):
+        if transport is None:
+            return None
+        address = Address(uri.host, uri.port or DEFAULT_PORTS[transport])
+        if address == self._contact or not _may_be_called(address, self._own):
             return None
         return Target(uri, number, address, transport)
 

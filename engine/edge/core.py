@@ -343,5 +343,5 @@ class EdgeCore:
         if received.routes:
             uri = received.routes[0].uri
         if uri.host in hosts and is_address(uri.host):
-            return self._flow_to((uri.host, uri.port or 5060))
+            return self._flow_to((uri.host, uri.port or DEFAULT_PORT))
         return self._flow_to(engine)

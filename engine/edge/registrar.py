@@ -10,7 +10,7 @@ from typing import Final
 from engine.edge.bindings import Binding, Bindings
 from engine.edge.settings import BindingRemoved, BindingSaved, EdgeSettings
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.flow import Flow
+from engine.sip.flow import DEFAULT_PORT, Flow
 from engine.sip.grammar import is_digits
 from engine.sip.message import Request
 from engine.sip.uri import NameAddr
@@ -193,4 +193,4 @@ def delivery_flow(binding: Binding) -> Flow:
     flow, uri = binding.flow, binding.uri
     if flow.reliable or binding.reg_id or binding.path or uri.host != flow.remote[0]:
         return flow
-    return Flow(flow.transport, flow.local, (uri.host, uri.port or 5060))
+    return Flow(flow.transport, flow.local, (uri.host, uri.port or DEFAULT_PORT))

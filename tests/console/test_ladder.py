@@ -103,7 +103,7 @@ async def test_what_is_missing_is_said(world: World, client: httpx.AsyncClient) 
 async def test_without_a_trace_the_page_says_how_to_get_one(full: httpx.AsyncClient) -> None:
     html = await page(full, ENGLISH, "c-red")
     assert "The messages of this call were not kept." in html
-    assert "ringward calls trace-on" in html
+    assert "ringward calls trace-on --by NAME" in html
 
 
 async def test_markup_in_a_message_is_text(world: World, client: httpx.AsyncClient) -> None:
