@@ -338,7 +338,8 @@ class TransactionLayer:
         rows = response.rows("Via")
         ours = self._via_of[flow.transport]
         if len(rows) == 1 and rows[0].startswith(ours) and "," not in rows[0]:
-            branch = rows[0][len(ours) :].partition(";")[0]  # our own Via came back as we wrote it
+            # our own Via came back as we wrote it, but for space
+            branch = rows[0][len(ours) :].partition(";")[0].rstrip(" \t")
         else:
             via = response.top_via
             if not self._proxy and (len(rows) > 1 or ("," in rows[0] and len(split_list(rows[0])) > 1)):

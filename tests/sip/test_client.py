@@ -9,6 +9,7 @@ from engine.sip.effects import (
     Discarded,
     RequestReceived,
     ResponseReceived,
+    Send,
     TransactionFailed,
 )
 from engine.sip.errors import LocalProtocolError
@@ -257,3 +258,15 @@ def test_ack_and_cancel_are_not_started_as_requests(net: Net, alice: Host) -> No
     for method in ("ACK", "CANCEL"):
         with pytest.raises(LocalProtocolError):
             alice.request(make_request(method, alice, BOB), BOB)
+
+
+@pytest.mark.parametrize("before", [" ", "\t", " \t "])
+def test_a_response_is_known_by_its_via_however_it_is_spaced(alice: Host, before: str) -> None:
+    """Space may stand before each semicolon (RFC 3261 §25.1, SEMI)."""
+    _, effects = alice.layer.request(make_request("OPTIONS", alice, BOB), alice.flow(BOB), 0.0)
+    (sent,) = (effect.data for effect in effects if isinstance(effect, Send))
+    via = next(line for line in sent.split(b"\r\n") if line.startswith(b"Via: "))
+    answer = response_to(parse(sent), 200, to_tag="b").to_bytes()  # type: ignore[arg-type]
+    spaced = answer.replace(via, via.replace(b";rport", f"{before};rport".encode()))
+    effects = alice.layer.receive(spaced, alice.flow(BOB), 0.1)
+    assert [type(effect) for effect in effects] == [ResponseReceived]
