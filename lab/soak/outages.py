@@ -1,6 +1,6 @@
 """Outages under steady calls, and the proof by event ids that nothing was lost or doubled.
 
-`await outage(name, seconds, system)` hurts a running system for so long and tells what it found. A run of the
+`await outage(which, seconds, system)` hurts a running system for so long and tells what it found. A run of the
 tests takes a few seconds each; `make soak` takes sixty.
 """
 
