@@ -1,7 +1,7 @@
 """Outages under steady calls, and the proof by event ids that nothing was lost or doubled.
 
-`await outage(which, seconds, system)` hurts a running system for so long and tells what it found. A run of the
-tests takes a few seconds each; `make soak` takes sixty.
+`await outage(which, seconds, system)` hurts a running system for so long and tells what it found. A run of
+the tests takes a few seconds each; `make soak` takes sixty.
 """
 
 from __future__ import annotations
