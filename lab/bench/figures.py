@@ -28,7 +28,7 @@ class Figure:
     cpu_ms_per_call: float
     max_clean_rate: float
     at_ceiling: bool
-    """The highest rate that was tried is clean: it may go higher."""
+    """The highest rate that was tried is clean, or the load could not make more: it may go higher."""
     slow: Delays | None
     """At a low rate that is the same for all."""
     half: Delays | None

@@ -6,7 +6,9 @@ all alike. Three paths: a call refused because of its caller, the same after an 
 """
 
 import asyncio
+import resource
 import statistics
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from lab.peers import packages, scenarios, sipp
 
 _TALK_MS = 300
 _CLEAN_REPEATS = 0.001
+_LOAD_FULL = 0.85
 
 Say = Callable[[str], None]
 
@@ -37,7 +40,7 @@ class Plan:
     )
     rounds: int = 3
     run_s: float = 8.0
-    probe_s: float = 3.0
+    probe_s: float = 4.0
     tries: int = 2
     """A rate is tried again where it was not clean, for the machine may have been busy."""
     bisections: int = 3
@@ -68,6 +71,8 @@ SHORT = Plan(
 @dataclass(frozen=True, slots=True)
 class Run:
     clean: bool
+    load_share: float
+    """Of the load's processor, that SIPp used: near 1 it is the load that can do no more."""
     cpu_ms_per_call: float
     delays_ms: Sequence[float]
 
@@ -99,7 +104,7 @@ class Bench:
             ceiling = max(self._plan.ceilings[path], self._plan.headroom * known)
             highest[program.name] = await self._highest(program, path, ceiling)
             rate, at_ceiling = highest[program.name]
-            more = ", the highest rate tried" if at_ceiling else ""
+            more = " or more: the highest the load could make or was told to" if at_ceiling else ""
             self._say(f"{path}: {program.name} is clean up to {rate:g}/s{more}")
         slow = await self._delays(path, running, {each.name: self._plan.slow_rate for each in running})
         half = await self._delays(
@@ -126,13 +131,19 @@ class Bench:
         return {name: round(statistics.median(found), 4) for name, found in costs.items()}
 
     async def _highest(self, program: Running, path: PathName, ceiling: float) -> tuple[float, bool]:
+        by_load: dict[float, bool] = {}
+
         async def clean(rate: float) -> bool:
             for _ in range(self._plan.tries):
-                if (await self.run(program, path, rate, self._plan.probe_s)).clean:
+                run = await self.run(program, path, rate, self._plan.probe_s)
+                if run.clean:
                     return True
+                by_load[rate] = run.load_share > _LOAD_FULL
             return False
 
-        return await highest_clean(self._plan.rates[path], ceiling, self._plan.bisections, clean)
+        good, at_ceiling = await highest_clean(self._plan.rates[path], ceiling, self._plan.bisections, clean)
+        failed = min((rate for rate in by_load if rate > good), default=0.0)
+        return good, at_ceiling or by_load.get(failed, False)
 
     async def _delays(
         self, path: PathName, running: Sequence[Running], rates: Mapping[str, float]
@@ -168,16 +179,24 @@ class Bench:
             scenario = scenario.to_target()
         caller = sipp.Line(SITE.carrier, 5060, self._folder / "caller")
         callee = answering(self._folder / "callee", load.deadline_s) if path == "call" else nullcontext()
+        began, load_before = time.monotonic(), _ended_children_s()
         async with callee:
             with _watched(watch) as packets:
                 before = program.cpu_ms()
                 result = await sipp.place_calls(scenario, caller, f"{program.address}:5060", "", "", load)
-                used = program.cpu_ms() - before
+                used, took_s = program.cpu_ms() - before, time.monotonic() - began
+        load_share = (_ended_children_s() - load_before) / took_s
         if not program.peer.alive:
             raise program.peer.error("ended under load")
         await asyncio.sleep(self._plan.settle_s * (1 if result.failed == 0 else 5))
         clean = result.succeeded == calls and result.retransmissions <= calls * _CLEAN_REPEATS
-        return Run(clean, used / max(result.created, 1), _read(path, packets, program.address))
+        return Run(clean, load_share, used / max(result.created, 1), _read(path, packets, program.address))
+
+
+def _ended_children_s() -> float:
+    """Processor time of all our children that have ended: both SIPps of a run, once it is over."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _watched(watch: bool) -> AbstractContextManager[list[Packet]]:
