@@ -9,19 +9,24 @@ from engine.sip.dialog import Dialog
 from engine.sip.message import Request, Response
 
 MAX_EARLY: Final = 16
-"""More callees than that ring unheard: what they answer counts, what they say before does not."""
+"""More callees than that ring unheard: what they answer counts, what they say before does not.
+
+And to no more who answer too late is BYE said.
+"""
 
 
 class Early:
     """One of them. Its `Dialog` is made when something is sent or received in it."""
 
-    __slots__ = ("_dialog", "_response", "described", "rseq")
+    __slots__ = ("_dialog", "_response", "described", "dropped", "rseq")
 
     def __init__(self, response: Response) -> None:
         self._response = response
         self._dialog: Dialog | None = None
         self.rseq = 0
         """Of the last reliable response taken; 0 where there was none."""
+        self.dropped = False
+        """Its 2xx came after that of another one: it has been told BYE."""
         self.described = b""
         """The peer's last description that counts: from a reliable response, or an UPDATE since."""
 

@@ -264,19 +264,24 @@ class OutgoingLeg(Leg):
 
     def _drop_fork(self, response: Response) -> None:
         """A second 2xx from another branch of a fork: acknowledge and end it (RFC 3261 §13.2.2.4)."""
-        assert self._request is not None
-        early = self._early.get(response.to.tag or "") if self._early is not None else None
-        if early is not None:
-            other = early.dialog(self._request, self.contact)
-            other.confirm(response)
-        else:
-            other = Dialog.uac(self._request, response, self.contact)
+        request, tag = self._request, response.to.tag or ""
+        assert request is not None
+        if self._early is None:
+            self._early = {}
+        early = self._early.get(tag)
+        again = early is not None and early.dropped
+        if not again and sum(each.dropped for each in self._early.values()) >= MAX_EARLY:
+            return
+        if early is None:
+            early = self._early[tag] = Early(response)
+        early.dropped = True
+        other = early.dialog(request, self.contact)
+        other.confirm(response)
         identity = self._identity
         headers = identity.invite_headers if identity is not None else ()
-        self.wire.send(
-            other.ack(self._request.cseq.number, headers=headers), self.wire.flow_for(other, self.flow)
-        )
-        self.send("BYE", _nothing, dialog=other)
+        self.wire.send(other.ack(request.cseq.number, headers=headers), self.wire.flow_for(other, self.flow))
+        if not again:
+            self.send("BYE", _nothing, dialog=other)
 
     def _refused(self, event: LegRefused) -> None:
         if self.ended:

@@ -86,6 +86,32 @@ def test_a_second_answer_is_acknowledged_and_ended(lab: Lab, early: bool) -> Non
     ask.side.bye()
 
 
+def test_a_second_answer_that_comes_again_is_ended_once(lab: Lab) -> None:
+    ask = lab.carrier.invite(NUMBER)
+    called = lab.phone.calls[0]
+    called.invite.reply(200, ONE, tag="one")
+    for _ in range(3):
+        called.invite.reply(200, TWO, tag="two")
+    assert [ack.to.tag for ack in called.acks] == ["one", "two", "two", "two"]
+    assert called.has("BYE") == 1
+    ask.ack()
+    called.tag = "one"
+    ask.side.bye()
+
+
+def test_answers_without_end_are_not_all_ended(lab: Lab) -> None:
+    """Each BYE would go, again and again, wherever its Contact says."""
+    ask = lab.carrier.invite(NUMBER)
+    called = lab.phone.calls[0]
+    called.invite.reply(200, ONE, tag="one")
+    for number in range(5 * MAX_EARLY):
+        called.invite.reply(200, TWO, tag=f"tag-{number}")
+    assert called.has("BYE") == len(called.acks) - 1 == MAX_EARLY
+    ask.ack()
+    called.tag = "one"
+    ask.side.bye()
+
+
 def test_one_branch_that_ends_leaves_the_others(lab: Lab) -> None:
     """199 (RFC 6228) was not asked for; it comes all the same."""
     ask = lab.carrier.invite(NUMBER)
