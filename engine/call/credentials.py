@@ -27,6 +27,8 @@ class Credentials:
 
     username: str
     password: str = field(repr=False)
+    realm: str = ""
+    """Of the trunk; empty: whoever asks gets an answer, callees behind the trunk too."""
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Authenticator:
     def learn(self, response: Response, attempt: Attempt) -> bool:
         """Take a 401 or 407; whether the request is worth asking again."""
         asked, header = _CHALLENGES[response.status]
-        challenge = strongest(response.rows(asked))
+        challenge = strongest(row for row in response.rows(asked) if self._is_ours(row))
         if challenge is None or attempt.answers >= MAX_ANSWERS:
             return False
         given = directives(challenge)
@@ -105,6 +107,13 @@ class Authenticator:
         attempt.realms.add((header, realm))
         self._known[header, realm] = _Nonce(challenge, nonce)
         return True
+
+    def _is_ours(self, challenge: str) -> bool:
+        ours = self._credentials.realm
+        try:
+            return not ours or directives(challenge).get("realm") == ours
+        except RemoteProtocolError:
+            return False
 
 
 def asked_again(request: Request, cseq: int) -> Request:

@@ -82,7 +82,9 @@ class Trunk:
         self.section = section
         self.places = [_place(each) for each in section.places]
         self.limits = {way: Limit(section) for way in Way}
-        self.credentials = Credentials(section.username, section.password) if section.username else None
+        self.credentials = (
+            Credentials(section.username, section.password, section.realm) if section.username else None
+        )
         self.endpoints: dict[Target, Endpoint] = {}
         self.set_endpoints()
         self.constant = self._constant()

@@ -309,6 +309,10 @@ class TrunkSection(Section, frozen=True):
     username: str = ""
     password: str = ""
     """Answer a digest challenge of the next hop with these; better given by the environment than here."""
+    realm: str = ""
+    """Answer challenges of this realm alone. Without it a callee behind the trunk may ask as well, and guess
+    the password from our answer.
+    """
     public_service: bool = False
     """May carry calls from emergency and police numbers."""
 

@@ -278,6 +278,27 @@ def test_no_credentials_no_answer(lab: Lab) -> None:
     assert ask.status >= 500
 
 
+@pytest.mark.parametrize("status", [401, 407])
+def test_who_is_not_the_trunk_gets_no_answer_to_guess_the_password_from(lab: Lab, status: int) -> None:
+    """A callee's challenge comes through the trunk like the trunk's own: only its realm tells them apart."""
+    ours = Credentials("ringward", "secret", realm="access")
+    lab.verdict(hops=(Hop(Address(*ACCESS), credentials=ours),))
+    ask = lab.carrier.invite(NUMBER)
+    called = lab.phone.calls[0]
+    called.invite.reply(401, headers=[*challenge("n1"), ("WWW-Authenticate", 'Digest realm="x", nonce="y"')])
+    again = called.last("INVITE")
+    assert given(again.request)["realm"] == "access"
+    name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
+    again.reply(200, ANSWER)
+    ask.ack()
+    ask.side.bye()
+    for _ in range(2):
+        called.last("BYE").reply(
+            status, headers=[(name, 'Digest realm="theirs", nonce="n9", algorithm=SHA-256')]
+        )
+    assert called.has("BYE") == 1
+
+
 def test_more_realms_than_a_path_has() -> None:
     identity = Authenticator(Credentials("ringward", "secret"), lambda: "c")
     attempt = Attempt()
