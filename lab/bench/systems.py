@@ -1,6 +1,7 @@
 """The programs compared: how each is started on one core, what it calls a refusal, where it tells figures."""
 
 import asyncio
+import shutil
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -78,8 +79,9 @@ async def ours(
 ) -> AsyncIterator[Running]:
     """The engine from this checkout with a risk table of `RED_CALLERS` numbers, popups left out.
 
-    `settings`: further keys, with two underscores for dots.
+    `folder` is emptied first. `settings`: further keys, with two underscores for dots.
     """
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     table = folder / "numbers.csv"
     rows = [f"{RED}{n:08d},red,reject,police_list," for n in range(RED_CALLERS)]
     await asyncio.to_thread(_write, table, "\n".join(["number,level,action,reason,expires", *rows, ""]))
