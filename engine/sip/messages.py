@@ -17,7 +17,6 @@ def out_of_dialog(
     from_: NameAddr,
     to: NameAddr,
     call_id: str,
-    cseq: int = 1,
     contact: str | None = None,
     max_forwards: int = DEFAULT_MAX_FORWARDS,
     headers: Iterable[tuple[str, str]] = (),
@@ -32,7 +31,7 @@ def out_of_dialog(
         ("From", str(from_)),
         ("To", str(to)),
         ("Call-ID", call_id),
-        ("CSeq", f"{cseq} {method}"),
+        ("CSeq", f"1 {method}"),
     ]
     if contact is not None:
         rows.append(("Contact", contact))

@@ -39,10 +39,10 @@ from engine.model.screening import Action
 from engine.sip.effects import Discarded, Send
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
-from engine.sip.ids import SeededIds
 from engine.sip.message import Request, parse
 from tests.call.media import Media
 from tests.call.peer import Peer, Side, sdp
+from tests.sip.ids import SeededIds
 
 ENGINE, CARRIER, ACCESS, AGENT = (
     ("127.0.20.1", 5060),

@@ -10,9 +10,9 @@ from engine.call.phone import PhoneCore
 from engine.model.config import Address
 from engine.sip.effects import Send
 from engine.sip.flow import Flow
-from engine.sip.ids import SeededIds
 from engine.sip.uri import NameAddr, Uri
 from tests.call.peer import Headers, Peer, Side, sdp
+from tests.sip.ids import SeededIds
 
 PHONE, PEER = ("127.0.40.1", 5060), ("127.0.50.1", 5060)
 OURS = sdp(PHONE[0], 30000)

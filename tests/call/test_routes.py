@@ -8,11 +8,11 @@ from engine.call.wire import Wire
 from engine.model.config import Address
 from engine.sip.dialog import Dialog, DialogId
 from engine.sip.flow import Flow
-from engine.sip.ids import SeededIds
 from engine.sip.layer import TransactionLayer
 from engine.sip.uri import NameAddr, Uri
 from tests.call.kit import ACCESS, NUMBER, Lab
 from tests.call.peer import sdp
+from tests.sip.ids import SeededIds
 
 OURS = Address("10.0.0.1", 5060)
 TLS = Address("10.0.0.1", 5061)

@@ -12,9 +12,9 @@ from engine.sip.digest import authorization, strongest
 from engine.sip.digest_server import Secret
 from engine.sip.effects import ClientKey, RequestReceived, ResponseReceived
 from engine.sip.flow import Flow
-from engine.sip.ids import SeededIds
 from engine.sip.message import Request, Response
 from engine.sip.uri import NameAddr, Uri
+from tests.sip.ids import SeededIds
 from tests.sip.kit import Host, Net
 
 EDGE = ("192.0.2.1", 5060)

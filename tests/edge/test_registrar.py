@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.edge.settings import BindingRemoved
-from engine.sip.ids import SeededIds
 from engine.sip.layer import TransactionLayer
 from tests.edge.kit import EDGE, Lab, Phone, settings
+from tests.sip.ids import SeededIds
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from engine.sip.flow import Flow
 from engine.sip.framing import Broken, Framer
 from engine.sip.glance import branch_of, is_response, top_via_of
 from engine.sip.grammar import split_list
-from engine.sip.ids import SeededIds
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, Request, Response, parse, response_to
 from engine.sip.plain import plain_invite
@@ -23,6 +22,7 @@ from engine.sip.uri import NameAddr, Uri
 from engine.sip.via import Via
 from tests.call.peer import sdp
 from tests.fuzz.kit import CUT, Target, numbers, safe_message
+from tests.sip.ids import SeededIds
 from tests.sip.kit import wire
 from tests.sip.torture_messages import read_all
 

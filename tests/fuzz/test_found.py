@@ -13,7 +13,6 @@ from engine.screening import PolicyError, load_policy
 from engine.sip.effects import Discarded
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
-from engine.sip.ids import SeededIds
 from engine.sip.layer import TransactionLayer
 from engine.sip.replaces import Replaces
 from engine.warning.announcements import CatalogueError
@@ -21,6 +20,7 @@ from engine.warning.announcements import load as load_catalogue
 from tests.call.kit import ACCESS as CALLEE
 from tests.call.kit import ENGINE, NUMBER, Lab
 from tests.call.test_transfer import TARGET, done, refer, transferring
+from tests.sip.ids import SeededIds
 from tests.sip.kit import wire
 
 

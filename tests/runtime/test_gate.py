@@ -25,11 +25,11 @@ from engine.model.screening import Action, Level
 from engine.runtime.screener import Screener
 from engine.sip.effects import Send
 from engine.sip.flow import Flow
-from engine.sip.ids import SeededIds
 from engine.warning.announcements import load as load_catalogue
 from scoring.numbers import Numbering
 from tests.runtime.bench import Table
 from tests.screening.kit import entry
+from tests.sip.ids import SeededIds
 
 CARRIER, TRUSTED, ACCESS = "192.0.2.1", "192.0.2.3", "192.0.2.2"
 RED, ORDERED, YELLOW, CLEAN = "+8617000000001", "+8617000000009", "+8617000000002", "+8613800000001"

@@ -10,9 +10,9 @@ import pytest
 from engine.sip.effects import Discarded, Send
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
-from engine.sip.ids import SeededIds
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import parse
+from tests.sip.ids import SeededIds
 from tests.sip.kit import wire
 
 FLOW = Flow("udp", ("192.0.2.1", 5060), ("192.0.2.9", 5060))

@@ -17,11 +17,11 @@ from engine.sip.digest import authorization, strongest
 from engine.sip.digest_server import Secret
 from engine.sip.effects import Discarded, RequestReceived, Send
 from engine.sip.flow import Flow
-from engine.sip.ids import SeededIds
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, Response, parse
 from tests.call.kit import CARRIER, ENGINE, Lab
 from tests.edge.kit import EDGE, REALM, SETTINGS, is_emergency
+from tests.sip.ids import SeededIds
 from tests.sip.torture_messages import Torture, read_all
 
 THROUGH, DROPPED, CALL = "comes through", "dropped", "call"
