@@ -101,6 +101,7 @@ def referred_invite(
     *,
     replaces: str = "",
     referred_by: str = "",
+    display: str | None = None,
 ) -> Request:
     """The INVITE that a REFER asks for; `replaces` names a dialog that is not ours (RFC 3891 §4)."""
     target = Uri("sip", hop.called_user or called, hop.address.host, hop.address.port)
@@ -112,7 +113,7 @@ def referred_invite(
     return out_of_dialog(
         "INVITE",
         target=target,
-        from_=NameAddr(None, _our(hop.calling_user or calling, ours)).with_tag(ids.tag()),
+        from_=NameAddr(display, _our(hop.calling_user or calling, ours)).with_tag(ids.tag()),
         to=NameAddr(None, target.replace(port=None)),
         call_id=ids.call_id(),
         contact=contact,

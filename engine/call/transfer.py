@@ -304,11 +304,13 @@ def _invite(call: Call, transfer: Transfer) -> None:
     except SdpError:
         failed(call, 488)
         return
-    calling = asked.calling if transfer.remaining is call.caller else asked.called
+    calls = transfer.remaining is call.caller
+    section = call.trunks.get(hop.trunk)
+    to_subscriber = section is not None and section.side == "access"
     call.send_invite(
         leg,
         referred_invite(
-            calling,
+            asked.calling if calls else asked.called,
             transfer.number,
             hop,
             leg.contact,
@@ -317,6 +319,7 @@ def _invite(call: Call, transfer: Transfer) -> None:
             body,
             replaces=str(transfer.replaces) if transfer.replaces is not None else "",
             referred_by=transfer.referred_by,
+            display=call.decision.label if calls and to_subscriber else None,
         ),
     )
     call.timers.set(call.call_id, "no_answer", call.wire.now + call.settings.no_answer_s)

@@ -296,6 +296,29 @@ def consulted(lab: Lab) -> tuple[Side, Side, Side, Side]:
     return caller, called, ask.side, target
 
 
+@pytest.mark.parametrize("trunk", ["access", "carrier"])
+def test_a_label_goes_with_the_caller_to_another_subscriber(trunk: str) -> None:
+    """Else one subscriber could hand suspicious callers on to others as clean ones; carriers see no label."""
+    lab = transferring()
+    address = ACCESS if trunk == "access" else CARRIER
+
+    def decide(request: ScreeningRequest) -> Decision:
+        if request.called != TARGET:
+            return structs.replace(routed(request), action=Action.LABEL, label="Suspected fraud")
+        return structs.replace(routed(request), hops=(Hop(Address(*address), trunk=trunk),))
+
+    lab.decide = decide
+    _, called = lab.connect()
+    refer(called)
+    peer = lab.phone if trunk == "access" else lab.carrier
+    shown = peer.calls[-1].invite.request.from_.display
+    assert shown == ("Suspected fraud" if trunk == "access" else None)
+    answer_notifies(lab, called)
+    peer.calls[-1].invite.reply(486)
+    answer_notifies(lab, called)
+    done(lab)
+
+
 @pytest.mark.parametrize("consulted_first", [False, True], ids=["blind", "attended"])
 def test_who_is_put_through_to_an_emergency_number_is_recorded_no_longer(consulted_first: bool) -> None:
     lab = transferring()
