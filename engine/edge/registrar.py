@@ -89,6 +89,8 @@ class Registrar:
             earlier = self._bindings.find(binding)
             if earlier is not None:
                 _check_order(earlier, request)
+            # of a contact that is named twice the last word counts
+            changes = [change for change in changes if not change.binding.is_same(binding)]
             if seconds:
                 changes.append(BindingSaved(binding))
             elif earlier is not None:

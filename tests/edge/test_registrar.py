@@ -218,3 +218,12 @@ def test_options_to_the_edge_itself(bob: Phone) -> None:
     request = bob.make("OPTIONS", "x")
     request = type(request)("OPTIONS", f"sip:{EDGE[0]}", request.headers)
     assert bob.ask(request).status == 200
+
+
+@pytest.mark.parametrize("expires", ["0", "600"])
+def test_a_contact_that_is_named_twice_counts_once(lab: Lab, bob: Phone, expires: str) -> None:
+    bob.register()
+    contact = bob.contact
+    twice = f"{contact};expires={expires}, {contact};expires=0, {contact};expires=0"
+    assert bob.register(contact=twice).status == 200
+    assert lab.core.counts()["bindings"] == len(list(lab.core.bindings)) == len(lab.saved)
