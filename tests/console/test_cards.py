@@ -59,9 +59,7 @@ async def test_a_card_is_signed_and_says_whom_to_ask(client: httpx.AsyncClient, 
     ]
 
 
-@pytest.mark.parametrize(
-    "code", ["abcd-ef23", "ABCD", "ABCD-EF23X", "0123-4567", "..%2fkeys"]
-)
+@pytest.mark.parametrize("code", ["abcd-ef23", "ABCD", "ABCD-EF23X", "0123-4567", "..%2fkeys"])
 async def test_what_cannot_be_a_code_has_no_card(client: httpx.AsyncClient, code: str) -> None:
     assert (await client.get(f"/jcard/{code}")).status_code == 404
 
