@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
 from engine.edge.answers import Answer, best, challenges
@@ -55,6 +56,8 @@ class _Context:
     answers: list[Answer] = field(default_factory=list)
     final: int = 0
     """Status of the final answer that went back."""
+    over_at: float = inf
+    """When it is forgotten."""
     closed: bool = False
     """No new branches any more."""
     cancelled: bool = False
@@ -90,6 +93,7 @@ class Proxy:
 
     def start(self, key: ServerKey, journey: Journey, now: float) -> list[Effect]:
         """Pass a request on; there is at least one group, and each has at least one hop."""
+        self._forget(key)  # of a branch that is used again the earlier one may still be here
         context = self._contexts[key] = _Context(key, journey)
         effects: list[Effect] = []
         if context.is_invite:
@@ -163,7 +167,9 @@ class Proxy:
         while self._timers and self._timers[0][0] <= now:
             _, _, key = heapq.heappop(self._timers)
             if isinstance(key, ServerKey):
-                self._forget(key)
+                ended = self._contexts.get(key)
+                if ended is not None and ended.over_at <= now:
+                    self._forget(key)
                 continue
             context = self._of.get(key)
             branch = context.open.get(key) if context is not None else None
@@ -257,7 +263,8 @@ class Proxy:
         if not context.final:
             context.final = response.status
             # 2xx may come again, or from another branch, for as long as the layer holds the transaction.
-            self._at(now + (self._patience_s if context.is_invite else 0.0), context.key)
+            context.over_at = now + (self._patience_s if context.is_invite else 0.0)
+            self._at(context.over_at, context.key)
         return effects
 
     def _forget(self, key: ServerKey) -> None:

@@ -501,3 +501,32 @@ def test_an_overloaded_phone_is_not_an_overloaded_edge(lab: Lab, bob: Phone) -> 
     came = bob.takes()
     bob.respond(came.key, came.request, 503)
     assert answers(lab.engine) == [100, 500]
+
+
+def test_a_branch_that_is_used_again_leaves_nothing_behind_and_loses_no_answer(lab: Lab) -> None:
+    """What is kept of the first call is forgotten later than its transaction; not the second's, then."""
+    address = ("192.0.2.77", 5060)
+    lab.stranger("S", address)
+    via = f"SIP/2.0/UDP {address[0]};branch=z9hG4bKsame"
+
+    def say(method: str, call: str) -> None:
+        rows = [f"Via: {via}", "Max-Forwards: 70", f"From: <sip:s@x>;tag={call}", "To: <sip:110@x>"]
+        rows += [f"Call-ID: {call}", f"CSeq: 1 {method}", f"Contact: <sip:s@{address[0]}>"]
+        start = f"{method} sip:110@{EDGE[0]} SIP/2.0"
+        lab.inject("\r\n".join([start, *rows, "", ""]).encode(), address, lab.edge)
+
+    say("INVITE", "one")
+    first = lab.engine.hear(RequestReceived)
+    lab.engine.respond(first.key, first.request, 486)
+    say("ACK", "one")
+    lab.advance(6)
+    say("INVITE", "two")
+    second = lab.engine.hear(RequestReceived)
+    lab.engine.respond(second.key, second.request, 180)
+    lab.advance(30)
+    lab.sent("E")
+    lab.engine.respond(second.key, second.request, 486)
+    assert "486 Busy Here" in lab.sent("E")
+    say("ACK", "two")
+    lab.advance(200)
+    assert {name: count for name, count in lab.core.counts().items() if count} == {}
