@@ -39,7 +39,7 @@ from engine.call.wire import Wire
 from engine.model.commands import Acknowledgement
 from engine.model.config import TrunkSection
 from engine.model.ids import CallId, CommandId
-from engine.sip.effects import CancelReceived, Effect, RequestReceived, ServerKey
+from engine.sip.effects import CancelReceived, Effect, RequestReceived, Send, ServerKey
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
@@ -194,6 +194,9 @@ class SipCore:
     def _handle(self, given: list[Effect]) -> list[CoreEffect]:
         out = self._wire.effects
         for effect in given:
+            if isinstance(effect, Send):
+                out.append(effect)
+                continue
             match effect:
                 case RequestReceived(key, request, flow):
                     self._request(key, request, flow)

@@ -35,7 +35,7 @@ from engine.sip.machines import (
     State,
 )
 from engine.sip.matching import key_of_plain_ack, reply_flow, server_key
-from engine.sip.message import Request, Response, parse, response_to
+from engine.sip.message import Request, Response, parse, refusal_of, response_to
 from engine.sip.messages import ack_for_failure, cancel_for
 from engine.sip.plain import Gate, plain_invite
 from engine.sip.status import reason_phrase
@@ -265,13 +265,11 @@ class TransactionLayer:
             return None
         request.stamp(*flow.remote)
         tag = self._ids.tag()
-        answer = response_to(
-            request, refusal.status, refusal.reason, to_tag=tag, headers=refusal.headers, tagged=False
-        )
+        answer = refusal_of(request, refusal.status, refusal.reason, tag, refusal.headers)
         server = ServerTransaction(key, INVITE_SERVER, reply_flow(via, flow), merge_key)
         server.to_tag = tag
         self._servers[key] = self._merges[merge_key] = server
-        return self._step(server, Input.SEND_FAILURE, now, data=answer.to_bytes())
+        return self._step(server, Input.SEND_FAILURE, now, data=answer)
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> list[Effect]:
         via = request.top_via

@@ -142,12 +142,11 @@ def response_to(
     to_tag: str | None = None,
     headers: Iterable[tuple[str, str]] = (),
     body: bytes = b"",
-    tagged: bool | None = None,
 ) -> Response:
     """A response with what RFC 3261 §8.2.6.2 copies from the request, followed by `headers`.
 
     `to_tag` is added unless the request's To has a tag already; Record-Route is copied where the response
-    may create a dialog, Timestamp into a 100. Who knows whether To has a tag says so in `tagged`.
+    may create a dialog, Timestamp into a 100.
     """
     if to_tag is not None and not TOKEN.fullmatch(to_tag):
         raise LocalProtocolError(f"{to_tag!r} is not a tag")
@@ -157,13 +156,32 @@ def response_to(
         copied += [("Record-Route", value) for value in rows("Record-Route")]
     for name in _REPEATED:
         for value in rows(name)[:1]:
-            if name == "To" and to_tag is not None and not (_has_tag(request) if tagged is None else tagged):
+            if name == "To" and to_tag is not None and not _has_tag(request):
                 value = f"{value};tag={to_tag}"
             copied.append((name, value))
     if status == 100:
         copied += [("Timestamp", value) for value in rows("Timestamp")]
     copied += headers
     return Response(status, reason_phrase(status) if reason is None else reason, copied, body)
+
+
+def refusal_of(
+    request: Request, status: int, reason: str | None, to_tag: str, headers: Sequence[tuple[str, str]]
+) -> bytes:
+    """The bytes of `response_to` with a final failure, for a request whose To has no tag; in one go.
+
+    LocalProtocolError if a value of `headers` could break out of its place.
+    """
+    index = request.index
+    vias = "".join([f"Via: {value}\r\n" for value in index["Via"]])
+    more = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    if more.count("\n") != len(headers) or not more.replace("\r\n", "").isprintable():
+        raise LocalProtocolError(f"control character in {more!r}")
+    return (
+        f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n{vias}From: {index['From'][0]}\r\n"
+        f"To: {index['To'][0]};tag={to_tag}\r\nCall-ID: {index['Call-ID'][0]}\r\n"
+        f"CSeq: {index['CSeq'][0]}\r\n{more}Content-Length: 0\r\n\r\n"
+    ).encode("utf-8", "surrogateescape")
 
 
 def _has_tag(request: Request) -> bool:
