@@ -238,10 +238,10 @@ LOST_ACK = Scenario(
 )
 """The 200 is never acknowledged: it must be repeated, then the call ended (RFC 3261 §13.3.1.4)."""
 
-REQUIRE_100REL = Scenario(
-    "require_100rel",
+REQUIRE_UNKNOWN = Scenario(
+    "require_unknown",
     (
-        _begin("INVITE", None, "Require: 100rel"),
+        _begin("INVITE", None, "Require: precondition"),
         _expect(100, optional=True),
         _expect(420),
         _same_transaction("ACK"),

@@ -171,7 +171,7 @@ async def test_red_caller_is_rejected(lab: Lab) -> None:
     assert ours.retransmissions == 0
     assert theirs.received("INVITE") == []
     assert len(theirs.received("MESSAGE")) == 3
-    assert "/appeal?code=" in ours.received("SIP/2.0 608")[0].header("Call-Info")
+    assert "purpose=jwscard" in ours.received("SIP/2.0 608")[0].header("Call-Info")
     assert {call.outcome for call in await lab.engine.calls(3)} == {"policy/rejected"}
 
 
@@ -230,8 +230,8 @@ async def test_emergency_call_of_a_red_caller_passes(lab: Lab) -> None:
 
 
 async def test_required_extension_is_refused(lab: Lab) -> None:
-    result = await lab.alone(scenarios.REQUIRE_100REL)
-    assert result.received("SIP/2.0 420")[0].header("Unsupported") == "100rel"
+    result = await lab.alone(scenarios.REQUIRE_UNKNOWN)
+    assert result.received("SIP/2.0 420")[0].header("Unsupported") == "precondition"
 
 
 @pytest.mark.parametrize(("method", "code"), [("OPTIONS", 200), ("PUBLISH", 405), ("FROBNICATE", 501)])
