@@ -24,8 +24,8 @@ CLEAN: Final = "+8613912345678"
 T1_S: Final = 0.5
 """The caller's first retransmission (RFC 3261 §17.1.1.1)."""
 TRANSCRIPT_LIMIT_S: Final = 60.0
-B2BUA_HEADERS: Final = {"From", "Allow"}
-"""Of those that a phone shows: what a back-to-back user agent must set; anything else was added."""
+B2BUA_HEADERS: Final = {"From", "Allow", "Supported", "Session-Expires"}
+"""Of those that a phone shows: what a back-to-back user agent says of itself; anything else was added."""
 
 
 @dataclass(slots=True)
