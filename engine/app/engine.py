@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import secrets
 import sqlite3
@@ -18,6 +17,8 @@ import msgspec
 
 from engine.app.alarms import JOURNAL_FAILING, Alarms
 from engine.app.buses import bus_of
+from engine.app.collector import LOOK_S as COLLECTOR_LOOK_S
+from engine.app.collector import Collector
 from engine.app.config import ROUTE, ConfigError
 from engine.app.engine_metrics import EngineCollector, EngineParts
 from engine.app.keys import load_keys
@@ -67,8 +68,6 @@ from scoring.numbers.table_view import TableView
 
 POLL_TABLE_S = 0.2
 POLL_FILES_S = 0.5
-GC_ALLOCATIONS = 20_000
-"""New objects between two looks of the collector at the youngest: calls free theirs by themselves."""
 
 _log = logging.getLogger(__name__)
 
@@ -227,10 +226,7 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             worker, journal, bus, media, views.table, tracing, blocking_off=lambda: views.blocking_off
         )
         metrics = Metrics("engine", EngineCollector(parts))
-        # what is there now stays: the collector need not look at it again while calls come and go
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_ALLOCATIONS, 50, 100)
+        collector = stack.enter_context(Collector(lambda: worker.calls > 0))
         stack.enter_context(served(metrics, config))  # from here on pauses are counted
         tasks = [
             asyncio.create_task(keep_looking(look, interval_s, worker.alarm))
@@ -239,6 +235,7 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
                 (lambda: _look_at_switches(views, worker), POLL_FILES_S),
                 (lambda: _look_at_policies(views, worker), POLL_FILES_S),
                 (tracing.look, LOOK_S),
+                (collector.look, COLLECTOR_LOOK_S),
             )
         ]
         spoken = ", ".join(worker.transports)

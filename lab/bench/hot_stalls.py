@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -18,7 +17,8 @@ from typing import Any
 import numpy as np
 import uvloop
 
-from engine.app.engine import GC_ALLOCATIONS, POLL_TABLE_S
+from engine.app.collector import Collector
+from engine.app.engine import POLL_TABLE_S
 from scoring.numbers import Level, Number, NumberKind, RiskRow, Source
 from scoring.numbers.hot_files import delta_path
 from scoring.numbers.hot_publish import CHANGES_MAX, change, fold
@@ -71,16 +71,10 @@ def _run(path: Path, asked: list[Number], rows: int, round_: int) -> Run:
     writer = context.Process(target=_change, args=(path, rows, round_, ready, go))
     writer.start()
     ready.wait(60)
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GC_ALLOCATIONS, 50, 100)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with Collector(lambda: True), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_beside(path, asked, rows, round_, go))
     finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
         writer.join()
 
 

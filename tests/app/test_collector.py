@@ -1,0 +1,69 @@
+"""Short looks of the cyclic collector, and a whole one when no call is up."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+from engine.app.collector import WHOLE_EVERY_S, Collector
+
+
+class Ring:
+    """An object that only the collector can free."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_outlives_one_look_is_not_looked_at_again() -> None:
+    with Collector(lambda: True):
+        kept = [[] for _ in range(100)]
+        before = gc.get_freeze_count()
+        gc.collect(0)
+        assert gc.get_freeze_count() >= before + len(kept)
+        assert gc.get_count()[1:] == (0, 0)
+    assert gc.get_freeze_count() == 0
+
+
+def test_young_rings_are_freed_by_the_next_look() -> None:
+    with Collector(lambda: True):
+        ring = weakref.ref(Ring())
+        gc.collect(0)
+        assert ring() is None
+
+
+async def test_old_rings_are_freed_when_no_call_is_up() -> None:
+    clock, busy = Clock(), [True]
+    with Collector(lambda: busy[0], clock) as collector:
+        ring = Ring()
+        gone = weakref.ref(ring)
+        gc.collect(0)
+        del ring
+        gc.collect(0)
+        clock.now = WHOLE_EVERY_S
+        await collector.look()
+        assert gone() is not None  # somebody talks
+        busy[0] = False
+        await collector.look()
+        assert gone() is None
+        ring = Ring()
+        gone = weakref.ref(ring)
+        gc.collect(0)
+        del ring
+        await collector.look()
+        assert gone() is not None  # not so soon again
+
+
+def test_the_process_gets_its_collector_back() -> None:
+    before = gc.get_threshold(), list(gc.callbacks)
+    with Collector(lambda: True):
+        assert gc.get_threshold() != before[0]
+    assert (gc.get_threshold(), list(gc.callbacks)) == before
