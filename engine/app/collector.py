@@ -15,8 +15,9 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final
 
-LOOK_S: Final = 5.0
-"""How often it is asked whether this is the moment for a whole look."""
+LOOK_S: Final = 0.2
+"""How often what has come is put out of sight. The interpreter counts objects that come less those that go,
+so that by its count a busy worker would be looked at far too seldom, and then for too long."""
 WHOLE_EVERY_S: Final = 600.0
 _ALLOCATIONS: Final = 10_000
 """New objects between two looks at the youngest: at most so many are scanned."""
@@ -50,7 +51,8 @@ class Collector(AbstractContextManager["Collector"]):
         gc.unfreeze()
 
     async def look(self) -> None:
-        """Collect everything, if it is time for that and nobody would notice."""
+        """Put what lives out of sight; collect everything, if it is time for that and nobody would notice."""
+        gc.freeze()
         now = self._clock()
         if now - self._whole_at < WHOLE_EVERY_S or self._busy():
             return

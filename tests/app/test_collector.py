@@ -33,6 +33,14 @@ def test_what_outlives_one_look_is_not_looked_at_again() -> None:
     assert gc.get_freeze_count() == 0
 
 
+async def test_what_has_come_is_put_out_of_sight_without_a_look() -> None:
+    with Collector(lambda: True) as collector:
+        kept = [[] for _ in range(100)]
+        before = gc.get_freeze_count()
+        await collector.look()
+        assert gc.get_freeze_count() >= before + len(kept)
+
+
 def test_young_rings_are_freed_by_the_next_look() -> None:
     with Collector(lambda: True):
         ring = weakref.ref(Ring())
