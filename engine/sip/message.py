@@ -213,11 +213,9 @@ def parse(data: bytes) -> Request | Response:
     raw = data[begin:end]
     plain = problem is None and len(raw.translate(None, _NOT_PLAIN)) == len(raw)
     head = raw.decode("utf-8", "surrogateescape")
-    if not plain and ("\r\n " in head or "\r\n\t" in head):
-        head = _FOLD.sub(" ", head)
+    if "\r\n " in head or (not plain and "\r\n\t" in head):
+        head, plain = _FOLD.sub(" ", head), False
     lines = head.split("\r\n")
-    if plain and len(lines) > MAX_ROWS:
-        lines = _FOLD.sub(" ", head).split("\r\n")
     if len(lines) > MAX_ROWS:
         problem = problem or RemoteProtocolError(f"more than {MAX_ROWS} header rows", 513)
         del lines[MAX_ROWS:]
@@ -229,8 +227,6 @@ def parse(data: bytes) -> Request | Response:
         message, error = _request_line(start)
         problem = error or problem
     if not (plain and _index_plain(message, lines, raw)):
-        if plain and "\r\n " in head:
-            lines = _FOLD.sub(" ", head).split("\r\n")
         error = _index_with_care(message, lines)
         problem = problem or error
     error = _check(message) if problem is None else None

@@ -369,3 +369,11 @@ def test_every_response_survives_the_wire(
         return
     assert isinstance(received, Response)
     assert (received.status, received.reason, received.body) == (status, reason, body)
+
+
+def test_a_start_line_that_is_continued_is_malformed() -> None:
+    """Folding belongs to headers (RFC 3261 §7.3.1); what stands behind a start line is not passed over."""
+    good = wire()
+    start, _, rest = good.partition(b"\r\n")
+    with pytest.raises(RemoteProtocolError):
+        parse(start + b"\r\n Subject: hidden\r\n" + rest)
