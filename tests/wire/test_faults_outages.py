@@ -5,8 +5,6 @@ Each outage lasts seconds here and a minute in `make soak`; the proof by event i
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,28 +14,16 @@ from lab.peers.ringward import Site
 from lab.soak.outages import OUTAGES, Outage, outage
 from lab.soak.postgres import Postgres, PostgresMissing
 from lab.soak.system import System
+from tests.wire.ports import XDIST, free_ports
 
 pytestmark = pytest.mark.wire
 
-XDIST = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 SITE = Site(f"127.{60 + XDIST}")
-
-
-def free_ports() -> tuple[int, int]:
-    """Two that nobody listens on at the moment, from this process's own share."""
-    found = []
-    for port in range(24_000 + 40 * XDIST, 24_040 + 40 * XDIST):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                found.append(port)
-        if len(found) == 2:
-            break
-    return found[0], found[1]
 
 
 @pytest.fixture
 async def system(tmp_path: Path) -> AsyncIterator[System]:
-    system = System(SITE, tmp_path, free_ports())
+    system = System(SITE, tmp_path, free_ports(24_000))
     try:
         await system.start()
         yield system
@@ -64,7 +50,7 @@ async def test_a_postgresql_that_crashes(tmp_path: Path) -> None:
         postgres = Postgres()
     except PostgresMissing as error:
         pytest.skip(str(error))
-    system = System(SITE, tmp_path, free_ports(), postgres.url)
+    system = System(SITE, tmp_path, free_ports(24_000), postgres.url)
     try:
         await postgres.start()
         await system.start()

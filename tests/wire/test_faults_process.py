@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,10 +31,10 @@ from lab.soak.system import System
 from lab.soak.traffic import PCMA, Traffic
 from recordings.archive import Archive
 from recordings.capture import Capture
+from tests.wire.ports import XDIST, free_ports
 
 pytestmark = pytest.mark.wire
 
-XDIST = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 SITE = Site(f"127.{70 + XDIST}")
 ENGINE = Address(SITE.engine, 5060)
 PATIENCE_S = 30.0
@@ -44,21 +43,9 @@ WARNED = "+8617000000003"
 """In lab/numbers.csv: the callee is warned, and the call is recorded."""
 
 
-def free_ports() -> tuple[int, int]:
-    """Two that nobody listens on at the moment, from this process's own share."""
-    found = []
-    for port in range(25_000 + 40 * XDIST, 25_040 + 40 * XDIST):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
-                found.append(port)
-        if len(found) == 2:
-            break
-    return found[0], found[1]
-
-
 @pytest.fixture
 async def system(tmp_path: Path) -> AsyncIterator[System]:
-    system = System(SITE, tmp_path, free_ports())
+    system = System(SITE, tmp_path, free_ports(25_000))
     yield system
     await system.stop()
 
