@@ -1,5 +1,4 @@
 # Two commands do everything: `make run` and `make test`. `make help` lists the rest.
-PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
@@ -54,11 +53,15 @@ clean: ## remove what set-up and runs made
 
 # --- set-up, each step once -------------------------------------------------
 
+# PYTHON=... names the interpreter; else yours, or one of these that is built for speed (lab/bootstrap.sh).
+PYTHON_NAMES := python3 python3.13 python3.12 python3.11
+PYTHONS      := $(PYTHON_NAMES) $(addprefix /usr/local/bin/,$(PYTHON_NAMES)) $(addprefix /usr/bin/,$(PYTHON_NAMES))
+
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
        --no-build-isolation --use-pep517 --only-binary :all: --no-binary srt
 
 $(VENV)/.created:
-	@lab/bootstrap.sh $(PYTHON) $(VENV)
+	@lab/bootstrap.sh $(VENV) $(or $(PYTHON),$(PYTHONS))
 	@$(PIP) -r requirements-build.lock
 	@touch $@
 

@@ -12,7 +12,7 @@ for program in espeak-ng flite; do
     fi
 done
 if [ ! -e "$venv/.created" ] || [ lab/speech/requirements.lock -nt "$venv/.created" ]; then
-    lab/bootstrap.sh "${PYTHON:-python3}" "$venv"
+    lab/bootstrap.sh "$venv" "${PYTHON:-python3}"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
         --no-build-isolation --only-binary :all: --no-binary srt -r lab/speech/requirements.lock
