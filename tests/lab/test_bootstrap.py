@@ -13,7 +13,7 @@ PLAIN, OPTIMISED, BARE, OTHER = "plain", "optimised", "bare", "other"
 
 @pytest.fixture
 def pythons(tmp_path: Path) -> Path:
-    """A folder with one interpreter of each kind; asked, it names its kind; as `-m venv` it makes a folder."""
+    """A folder with one interpreter of each kind; asked, it names it; as `-m venv` it makes a folder."""
     for kind in (PLAIN, OPTIMISED, BARE, OTHER):
         path = tmp_path / kind
         path.write_text(
