@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ from engine.app.collector import LOOK_S as COLLECTOR_LOOK_S
 from engine.app.collector import Collector
 from engine.app.config import ROUTE, ConfigError
 from engine.app.engine_metrics import EngineCollector, EngineParts
-from engine.app.keys import load_keys
+from engine.app.keys import Keys, load_keys
 from engine.app.looking import keep_looking
 from engine.app.metrics import Metrics, served
 from engine.app.numbering import numbering_of
@@ -54,6 +54,7 @@ from engine.model.commands import Acknowledgement
 from engine.model.config import Config
 from engine.model.events import KillSwitchChanged, PolicyLoaded, Record
 from engine.model.ids import TenantId
+from engine.runtime.callbacks import Callbacks
 from engine.runtime.screener import Screener
 from engine.runtime.transports import ListenError
 from engine.runtime.worker import EngineWorker
@@ -189,6 +190,7 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             country_code=config.numbering.country_code,
             draw=lambda most: secrets.randbelow(most + 1),
         )
+        callbacks = _open_callbacks(config, keys, alarms.raise_alarm)
         screener = Screener(
             config,
             numbering=numbering,
@@ -200,6 +202,7 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             key=keys.number_id,
             on_failure=lambda error: alarms.raise_alarm("screening_failed", error),
             trunks=trunks,
+            callbacks=stack.enter_context(closing(callbacks)),
         )
         ids = HashedIds(secrets.token_bytes(32))
         core = SipCore(call_settings(config), config.trunk, ids, routes=trunks, screen=screener)
@@ -246,6 +249,16 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     return 0
+
+
+def _open_callbacks(config: Config, keys: Keys, alarm: Callable[[str, str], None]) -> Callbacks:
+    """Shared by the workers of this data folder; without room for that, of this worker alone."""
+    window_s = config.screening.callback_window_s
+    try:
+        return Callbacks(keys.number_id, config.tenant, window_s, config.callbacks_file)
+    except OSError as error:
+        alarm("callbacks_not_kept", f"{config.callbacks_file}: {error.strerror}")
+        return Callbacks(keys.number_id, config.tenant, window_s)
 
 
 def _tell(slug: str, detail: str, publisher: BusPublisher, worker: EngineWorker) -> None:

@@ -228,6 +228,7 @@ ALARMS: Final[Mapping[str, str]] = {
     "bus_up": N_("The broker is reached again."),
     "events_lost": N_("Events were lost: the journal could not keep up or could not write."),
     "screening_failed": N_("Screening could not finish: the policy's default was applied."),
+    "callbacks_not_kept": N_("Emergency calls are remembered until the next start only."),
     "switches_unreadable": N_("The kill switch's file cannot be read: it stays as it was."),
     "trunk_down": N_("No target of a trunk answers: calls are tried there only where there is no other way."),
     "trunk_up": N_("A trunk answers again."),

@@ -488,6 +488,10 @@ class Config(Section, frozen=True):
         return self.data.folder / "switches.json"
 
     @property
+    def callbacks_file(self) -> Path:
+        return self.data.folder / "callbacks"
+
+    @property
     def journal_folder(self) -> Path:
         return self.data.folder / "journal"
 

@@ -8,9 +8,8 @@ import hmac
 import logging
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
@@ -24,15 +23,13 @@ from engine.model.config import Config
 from engine.model.events import Party
 from engine.model.ids import CallId, NumberId
 from engine.model.screening import UNAUTHORISED_ACTIONS, Action, Attestation, Direction, Facts, Verdict
+from engine.runtime.callbacks import Callbacks
 from engine.runtime.counting import CallCounting
 from engine.screening.decide import Table, decide, with_entry
 from engine.screening.policy import Policy
 from engine.screening.shadow import compare
 from engine.warning.announcements import Catalogue
 from scoring.numbers import Number, Numbering, canonical_id, is_emergency_uri
-
-MAX_CALLBACKS = 100_000
-"""Subscribers remembered for the call-back window; the oldest are forgotten first."""
 
 REMEMBERED = 20_000
 NO_ROUTE: Final = Route()
@@ -58,7 +55,9 @@ class Screener:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
         trunks: Trunks | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
+        """Without `callbacks`, emergency calls are remembered by this one alone."""
         self._config = config
         self._numbering = numbering
         self._table = table
@@ -76,7 +75,9 @@ class Screener:
         self._parties = lru_cache(REMEMBERED)(self._make_party)
         self._popups = lru_cache(REMEMBERED)(self._make_popup)
         self._appeal_codes = lru_cache(REMEMBERED)(self._make_appeal_code)
-        self._emergencies: OrderedDict[str, datetime] = OrderedDict()
+        if callbacks is None:
+            callbacks = Callbacks(key, config.tenant, config.screening.callback_window_s)
+        self._callbacks = callbacks
         self._tells_subscribers = config.popup.sip_message or bool(config.bus.url)
         seed = int.from_bytes(hmac.digest(key, b"counters", hashlib.sha256)[:8])
         self.counting = CallCounting(config.counters, seed, monotonic)
@@ -92,7 +93,7 @@ class Screener:
             facts = structs.replace(facts, screening_failed=True)
             verdict = decide(facts, self._policy())
         if verdict.protected and facts.direction is Direction.OUTBOUND:
-            self._remember_emergency(facts)
+            self._callbacks.note(facts)
         self.counting.screened(call_id, facts, verdict)
         return self._decision(request, facts, verdict)
 
@@ -148,7 +149,7 @@ class Screener:
             display_name=request.display,
             request_uri=request.request_uri,
             diversion=tuple(number(self._own(request, text)) for text in request.diversion),
-            emergency_callback=direction is Direction.INBOUND and self._called_emergency(subscriber, at),
+            emergency_callback=direction is Direction.INBOUND and self._callbacks.is_open(subscriber, at),
             kill_switch=self._kill_switch(),
             counters=self.counting.read(calling, request.trunk),
             language=self._config.language_of(subscriber.display),
@@ -160,27 +161,6 @@ class Screener:
 
     def _make_party(self, display: str) -> Party:
         return Party(display, NumberId(canonical_id(self._key, self._config.tenant, display)))
-
-    # --- the call-back window after an emergency call (RFC 7090) ---
-
-    def _remember_emergency(self, facts: Facts) -> None:
-        """The trunk's word counts more than the phone's, and who has no number cannot be called back.
-
-        Who was put through to there by a subscriber calls under a number that nobody has vouched for.
-        """
-        subscriber = facts.asserted if facts.asserted is not None else facts.calling
-        if not subscriber.digits or facts.diversion or not facts.caller_authorised:
-            return
-        self._emergencies[subscriber.display] = self._clock()
-        self._emergencies.move_to_end(subscriber.display)
-        while len(self._emergencies) > MAX_CALLBACKS:
-            self._emergencies.popitem(last=False)
-
-    def _called_emergency(self, subscriber: Number, at: datetime) -> bool:
-        then = self._emergencies.get(subscriber.display)
-        if then is None:
-            return False
-        return at - then <= timedelta(seconds=self._config.screening.callback_window_s)
 
     # --- the decision ---
 
