@@ -25,11 +25,11 @@ class DialogId(NamedTuple):
 class Dialog:
     """One dialog, early until `confirmed`. `contact` is the Contact value of our requests.
 
+    `local` and `remote` are what they say as From and To, with tags: values of the messages that made it.
     A peer of RFC 2543 may lack a tag; it reads as an empty string then (§12.1.1).
     """
 
     __slots__ = (
-        "_ends",
         "_target",
         "confirmed",
         "contact",
@@ -46,8 +46,8 @@ class Dialog:
         self,
         *,
         id: DialogId,
-        local: NameAddr,
-        remote: NameAddr,
+        local: str,
+        remote: str,
         local_cseq: int,
         remote_cseq: int | None,
         remote_target: Uri,
@@ -64,8 +64,7 @@ class Dialog:
         self.route_set = route_set
         self.contact = contact
         self.confirmed = confirmed
-        # What all our requests say of the two ends, and the target's text beside it: written once.
-        self._ends: tuple[tuple[str, str], ...] | None = None
+        # The target beside its text: written once.
         self._target: tuple[Uri, str] | None = None
 
     @classmethod
@@ -87,8 +86,8 @@ class Dialog:
             raise RemoteProtocolError("no Contact header", request=request)
         return cls(
             id=DialogId(request.call_id, tag, request.from_.tag or ""),
-            local=request.to.with_tag(tag),
-            remote=request.from_,
+            local=f"{request.rows('To')[0]};tag={tag}",
+            remote=request.rows("From")[0],
             local_cseq=0,
             remote_cseq=request.cseq.number,
             remote_target=peer.uri,
@@ -104,12 +103,28 @@ class Dialog:
         Call-ID and local tag are the request's, whatever the response says of them. A response without
         Contact, which gateways do send, leaves the Request-URI as remote target.
         """
+        local = request.rows("From")[0]
+        tag = request.from_.tag or ""
+        return cls.opened(request.call_id, tag, local, request.cseq.number, request, response, contact)
+
+    @classmethod
+    def opened(
+        cls,
+        call_id: str,
+        tag: str,
+        local: str,
+        cseq: int,
+        request: Request,
+        response: Response,
+        contact: str,
+    ) -> Dialog:
+        """The same for who knows what `request` says: Call-ID, our tag, all of From, the CSeq number."""
         peer = response.contact
         return cls(
-            id=DialogId(request.call_id, request.from_.tag or "", response.to.tag or ""),
-            local=request.from_,
-            remote=response.to,
-            local_cseq=request.cseq.number,
+            id=DialogId(call_id, tag, response.to.tag or ""),
+            local=local,
+            remote=response.rows("To")[0],
+            local_cseq=cseq,
             remote_cseq=None,
             remote_target=peer.uri if peer else request.uri,
             route_set=response.record_routes[::-1],
@@ -178,14 +193,14 @@ class Dialog:
     def _rows(
         self, method: str, cseq: int, routes: Iterable[str], headers: Iterable[tuple[str, str]]
     ) -> list[tuple[str, str]]:
-        if self._ends is None:
-            self._ends = (
-                ("From", str(self.local)),
-                ("To", str(self.remote)),
-                ("Call-ID", self.id.call_id),
-            )
-        rows = [_MAX_FORWARDS, *(("Route", route) for route in routes), *self._ends]
-        rows.append(("CSeq", f"{cseq} {method}"))
+        rows = [
+            _MAX_FORWARDS,
+            *[("Route", route) for route in routes],
+            ("From", self.local),
+            ("To", self.remote),
+            ("Call-ID", self.id.call_id),
+            ("CSeq", f"{cseq} {method}"),
+        ]
         if method in _TARGET_REFRESH:
             rows.append(("Contact", self.contact))
         rows += headers

@@ -18,7 +18,7 @@ OURS = Address("10.0.0.1", 5060)
 TLS = Address("10.0.0.1", 5061)
 UDP = Flow("udp", ("10.0.0.1", 5060), ("10.0.0.9", 5060))
 WS = Flow("wss", ("10.0.0.1", 443), ("10.0.0.9", 4711))
-ME = NameAddr(None, Uri("sip", "me", "10.0.0.1"))
+ME = "<sip:me@10.0.0.1>"
 
 
 @pytest.fixture
