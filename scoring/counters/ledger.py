@@ -14,12 +14,11 @@ So a flood of callers who are seen once or twice pushes out each other and nobod
 `PROVEN` attempts takes as many others as the proven have room, each with `PROVEN` attempts of its own.
 """
 
+import mmap
 from collections import OrderedDict
 from collections.abc import Hashable
 from math import log
 from typing import Final
-
-import numpy as np
 
 from scoring.counters.names import FIELDS, RINGS, TICK_S, Field
 
@@ -39,11 +38,10 @@ class Ledger:
         if rows < 4 or cells < 1 or cells & (cells - 1):
             raise ValueError(f"a ledger has at least 4 rows and a power of two of cells, not {rows}, {cells}")
         self._rows, self._cells = rows, cells
-        # A page of them is in memory once it has been written to.
-        self._counts = np.zeros(rows * _ROW, dtype=np.uint32).data
-        self._seen = np.zeros(rows * cells, dtype=np.uint32)
-        self._seen_cells = self._seen.data
-        self._no_counts = np.zeros(_ROW, dtype=np.uint32).data
+        self._counts, self._seen = _words(rows * _ROW), _words(rows * cells)
+        self._no_counts, self._no_cells = _words(_ROW), _words(cells)
+        self._used: dict[Hashable, dict[int, int]] = {}
+        """Of whom distinct numbers were asked for in this tick: cells used within each window asked for."""
         self._mask = cells - 1
         self._slots: dict[Hashable, int] = {}
         self._active: dict[Hashable, tuple[int, int]] = {}
@@ -72,13 +70,21 @@ class Ledger:
         """Time has come to `now` (monotonic seconds from 0); it never goes back."""
         self.tick = max(self.tick, _FIRST + int(now // TICK_S))
         self._active.clear()
+        self._used.clear()
         self._newest = self.tick % RINGS[0].size * FIELDS
 
     def attempt(self, key: Hashable, mixed: int) -> None:
         """A call was attempted, to a number with this hash."""
         bucket, cells = self._active.get(key) or self._activate(key)
         self._counts[bucket] += 1
-        self._seen_cells[cells + (mixed & self._mask)] = self.tick
+        cell = cells + (mixed & self._mask)
+        last = self._seen[cell]
+        if last != self.tick:
+            self._seen[cell] = self.tick
+            used = self._used.get(key)
+            if used is not None:
+                for ring in used:
+                    used[ring] += last <= self.tick - RINGS[ring].ticks * RINGS[ring].size
 
     def add(self, key: Hashable, field: Field) -> None:
         """Something happened to a call that was attempted; nothing is kept of a key that has lost its row."""
@@ -104,10 +110,12 @@ class Ledger:
         slot = self._slots.get(key)
         if slot is None:
             return 0
-        last = self.tick - RINGS[ring].ticks * RINGS[ring].size
-        row = self._seen[slot * self._cells : (slot + 1) * self._cells]
-        unused = self._cells - int(np.count_nonzero(row > last))
-        return round(self._cells * log(self._cells / max(unused, 1)))
+        used = self._used.setdefault(key, {})
+        if ring not in used:
+            before = self.tick - RINGS[ring].ticks * RINGS[ring].size
+            row = self._seen[slot * self._cells : (slot + 1) * self._cells].tolist()
+            used[ring] = sum([1 for last in row if last > before])
+        return round(self._cells * log(self._cells / max(self._cells - used[ring], 1)))
 
     def _sum(self, slot: int, field: Field, ring: int) -> int:
         first = slot * _ROW + _STARTS[ring] + field
@@ -153,7 +161,7 @@ class Ledger:
         if slot >= self._rows:
             slot = self._evict()
             self._counts[slot * _ROW : (slot + 1) * _ROW] = self._no_counts
-            self._seen[slot * self._cells : (slot + 1) * self._cells] = 0
+            self._seen[slot * self._cells : (slot + 1) * self._cells] = self._no_cells
         self._slots[key] = slot
         self._ticks[slot] = self.tick
         self._newcomers[key] = None
@@ -172,4 +180,10 @@ class Ledger:
                     continue
                 key, _ = self._proven.popitem(last=False)
             self._active.pop(key, None)
+            self._used.pop(key, None)
             return self._slots.pop(key)
+
+
+def _words(count: int) -> "memoryview[int]":
+    """So many 32-bit zeros. A page of them is in memory once it has been written to."""
+    return memoryview(mmap.mmap(-1, 4 * count)).cast("I")

@@ -96,6 +96,39 @@ def test_numbers_called_before_the_window_are_not_among_the_distinct() -> None:
     assert (found["caller_distinct_called_60s"], found["caller_distinct_called_600s"]) == (1, 2)
 
 
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.0, 0.0, 4.0, 10.0, 61.0, 599.0, 3_601.0, 86_401.0]),
+            st.integers(1, 3),
+            st.integers(0, 15),
+            st.booleans(),
+        ),
+        max_size=60,
+    )
+)
+def test_distinct_numbers_are_the_same_whenever_they_are_asked_for(
+    steps: list[tuple[float, int, int, bool]],
+) -> None:
+    """One ledger is asked between any two calls, the other only at the end."""
+    asked, silent, now = Ledger(4, 16), Ledger(4, 16), 0.0
+    for wait, key, mixed, look in steps:
+        now += wait
+        for ledger in (asked, silent):
+            if wait:
+                ledger.advance(now)
+            ledger.attempt(key, mixed)
+        if look:
+            for whose, ring in itertools.product((1, 2, 3), range(len(RINGS))):
+                asked.distinct(whose, ring)
+        for _ in range(4 if look else 0):  # takes the rows of others
+            for ledger in (asked, silent):
+                ledger.attempt(100 + mixed, 0)
+    for whose, ring in itertools.product((1, 2, 3), range(len(RINGS))):
+        assert asked.distinct(whose, ring) == silent.distinct(whose, ring)
+
+
 def test_memory_is_fixed_and_nobody_is_blamed_for_another() -> None:
     """A newcomer gets the row of somebody else and starts from zero."""
     chance, ledger = Random(1), Ledger(32, 16)
