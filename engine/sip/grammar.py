@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import ItemsView, Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import NoReturn
 from urllib.parse import quote, unquote_to_bytes
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
@@ -24,53 +25,37 @@ _NEEDS_QUOTED_PAIR = re.compile(r'(["\\])')
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-class Params(Mapping[str, str | None]):
+class Params(dict[str, str | None]):
     """Parameters in order, names in lower case; a parameter without a value maps to None.
 
-    Immutable and hashable. Two are equal whatever their order (RFC 3261 §19.1.4).
+    Immutable and hashable. Two are equal whatever their order (RFC 3261 §19.1.4). Ask with names in lower
+    case.
     """
 
-    __slots__ = ("_map",)
+    __slots__ = ()
 
     def __init__(self, params: Mapping[str, str | None] | None = None) -> None:
-        self._map = {name.lower(): value for name, value in params.items()} if params else {}
+        if params:
+            dict.update(self, {name.lower(): value for name, value in params.items()})
 
-    def __getitem__(self, name: str) -> str | None:
-        return self._map[name.lower()]
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("parameters are immutable")
 
-    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        return self._map.get(name.lower(), default)
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._map)
-
-    def __len__(self) -> int:
-        return len(self._map)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._map or (isinstance(name, str) and name.lower() in self._map)
-
-    def items(self) -> ItemsView[str, str | None]:
-        return self._map.items()
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Params):
-            return self._map == other._map
-        return NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(frozenset(self._map.items()))
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
 
     def __repr__(self) -> str:
-        return f"Params({self._map!r})"
+        return f"Params({dict.__repr__(self)})"
 
     def with_(self, name: str, value: str | None) -> Params:
         """A copy with one parameter set or replaced."""
-        return adopt_params({**self._map, name.lower(): value})
+        return adopt_params({**self, name.lower(): value})
 
     def without(self, *names: str) -> Params:
         """A copy lacking the named parameters."""
-        return Params({name: value for name, value in self._map.items() if name not in names})
+        return adopt_params({name: value for name, value in self.items() if name not in names})
 
 
 NO_PARAMS = Params()
@@ -199,7 +184,7 @@ def escape(text: str, safe: str) -> str:
 
 
 def adopt_params(params: dict[str, str | None]) -> Params:
-    """Params around a mapping whose names are in lower case already."""
+    """Params of a mapping whose names are in lower case already."""
     made = Params.__new__(Params)
-    made._map = params
+    dict.update(made, params)
     return made

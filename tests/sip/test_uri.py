@@ -299,3 +299,20 @@ def test_what_is_read_can_be_written_and_read_again(text: str) -> None:
         except RemoteProtocolError:
             continue
         assert parse(str(found)) == found
+
+
+def test_parameters_are_values() -> None:
+    params = Params({"Lr": None, "Transport": "tcp"})
+    assert params == Params({"transport": "tcp", "lr": None})
+    assert hash(params) == hash(Params({"transport": "tcp", "lr": None}))
+    assert params.with_("LR", "1").without("transport") == Params({"lr": "1"})
+    for change in (
+        lambda: params.__setitem__("a", "b"),
+        lambda: params.update({"a": "b"}),
+        lambda: params.setdefault("a", "b"),
+        lambda: params.pop("lr"),
+        lambda: params.clear(),
+    ):
+        with pytest.raises(TypeError):
+            change()
+    assert params == Params({"lr": None, "transport": "tcp"})
