@@ -15,6 +15,7 @@ from engine.app.edge_users import load_users
 from engine.app.keys import load_edge_key
 from engine.app.metrics import Metrics, served
 from engine.app.numbering import numbering_of
+from engine.call.sources import Source
 from engine.edge.core import EdgeCore
 from engine.edge.settings import EdgeSettings
 from engine.model.config import Address, Config, EdgeSection
@@ -23,9 +24,10 @@ from engine.runtime.edge import EdgeTransports, EdgeWorker, Listening
 from engine.runtime.flood import emergency_calls
 from engine.runtime.tls import TlsError, load_tls
 from engine.runtime.transports import flood_limits, stream_limits
+from engine.sip.flow import DEFAULT_PORT
 from engine.sip.ids import HashedIds
 from engine.sip.uri import Uri, is_address
-from scoring.numbers import Numbering, NumberKind
+from scoring.numbers import Numbering
 
 KEEP_ALIVE_SHARE: Final = 0.8
 """Of the idle time after which a connection is closed: how often phones are asked to send something."""
@@ -36,13 +38,14 @@ async def run_edge(config: Config, stop: asyncio.Event, say: Callable[[str], Non
     numbering = numbering_of(config)
     edge = config.edge
     users = load_users(edge)
+    accounts = users.accounts(numbering)
     async with contextlib.AsyncExitStack() as stack:
         try:
             bindings = BindingFile(config.data.folder / "edge" / "bindings.jsonl")
         except OSError as error:
             raise ConfigError(f"data.folder: {error.filename} cannot be written: {error.strerror}") from None
         stack.callback(bindings.close)
-        hosts = {_engine(config).host, *edge.engine_hosts}
+        hosts = {_engine(config).host, *(host for host, _ in _engines(edge))}
         try:
             transports = EdgeTransports(
                 listening(config), lambda host: host in hosts, emergency_calls(numbering)
@@ -53,10 +56,10 @@ async def run_edge(config: Config, stop: asyncio.Event, say: Callable[[str], Non
         now = time.monotonic()
         core = EdgeCore(
             settings(config, transports.bound),
-            users,
+            users.secrets,
             HashedIds(secrets.token_bytes(32)),
+            accounts=accounts,
             is_emergency=lambda uri: is_emergency(numbering, uri),
-            address_of=lambda user: address_of(numbering, user),
             bindings=bindings.load(now),
             now=now,
         )
@@ -64,7 +67,7 @@ async def run_edge(config: Config, stop: asyncio.Event, say: Callable[[str], Non
         stack.callback(worker.close)
         worker.start()
         with served(Metrics("edge", EdgeCollector(worker, transports)), config):
-            say(f"listening on {edge.listen} ({', '.join(transports.bound)}), {len(users)} users")
+            say(f"listening on {edge.listen} ({', '.join(transports.bound)}), {len(users.secrets)} users")
             await stop.wait()
     return 0
 
@@ -104,7 +107,8 @@ def settings(config: Config, bound: dict[str, tuple[str, int]]) -> EdgeSettings:
         addresses={name: (_host(edge, host), port) for name, (host, port) in bound.items()},
         bound=bound,
         engine=(engine.host, engine.port),
-        engine_hosts=frozenset(edge.engine_hosts),
+        engine_hosts=frozenset(host for host, _ in _engines(edge)),
+        engine_ports=frozenset(_engines(edge)),
         key=load_edge_key(config.data.folder),
         boot=time.time_ns() // 1_000_000,
         min_expires_s=edge.min_expires_s,
@@ -124,6 +128,18 @@ def _engine(config: Config) -> Address:
     return config.edge.engine or config.sip.listen
 
 
+def _engines(edge: EdgeSection) -> list[tuple[str, int]]:
+    """Host and port of each. Raises ConfigError."""
+    found = []
+    for text in edge.engine_hosts:
+        try:
+            (source,) = Source.parse(text)
+        except ValueError:
+            raise ConfigError(f"edge.engine_hosts: {text} is no address, nor address:port") from None
+        found.append((str(source.network.network_address), source.port or DEFAULT_PORT))
+    return found
+
+
 def _host(edge: EdgeSection, bound: str) -> str:
     """What stands in Via and Record-Route: an address, since the engine looks no route's name up."""
     host = edge.host or bound
@@ -137,9 +153,3 @@ def is_emergency(numbering: Numbering, uri: Uri) -> bool:
     if uri.scheme in ("sip", "sips", "tel"):
         return numbering.of_user(uri.user or "").protected
     return numbering.normalise(str(uri)).protected
-
-
-def address_of(numbering: Numbering, user: str) -> str:
-    """One spelling for a telephone number; any other user name as it is."""
-    number = numbering.of_user(user)
-    return number.display if number.kind is NumberKind.E164 else user

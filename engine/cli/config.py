@@ -73,7 +73,9 @@ def check(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
             problems.append(str(error))
     if config.edge.listen is not None:
         try:
-            typer.echo(f"{len(load_users(config.edge))} users of the edge")
+            users = load_users(config.edge)
+            users.accounts(numbering)
+            typer.echo(f"{len(users.secrets)} users of the edge")
         except ConfigError as error:
             problems.append(str(error))
     if problems:

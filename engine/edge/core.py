@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from engine.edge.accounts import Accounts
 from engine.edge.bindings import Binding, Bindings
 from engine.edge.proxy import Journey, Proxy
 from engine.edge.registrar import SUPPORTED, Registrar, delivery_flow
@@ -31,7 +32,7 @@ from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, response_to
 from engine.sip.timers import Timers
-from engine.sip.uri import Uri, is_address
+from engine.sip.uri import Uri
 
 _SCHEMES: Final = ("sip", "sips", "tel")
 _ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, INFO, PRACK, UPDATE, REFER, NOTIFY"
@@ -48,19 +49,18 @@ class EdgeCore:
         secrets: Mapping[str, Secret],
         ids: IdSource,
         *,
+        accounts: Accounts,
         is_emergency: Callable[[Uri], bool],
-        address_of: Callable[[str], str],
         bindings: Iterable[Binding] = (),
         now: float = 0.0,
         timers: Timers | None = None,
     ) -> None:
-        """`address_of` gives the spelling under which a user part is filed; `now` is when the edge starts."""
+        """`accounts` are those of the users that have `secrets`; `now` is when the edge starts."""
         timers = timers or Timers()
         self._settings = settings
         self._ids = ids
         self._is_emergency = is_emergency
-        self._address_of = address_of
-        self._users = frozenset(address_of(user) for user in secrets)
+        self._accounts = accounts
         self._layer = TransactionLayer(
             ids, settings.addresses["udp"], timers, sent_by_of=settings.addresses, proxy=True
         )
@@ -216,8 +216,8 @@ class EdgeCore:
             hop = Hop(received.uri, target, serial=serial)
             journey = Journey(received, [[hop]], None, record=False)
             return self._handle(self._proxy.start(key, journey, now), now)
-        user = self._address_of(request.uri.user or "")
-        if user not in self._users:
+        user = self._accounts.owner(request.uri.user)
+        if user is None:
             return self._refuse(key, request, 404, flow, now)
         groups = self._targets(user)
         if not groups:
@@ -247,11 +247,14 @@ class EdgeCore:
             checked, effects = self._check(request, "Proxy-Authorization", flow, now)
             if checked.outcome is not Outcome.ACCEPTED:
                 return effects + self._challenge(key, request, 407, checked, flow, now)
-            user = self._address_of(checked.user)
+            user = self._accounts.owner(checked.user)
+        if user is not None and not emergency and not self._accounts.may_send(user, request):
+            return effects + self._refuse(key, request, 403, flow, now)
+        identity = NOBODY if user is None else self._accounts.asserted(user, request)
         # Routes of its own would lead past the engine.
         own = Received(request, received.uri, ())
         hop = Hop(received.uri, self._flow_to(self._settings.engine))
-        journey = Journey(own, [[hop]], user or NOBODY, self._phone(flow))
+        journey = Journey(own, [[hop]], identity, self._phone(flow))
         return effects + self._handle(self._proxy.start(key, journey, now), now)
 
     def _known_by_flow(self, request: Request, flow: Flow, *, emergency: bool) -> str | None:
@@ -261,15 +264,16 @@ class EdgeCore:
         """
         if not (flow.reliable or emergency or self._settings.registered_pass):
             return None
-        caller = self._address_of(request.from_.uri.user or "")
-        return next((caller for binding in self.bindings.on(flow) if binding.user == caller), None)
+        users = [binding.user for binding in self.bindings.on(flow)]
+        return next((said for said in self._accounts.said(request) if said in users), None)
 
     def _register(self, key: ServerKey, request: Request, flow: Flow, now: float) -> list[EdgeEffect]:
         checked, effects = self._check(request, "Authorization", flow, now)
         if checked.outcome is not Outcome.ACCEPTED:
             return effects + self._challenge(key, request, 401, checked, flow, now)
-        user = self._address_of(checked.user)
-        if self._address_of(request.to.uri.user or "") != user:  # RFC 3261 §10.3 item 4
+        user = self._accounts.owner(checked.user) or checked.user
+        own = self._accounts.owner(request.to.uri.user) == user  # RFC 3261 §10.3 item 4
+        if not own or not self._accounts.may_send(user, request):
             return effects + self._refuse(key, request, 403, flow, now)
         answer = self._registrar.register(request, user, flow, now)
         effects += answer.changes
@@ -289,8 +293,10 @@ class EdgeCore:
         return checked, effects
 
     def _is_home(self, user: str, host: str) -> bool:
-        bindings = self.bindings.of(self._address_of(user))
-        return any(binding.flow.remote[0] == host for binding in bindings)
+        account = self._accounts.owner(user)
+        if account is None:
+            return False
+        return any(binding.flow.remote[0] == host for binding in self.bindings.of(account))
 
     def _challenge(
         self, key: ServerKey, request: Request, status: int, checked: Checked, flow: Flow, now: float
@@ -337,11 +343,9 @@ class EdgeCore:
 
     def _engine_flow(self, received: Received) -> Flow:
         """To the engine worker that the dialog names; a phone's word leads nowhere else."""
-        engine = self._settings.engine
-        hosts = {engine[0], *self._settings.engine_hosts}
+        settings = self._settings
         uri = received.uri if isinstance(received.uri, Uri) else received.request.uri
         if received.routes:
             uri = received.routes[0].uri
-        if uri.host in hosts and is_address(uri.host):
-            return self._flow_to((uri.host, uri.port or DEFAULT_PORT))
-        return self._flow_to(engine)
+        named = (uri.host, uri.port or DEFAULT_PORT)
+        return self._flow_to(named if named in settings.engine_ports else settings.engine)

@@ -18,6 +18,8 @@ from engine.sip.uri import NameAddr, Uri, format_host
 
 _CREDENTIALS: Final = ("Authorization", "Proxy-Authorization")
 _ASSERTED: Final = ("P-Asserted-Identity", "P-Preferred-Identity")
+_NOT_OF_PHONES: Final = (*_ASSERTED, "Remote-Party-Id", "Diversion", "History-Info")
+"""What only the network knows: who calls, and whom the call was for before."""
 NOBODY: Final = "anonymous"
 """Vouched for where a caller is let through unknown: so the engine takes no number in From for theirs."""
 _NOBODY: Final = Uri("sip", NOBODY, "anonymous.invalid")  # RFC 3323 §4.1.1.3
@@ -117,7 +119,9 @@ class Router:
         for name, value in request.headers:
             if name in ("Max-Forwards", "Route"):
                 continue
-            if name in _ASSERTED and (identity is not None or _wants_privacy(request)):
+            if identity is not None and name in _NOT_OF_PHONES:
+                continue
+            if name in _ASSERTED and _wants_privacy(request):
                 continue
             if name in _CREDENTIALS and self._is_for_us(value):
                 continue

@@ -426,11 +426,19 @@ class EdgeSection(Section, frozen=True):
     engine: Address | None = None
     """Where calls of phones go; empty: sip.listen."""
     engine_hosts: tuple[str, ...] = ()
-    """Further addresses whose requests are the engine's: other workers, a proxy before them."""
+    """Further hosts whose requests are the engine's: other workers, a proxy before them.
+
+    As host:port where it listens elsewhere than at 5060: phones' requests in dialogs go to no other port.
+    """
     users: dict[str, str] = {}
     """User → password, for a lab; others have `users_file`."""
     users_file: Path | None = None
-    """CSV: user,password,ha1_md5,ha1_sha256; a password, or hashes of user:realm:password."""
+    """CSV: user,password,ha1_md5,ha1_sha256,numbers; a password, or hashes of user:realm:password."""
+    numbers: dict[str, tuple[str, ...]] = {}
+    """User → numbers it has beside its name, the main one first; in the file with spaces between them.
+
+    Its phones may call as one of these or as anonymous, and are called by each.
+    """
     registered_pass: bool = False
     """Take calls from the very UDP address of a registration unchallenged, for phones that know no 407."""
     algorithms: tuple[Literal["SHA-256", "MD5"], ...] = ("SHA-256", "MD5")

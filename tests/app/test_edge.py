@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine.app.config import ConfigError, load_config
-from engine.app.edge import address_of, is_emergency, listening, settings
+from engine.app.edge import is_emergency, listening, settings
 from engine.app.edge_users import load_users
-from engine.app.numbering import numbering_of
+from engine.app.numbering import address_of, numbering_of
 from engine.app.paths import dialplans_folder
 from engine.cli.serve import children
 from engine.model.config import Config, EdgeSection
@@ -27,16 +27,17 @@ def users_file(tmp_path: Path, text: str) -> EdgeSection:
 
 def test_users_with_passwords_and_hashes(tmp_path: Path) -> None:
     bob = Secret.of_password("bob", "lab", "two")
-    found = load_users(
+    users = load_users(
         users_file(
             tmp_path,
-            "user,password,ha1_md5,ha1_sha256\n"
-            f"bob,,{bob.md5.upper()},{bob.sha256}\n"
-            'carol,"three, with a comma",,\n'
-            f"dora,,,{bob.sha256}\n",
+            "user,password,ha1_md5,ha1_sha256,numbers\n"
+            f"bob,,{bob.md5.upper()},{bob.sha256},+8613900000002 010-87654321\n"
+            'carol,"three, with a comma",,,\n'
+            f"dora,,,{bob.sha256},\n",
         )
     )
-    assert found == {
+    assert users.numbers == {"bob": ("+8613900000002", "010-87654321"), "carol": (), "dora": ()}
+    assert users.secrets == {
         "alice": Secret.of_password("alice", "lab", "one"),
         "bob": bob,
         "carol": Secret.of_password("carol", "lab", "three, with a comma"),

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from engine.edge.accounts import Accounts
 from engine.edge.bindings import Binding
 from engine.edge.core import EdgeCore
 from engine.edge.settings import BindingRemoved, BindingSaved, EdgeEffect, EdgeSettings
-from engine.sip.digest import authorization, strongest
 from engine.sip.digest_server import Secret
 from engine.sip.effects import ClientKey, RequestReceived, ResponseReceived
 from engine.sip.flow import Flow
 from engine.sip.message import Request, Response
 from engine.sip.uri import NameAddr, Uri
+from tests.edge.credentials import with_credentials
 from tests.sip.ids import SeededIds
-from tests.sip.kit import Host, Net
+from tests.sip.kit import Host, Net, make_request
 
 EDGE = ("192.0.2.1", 5060)
 ENGINE = ("192.0.2.2", 5060)
 REALM = "test"
 USERS = {"bob": "secret-b", "alice": "secret-a", "carol": "secret-c"}
+NUMBERS = {"carol": ("801", "802")}
 EMERGENCY = ("110", "119", "112")
 SETTINGS = EdgeSettings(
     realm=REALM,
@@ -53,8 +55,8 @@ class Lab(Net):
             self.settings,
             {user: Secret.of_password(user, REALM, password) for user, password in USERS.items()},
             SeededIds("E"),
+            accounts=Accounts(USERS, NUMBERS, address_of=lambda user: user.removeprefix("+86")),
             is_emergency=is_emergency,
-            address_of=lambda user: user.removeprefix("+86"),
             bindings=saved,
             now=self.now,
         )
@@ -141,29 +143,17 @@ class Phone(Host):
         nonce_count: int = 1,
     ) -> Request:
         """The request again with the next CSeq and credentials."""
-        name = "WWW-Authenticate" if challenged.status == 401 else "Proxy-Authenticate"
-        offered = challenged.rows(name)
-        if algorithm is not None:
-            offered = [value for value in offered if f"algorithm={algorithm}," in value]
-        challenge = strongest(offered)
-        assert challenge is not None
+        self.cseq += 1
         user = user or self.name
-        value = authorization(
-            challenge,
-            username=user,
+        return with_credentials(
+            request,
+            challenged,
+            cseq=self.cseq,
+            user=user,
             password=USERS.get(user, "") if password is None else password,
-            method=request.method,
-            uri=str(request.uri),
-            cnonce="c",
+            algorithm=algorithm,
             nonce_count=nonce_count,
         )
-        self.cseq += 1
-        rows = [
-            (header, f"{self.cseq} {request.method}" if header == "CSeq" else text)
-            for header, text in request.headers
-        ]
-        answer = "Authorization" if challenged.status == 401 else "Proxy-Authorization"
-        return Request(request.method, request.uri, [*rows, (answer, value)], request.body)
 
     def register(self, *, headers: Iterable[tuple[str, str]] = (), contact: str | None = None) -> Response:
         request = self.make("REGISTER", self.name, headers=headers, contact=contact)
@@ -176,3 +166,45 @@ class Phone(Host):
 
 def settings(**changes: object) -> EdgeSettings:
     return replace(SETTINGS, **changes)  # type: ignore[arg-type]
+
+
+# --- calls ---
+
+
+def second(lab: Lab, transport: str = "ws") -> Phone:
+    """Another phone of bob's."""
+    phone = lab.phone("bob", "192.0.2.21", transport, 40001)
+    phone.name = "bob"
+    phone.cseq = 10
+    phone.register(contact=f"<sip:bob@a.invalid;transport={transport}>")
+    lab.ladder()
+    return phone
+
+
+def ring(lab: Lab, to: str = "bob", method: str = "INVITE", **changes: str) -> Request:
+    """The engine sends a request to a user."""
+    request = make_request(method, lab.engine, EDGE, **changes)
+    request = Request(method, Uri("sip", to, *EDGE), request.headers)
+    lab.engine.request(request, EDGE)
+    return request
+
+
+def answers(host: Host) -> list[int]:
+    """Statuses of all responses heard, in order."""
+    found = [effect.response.status for effect in host.heard if isinstance(effect, ResponseReceived)]
+    host.heard = [effect for effect in host.heard if not isinstance(effect, ResponseReceived)]
+    return found
+
+
+def last(host: Host) -> Response:
+    return [effect for effect in host.heard if isinstance(effect, ResponseReceived)][-1].response
+
+
+def place(phone: Phone, to: str = "13800138000", **changes: object) -> Request:
+    """A call with credentials, as far as the INVITE that the edge accepts."""
+    invite = phone.make("INVITE", to, call_id=f"to-{to}", **changes)  # type: ignore[arg-type]
+    answer = phone.ask(invite)
+    assert answer.status == 407
+    again = phone.with_credentials(invite, answer)
+    phone.send(again)
+    return again

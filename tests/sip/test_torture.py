@@ -10,16 +10,17 @@ from typing import NamedTuple
 
 import pytest
 
+from engine.edge.accounts import Accounts
 from engine.edge.core import EdgeCore
 from engine.sdp import audio_target
 from engine.sdp import parse as parse_sdp
-from engine.sip.digest import authorization, strongest
 from engine.sip.digest_server import Secret
 from engine.sip.effects import Discarded, RequestReceived, Send
 from engine.sip.flow import Flow
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, Response, parse
 from tests.call.kit import CARRIER, ENGINE, Lab
+from tests.edge.credentials import with_credentials
 from tests.edge.kit import EDGE, REALM, SETTINGS, is_emergency
 from tests.sip.ids import SeededIds
 from tests.sip.torture_messages import Torture, read_all
@@ -187,7 +188,11 @@ class Edge:
     def __init__(self) -> None:
         secrets = {user: Secret.of_password(user, REALM, "secret") for user in ("watson", "user", "j.user")}
         self.core = EdgeCore(
-            SETTINGS, secrets, SeededIds("E"), is_emergency=is_emergency, address_of=str, bindings=[], now=0.0
+            SETTINGS,
+            secrets,
+            SeededIds("E"),
+            accounts=Accounts(secrets, address_of=str),
+            is_emergency=is_emergency,
         )
 
     def receive(self, data: bytes) -> Response:
@@ -201,27 +206,16 @@ class Edge:
         """The message as it is, then once more with the credentials that are asked for."""
         request, challenged = parse(MESSAGES[name].data), self.receive(MESSAGES[name].data)
         assert isinstance(request, Request)
-        challenge = strongest(challenged.rows("WWW-Authenticate"))
-        assert (challenged.status, challenge is not None) == (401, True)
-        assert challenge is not None
-        value = authorization(
-            challenge,
-            username=request.to.uri.user or "",
+        assert challenged.status == 401
+        again = with_credentials(
+            request,
+            challenged,
+            cseq=request.cseq.number + 1,
+            user=request.to.uri.user or "",
             password="secret",
-            method="REGISTER",
-            uri=str(request.uri),
-            cnonce="c",
-            nonce_count=1,
         )
-        rows = [
-            (
-                header,
-                f"{request.cseq.number + 1} REGISTER" if header == "CSeq" else text.replace("juw", "jux"),
-            )
-            for header, text in request.headers
-        ]
-        again = Request("REGISTER", request.uri, [*rows, ("Authorization", value)])
-        return self.receive(again.to_bytes())
+        rows = [(header, text.replace("juw", "jux")) for header, text in again.headers]
+        return self.receive(Request("REGISTER", again.uri, rows).to_bytes())
 
 
 def test_contact_parameters_at_the_registrar() -> None:  # §3.3.12, §3.3.13

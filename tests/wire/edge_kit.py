@@ -12,9 +12,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from engine.app.config import load_config
 from engine.app.edge import run_edge
-from engine.sip.digest import authorization
 from engine.sip.framing import Framer
 from engine.sip.message import Request, Response, parse, response_to
+from tests.edge.credentials import with_credentials
 from tests.runtime.net import PATIENCE_S, Socket, host
 from tests.wire.transport_kit import Authority
 
@@ -153,45 +153,33 @@ class Phone:
             if isinstance(message, Response) and message.cseq == request.cseq and message.status >= 200:
                 return message
 
-    def again(
+    def with_credentials(
         self,
         request: Request,
         answer: Response,
         *,
-        algorithm: str = "SHA-256",
+        algorithm: str | None = None,
         password: str | None = None,
         user: str = "",
         nonce_count: int = 1,
     ) -> Request:
-        """With credentials, the next CSeq and another branch."""
-        asked, given = (
-            ("WWW-Authenticate", "Authorization")
-            if answer.status == 401
-            else ("Proxy-Authenticate", "Proxy-Authorization")
-        )
-        (challenge,) = [value for value in answer.rows(asked) if f"algorithm={algorithm}," in value]
-        user = user or self.user
-        value = authorization(
-            challenge,
-            username=user,
-            password=USERS.get(user, "") if password is None else password,
-            method=request.method,
-            uri=str(request.uri),
-            cnonce="c",
-            nonce_count=nonce_count,
-        )
+        """The request again with the next CSeq, another branch and credentials."""
         self.cseq += 1
-        rows = [
-            self.via(),
-            *((name, text) for name, text in request.headers if name not in ("Via", "CSeq", given)),
-        ]
-        return Request(
-            request.method, request.uri, [*rows, ("CSeq", f"{self.cseq} {request.method}"), (given, value)]
+        user = user or self.user
+        rows = [self.via(), *((name, text) for name, text in request.headers if name != "Via")]
+        return with_credentials(
+            Request(request.method, request.uri, rows, request.body),
+            answer,
+            cseq=self.cseq,
+            user=user,
+            password=USERS.get(user, "") if password is None else password,
+            algorithm=algorithm,
+            nonce_count=nonce_count,
         )
 
     async def register(self, headers: Iterable[tuple[str, str]] = ()) -> Response:
         request = self.make("REGISTER", self.user, headers)
-        answer = await self.ask(self.again(request, await self.ask(request)))
+        answer = await self.ask(self.with_credentials(request, await self.ask(request)))
         assert answer.status == 200, answer
         return answer
 

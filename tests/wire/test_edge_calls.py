@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.sip.message import Request, Response
+from engine.sip.uri import NameAddr
+from tests.runtime.net import Socket
 from tests.wire.edge_kit import EdgeLab, Phone
 
 pytestmark = pytest.mark.wire
@@ -30,9 +32,9 @@ async def registered(lab: EdgeLab, transport: str) -> Phone:
     return phone
 
 
-async def in_dialog(phone: Phone, method: str, mine: Request, answer: Response) -> None:
+async def in_dialog(phone: Phone, method: str, mine: Request, answer: Response, target: str = "") -> None:
     """The phone's ACK or BYE after the 2xx to its INVITE."""
-    contact = answer.contact
+    contact = NameAddr.parse(target) if target else answer.contact
     assert contact is not None
     number = mine.cseq.number + (method != "ACK")
     rows = [
@@ -69,7 +71,7 @@ async def test_a_call_from_a_phone(lab: EdgeLab, transport: str) -> None:
     phone = await registered(lab, transport)
     invite = phone.make("INVITE", "13800000001")
     if transport == "udp":
-        invite = phone.again(invite, await phone.ask(invite))
+        invite = phone.with_credentials(invite, await phone.ask(invite))
     await phone.send(invite)
     came = await lab.comes("INVITE")
     assert came.rows("P-Asserted-Identity") == [f"<sip:+86{BOB}@{lab.host}>"]
@@ -84,6 +86,20 @@ async def test_a_call_from_a_phone(lab: EdgeLab, transport: str) -> None:
     assert bye.to.tag == answer.to.tag
     lab.reply(bye, 200)
     assert (await phone.hear("200")).cseq.method == "BYE"
+
+
+async def test_a_phone_s_request_goes_to_no_other_port_of_the_engine_s_host(lab: EdgeLab) -> None:
+    other = Socket(lab.engine.address[0], 5070)
+    phone = await registered(lab, "tcp")
+    invite = phone.make("INVITE", "13800000001")
+    await phone.send(invite)
+    lab.reply(await lab.comes("INVITE"), 200)
+    heard = await phone.hear("200")
+    for method in ("ACK", "BYE"):
+        await in_dialog(phone, method, invite, heard, f"<sip:{other.address[0]}:{other.address[1]}>")
+        assert (await lab.comes(method)).uri.port == 5070
+    assert other.unread() == []
+    other.close()
 
 
 async def test_two_phones_ring_and_one_gets_the_call(lab: EdgeLab) -> None:

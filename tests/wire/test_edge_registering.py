@@ -43,7 +43,7 @@ async def test_registering_with_either_algorithm(lab: EdgeLab, transport: str) -
     for algorithm in ("SHA-256", "MD5"):
         asked = await phone.ask(request)
         assert asked.status == 401
-        answer = await phone.ask(phone.again(request, asked, algorithm=algorithm))
+        answer = await phone.ask(phone.with_credentials(request, asked, algorithm=algorithm))
         assert (answer.status, contacts(answer)) == (200, [phone.contact])
     assert answer.top_via.rport == phone.line.address[1]
 
@@ -53,12 +53,12 @@ async def test_wrong_replayed_and_reused_credentials(lab: EdgeLab) -> None:
     phone = await lab.phone("udp")
     request = phone.make("REGISTER", phone.user)
     asked = await phone.ask(request)
-    wrong = await phone.ask(phone.again(request, asked, password="wrong"))
+    wrong = await phone.ask(phone.with_credentials(request, asked, password="wrong"))
     assert (wrong.status, "stale" in wrong.rows("WWW-Authenticate")[0]) == (401, False)
-    assert (await phone.ask(phone.again(request, asked))).status == 200
-    reused = await phone.ask(phone.again(request, asked))
+    assert (await phone.ask(phone.with_credentials(request, asked))).status == 200
+    reused = await phone.ask(phone.with_credentials(request, asked))
     assert (reused.status, "stale=true" in reused.rows("WWW-Authenticate")[0]) == (401, True)
-    assert (await phone.ask(phone.again(request, asked, nonce_count=2))).status == 200
+    assert (await phone.ask(phone.with_credentials(request, asked, nonce_count=2))).status == 200
 
 
 def shape(answer: Response) -> str:
@@ -75,7 +75,7 @@ async def test_a_stranger_cannot_tell_a_user_that_exists(lab: EdgeLab) -> None:
     for user in ("13900000003", "13900000009"):
         request = phone.make("REGISTER", user, user=user)
         asked = await phone.ask(request)
-        wrong = await phone.ask(phone.again(request, asked, user=user, password="wrong"))
+        wrong = await phone.ask(phone.with_credentials(request, asked, user=user, password="wrong"))
         found.append([shape(answer).replace(user, "USER") for answer in (asked, wrong)])
     assert found[0] == found[1]
 
@@ -85,7 +85,7 @@ async def test_guessing_is_not_listened_to_but_emergency_calls_are(lab: EdgeLab)
     thief = await lab.phone("udp")
     for _ in range(3):
         request = thief.make("REGISTER", thief.user)
-        await thief.ask(thief.again(request, await thief.ask(request), password="wrong"))
+        await thief.ask(thief.with_credentials(request, await thief.ask(request), password="wrong"))
     await thief.send(thief.make("REGISTER", thief.user))
     await thief.send(thief.make("INVITE", "13900000003"))
     await thief.send(thief.make("INVITE", "+86110", call="sos"))

@@ -126,13 +126,47 @@ async def test_a_carriers_call_reaches_a_browser_phone_and_ends(lab: Programs) -
 
 async def test_a_phones_call_for_help_reaches_the_carrier_without_a_password(lab: Programs) -> None:
     stranger = await lab.phone("tls", "nobody")
-    invite = stranger.make("INVITE", "110")
-    headers = [*invite.headers, ("Content-Type", "application/sdp")]
-    await stranger.send(Request("INVITE", invite.uri, headers, sdp(stranger.line.address[0])))
+    await stranger.send(described(stranger, stranger.make("INVITE", "110")))
     came = await lab.comes("INVITE")
     assert came.uri.user == "110"
     lab.carrier.send(response_to(came, 486, to_tag="psap").to_bytes(), (lab.engine_host, 5060))
     await stranger.hear("486")
+
+
+def described(phone: Phone, invite: Request) -> Request:
+    """With a session description of the phone's."""
+    headers = [*invite.headers, ("Content-Type", "application/sdp")]
+    return Request(invite.method, invite.uri, headers, sdp(phone.line.address[0]))
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+async def test_a_phone_calls_as_itself_or_not_at_all(lab: Programs, transport: str) -> None:
+    """Whatever else it says of who it is goes no further than the edge."""
+    phone = await lab.phone(transport)
+    await phone.register()
+    forged = [("P-Asserted-Identity", "<sip:110@x>"), ("Diversion", "<sip:110@x>;reason=unconditional")]
+    for user, to in (("13900000003", "13800000001"), ("+8613800000009", "13800000001")):
+        invite = described(phone, phone.make("INVITE", to, forged, user=user, call=user))
+        assert (await phone.ask(phone.with_credentials(invite, await phone.ask(invite)))).status == 403
+    invite = described(phone, phone.make("INVITE", "13800000001", forged, call="own"))
+    await phone.send(invite)
+    if transport == "udp":
+        await phone.send(phone.with_credentials(invite, await phone.hear("407")))
+    came = await lab.comes("INVITE")
+    assert came.from_.uri.user == BOB
+    assert b"110" not in came.to_bytes().partition(b"\r\n\r\n")[0].replace(BOB.encode(), b"")
+    lab.carrier.send(response_to(came, 486, to_tag="c").to_bytes(), (lab.engine_host, 5060))
+    await phone.hear("486")
+
+
+async def test_a_call_for_help_goes_out_under_whatever_from(lab: Programs) -> None:
+    phone = await lab.phone("udp")
+    await phone.register()
+    await phone.send(described(phone, phone.make("INVITE", "110", user="13900000003")))
+    came = await lab.comes("INVITE")
+    assert (came.uri.user, came.from_.uri.user) == ("110", "13900000003")
+    lab.carrier.send(response_to(came, 486, to_tag="psap").to_bytes(), (lab.engine_host, 5060))
+    await phone.hear("486")
 
 
 async def test_a_killed_edge_knows_its_phones_when_it_is_back(lab: Programs) -> None:
