@@ -30,9 +30,9 @@ from cryptography.hazmat.primitives.serialization import (
 from recordings.errors import RecordingError
 from recordings.ids import check_name
 from recordings.manifest import Manifest, encode_manifest
+from recordings.places import heads_path, key_path, public_key_path
 
 GENESIS: Final = hashlib.sha256(b"").hexdigest()
-PUBLIC_SUFFIX: Final = ".pub"
 
 
 class Deed(enum.StrEnum):
@@ -74,16 +74,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """What the signature covers."""
         text = f"ringward chain head 1\n{self.writer}\n{self.seq}\n{self.head}\n{self.at.isoformat()}"
         return text.encode()
-
-
-def heads_path(folder: Path) -> Path:
-    """The heads file of a recordings folder unless told otherwise: beside it, not in it."""
-    return folder.parent / "keys" / "chain-heads.jsonl"
-
-
-def key_path(folder: Path) -> Path:
-    """The signing key of a recordings folder unless told otherwise: beside it, not in it."""
-    return folder.parent / "keys" / "chain.ed25519"
 
 
 def chain_path(folder: Path, writer: str) -> Path:
@@ -137,11 +127,6 @@ def _load_signing_key(path: Path) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise RecordingError(f"{path} is not an Ed25519 key")
     return key
-
-
-def public_key_path(path: Path) -> Path:
-    """Where the public half of the signing key at `path` lies."""
-    return path.with_name(path.name + PUBLIC_SUFFIX)
 
 
 def load_public_key(path: Path) -> Ed25519PublicKey:

@@ -63,7 +63,7 @@ from engine.sdp import OwnAddresses
 from engine.sip.ids import HashedIds
 from engine.warning.announcements import Catalogue
 from engine.warning.announcements import load as load_catalogue
-from recordings.chain import heads_path, key_path
+from recordings.places import heads_path, key_path
 from scoring.numbers import Numbering
 from scoring.numbers.table_view import TableView
 

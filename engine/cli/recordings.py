@@ -18,9 +18,9 @@ from rich.text import Text
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
 from recordings.archive import Archive, Recording
 from recordings.capture import Capture
-from recordings.chain import heads_path, key_path, public_key_path
 from recordings.errors import RecordingError
 from recordings.export import write_flac, write_wav
+from recordings.places import heads_path, key_path, public_key_path
 from recordings.verify import Report, verify
 
 app = typer.Typer(

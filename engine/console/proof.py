@@ -8,8 +8,8 @@ from engine.console.i18n import N_, Translator
 from engine.console.services import Services
 from engine.console.words import Tone
 from engine.store.entries import RecordingEntry
-from recordings.chain import heads_path, key_path, public_key_path
 from recordings.errors import RecordingError
+from recordings.places import heads_path, key_path, public_key_path
 from recordings.verify import Report, verify_recording
 
 

@@ -12,7 +12,7 @@ from scoring.numbers import hot_format as form
 from scoring.numbers.hot_build import Columns, Words, build, columns
 from scoring.numbers.hot_delta import Change, Drop, Put, append, encode_change, read_changes, version_with
 from scoring.numbers.hot_files import delta_path, locked, write_atomically
-from scoring.numbers.hot_table import HotTable
+from scoring.numbers.hot_table import HotTable, origin_of
 from scoring.numbers.number import KEY_TENANT_SHIFT
 from scoring.numbers.rows import RiskRow
 
@@ -130,11 +130,3 @@ def publish(
         write_atomically(path, *parts)
         write_atomically(delta_path(path), b"".join(map(encode_change, kept)))
     return version
-
-
-def origin_of(path: Path) -> str:
-    """The origin that the table file names; empty where there is no usable file."""
-    try:
-        return HotTable.open(path, verify=False).origin
-    except (OSError, ValueError):
-        return ""

@@ -160,6 +160,14 @@ class HotTable:
         )
 
 
+def origin_of(path: Path) -> str:
+    """The origin that the table file names; empty where there is no usable file."""
+    try:
+        return HotTable.open(path, verify=False).origin
+    except (OSError, ValueError):
+        return ""
+
+
 def _counts(value: int, detail: int, at: datetime, superseded: Set[int]) -> bool:
     """Whether a statement is in force."""
     expiry = value & EXPIRY_FIELD

@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 from engine.cli.recordings import app
 from recordings.archive import Archive
-from recordings.chain import key_path, public_key_path
 from recordings.manifest import Manifest
+from recordings.places import key_path, public_key_path
 
 Record = Callable[..., Manifest]
 

@@ -18,15 +18,13 @@ from recordings.chain import (
     ChainWriter,
     Deed,
     chain_path,
-    heads_path,
-    key_path,
     load_public_key,
-    public_key_path,
     signing_key,
 )
 from recordings.errors import RecordingError, StillRecording
 from recordings.g711 import Codec
 from recordings.manifest import Manifest, manifest_path, write_manifest
+from recordings.places import heads_path, key_path, public_key_path
 from recordings.verify import Kind, Report, verify, verify_recording
 from recordings.writer import CaptureWriter
 

@@ -10,7 +10,8 @@ from scoring.numbers import Level, Number, NumberKind, RiskRow, Source
 from scoring.numbers.hot_delta import append, current_version
 from scoring.numbers.hot_files import delta_path, write_atomically
 from scoring.numbers.hot_format import HEADER_SIZE, TableError
-from scoring.numbers.hot_publish import origin_of, publish
+from scoring.numbers.hot_publish import publish
+from scoring.numbers.hot_table import origin_of
 from scoring.numbers.table_view import TableView
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
