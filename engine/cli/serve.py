@@ -1,12 +1,7 @@
-"""The commands that run until told to stop: `up` and the processes that it keeps.
-
-Each process imports its own parts only.
-"""
+"""The commands that run until told to stop: `up` and the processes that it keeps."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,16 +10,14 @@ import typer
 from engine import logs
 from engine.app.config import ConfigError
 from engine.app.keys import bus_key_path, load_keys
-from engine.app.processes import Stop, run, stop_event
+from engine.app.processes import run, stop_event
 from engine.app.supervisor import STOP_LIMIT_S, Child, ChildFailed, Supervisor
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
+from engine.cli.serving import Options, say, serve
 from engine.model.config import Address, Config
-from recordings.parent import die_with_parent
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Given by `up`: end when it dies."""
-
-Serve = Callable[[Config, Stop, Callable[[str], None]], Awaitable[int]]
 
 
 def engine(
@@ -37,10 +30,7 @@ def engine(
 
     Example: ringward engine --config lab/loopback.toml --set screening.table=numbers.csv
     """
-    from engine.app.engine import run_engine
-    from engine.media.port import MediaWorkerError
-
-    _serve("engine", run_engine, (MediaWorkerError,), config_file, overrides, supervised)
+    _serve("engine", config_file, overrides, supervised)
 
 
 def console(
@@ -50,21 +40,14 @@ def console(
 
     Example: ringward console --config lab/loopback.toml --set console.port=8081
     """
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from engine.app.centre import run_centre
-    from engine.console.render import AssetsMissing
-
-    _serve("console", run_centre, (AssetsMissing, SQLAlchemyError), config_file, overrides, supervised)
+    _serve("console", config_file, overrides, supervised)
 
 
 def agent(
     config_file: ConfigFile = None, overrides: Overrides = None, supervised: Supervised = False
 ) -> None:
     """Run the dissuasion agent, a SIP user agent that the engine connects to victims."""
-    from engine.app.agent import run_agent
-
-    _serve("agent", run_agent, (), config_file, overrides, supervised)
+    _serve("agent", config_file, overrides, supervised)
 
 
 def edge(config_file: ConfigFile = None, overrides: Overrides = None, supervised: Supervised = False) -> None:
@@ -72,9 +55,7 @@ def edge(config_file: ConfigFile = None, overrides: Overrides = None, supervised
 
     Example: ringward edge --config lab/edge.toml
     """
-    from engine.app.edge import run_edge
-
-    _serve("edge", run_edge, (), config_file, overrides, supervised)
+    _serve("edge", config_file, overrides, supervised)
 
 
 def up(config_file: ConfigFile = None, overrides: Overrides = None) -> None:
@@ -126,7 +107,7 @@ async def _up(config: Config, config_file: Path | None, overrides: list[str]) ->
         fail(str(error))
     supervisor = Supervisor(
         children(config, config_file, overrides),
-        _print,
+        say,
         stop_limit_s=STOP_LIMIT_S + config.sip.drain_s,
         hurry=stop.hurry,
     )
@@ -134,37 +115,11 @@ async def _up(config: Config, config_file: Path | None, overrides: list[str]) ->
         await supervisor.start()
     except ChildFailed as error:
         fail(str(error))
-    _print("ringward is up; Ctrl-C stops it")
+    say("ringward is up; Ctrl-C stops it")
     await stop.wait()
     await supervisor.stop()
     return 0
 
 
-def _serve(
-    name: str,
-    serve: Serve,
-    expected: tuple[type[Exception], ...],
-    config_file: Path | None,
-    overrides: list[str] | None,
-    supervised: bool,
-) -> None:
-    """`expected` are the errors, beside those of configuration, files and ports, that are told in a line."""
-    if supervised:
-        die_with_parent()
-    config = read_config(config_file, overrides)
-    logs.configure(name, config.logging.level, config.logging.format)
-
-    async def main() -> int:
-        return await serve(config, stop_event(), lambda line: _print(f"ringward {name} {line}"))
-
-    told: tuple[type[Exception], ...] = (ConfigError, OSError, ValueError, *expected)
-    try:
-        code = run(main())
-    except told as error:
-        fail(str(error))
-    raise typer.Exit(code)
-
-
-def _print(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+def _serve(name: str, config_file: Path | None, overrides: list[str] | None, supervised: bool) -> None:
+    raise typer.Exit(serve(name, Options(config_file, tuple(overrides or ()), supervised)))

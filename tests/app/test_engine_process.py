@@ -89,6 +89,11 @@ class Engine:
         """On standard error."""
         return (self.folder / "stderr").read_text()
 
+    def mapped(self) -> str:
+        """The files in its memory."""
+        assert self._process is not None
+        return Path(f"/proc/{self._process.pid}/maps").read_text()
+
     async def stop(self) -> int:
         """As an init system does."""
         assert self._process is not None
@@ -159,6 +164,13 @@ async def test_a_malformed_line_of_the_table_is_named_and_the_rest_counts(engine
     assert "numbers.csv:2" in engine.said
     assert "numbers.csv:4" in engine.said
     assert "purple" in engine.said
+
+
+async def test_a_worker_holds_no_library_of_another_process(engine: Engine) -> None:
+    """Neither to read its command line nor to build the table that it reads."""
+    mapped = engine.mapped()
+    assert "uvloop" in mapped
+    assert not [name for name in ("numpy", "cryptography", "pydantic", "sqlalchemy") if f"/{name}" in mapped]
 
 
 async def test_the_kill_switch_turns_blocks_into_labels_and_back(engine: Engine) -> None:

@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from engine.cli import ladder_text
-from engine.cli.main import command_line
+from engine.cli.commands import command_line
 from engine.journal import Journal
 from engine.model.ids import TenantId
 from engine.traces.entries import CallTrace, Message

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from engine.cli.main import COMMANDS, command_line
+from engine.cli.commands import COMMANDS, command_line
 
 LOOPBACK = Path(__file__).parents[2] / "lab" / "loopback.toml"
 

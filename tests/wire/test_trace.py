@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from engine.cli.main import command_line
+from engine.cli.commands import command_line
 from engine.model.events import CallEnded, CallStarted, TraceChanged
 from engine.model.ids import CallId
 from engine.sip.message import Request, Response
