@@ -221,7 +221,11 @@ def _with_route(config: Config) -> Config:
     made = {
         ANYONE: TrunkSection(side="carrier", match=(ANYWHERE,), announce_608=False),
         ROUTE: TrunkSection(
-            side="access", match=(str(route.next_hop),), next_hop=route.next_hop, transport=transport
+            side="access",
+            match=(str(route.next_hop),),
+            next_hop=route.next_hop,
+            transport=transport,
+            redirect_anywhere=True,
         ),
     }
     return msgspec.structs.replace(config, trunk=config.trunk | made)

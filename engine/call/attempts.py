@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from msgspec import structs
@@ -30,6 +30,10 @@ def as_it_came(decision: Decision, trunk: str, transport: str) -> Decision:
     return structs.replace(decision, hops=tuple(hops))
 
 
+TrunkAt = Callable[[str, str, Address], str | None]
+"""See `Trunks.redirected`."""
+
+
 class Target(NamedTuple):
     """A contact of a redirection: a number, and an address where the contact names one."""
 
@@ -37,6 +41,8 @@ class Target(NamedTuple):
     number: str
     address: Address | None
     transport: str
+    trunk: str = ""
+    """Whose target the address is, if any trunk's."""
 
 
 class Attempts:
@@ -105,11 +111,11 @@ class Attempts:
 
     # --- redirections ---
 
-    def redirect(self, contacts: Iterable[NameAddr], status: int, *, rang: bool) -> bool:
+    def redirect(self, contacts: Iterable[NameAddr], status: int, *, rang: bool, trunk_at: TrunkAt) -> bool:
         """Put the contacts of a 3xx in place of what was to be tried; False where none can be followed."""
         found: list[Hop | Target] = []
         for contact in sorted(contacts, key=_preference, reverse=True):
-            target = self._target(contact.uri)
+            target = self._target(contact.uri, trunk_at)
             if target is None or self._limit == 0:
                 continue
             waiting: Hop | Target = target
@@ -148,11 +154,14 @@ class Attempts:
         address, hop = target.address, self.hop
         assert address is not None
         near = hop is not None and hop.address.host == address.host
-        base = hop if near and hop is not None else Hop(address)
+        base = hop if near and hop is not None else Hop(address, trunk=target.trunk)
         return structs.replace(base, address=address, transport=target.transport, called_user=target.number)
 
-    def _target(self, uri: Uri) -> Target | None:
-        """What a contact means; None where it cannot be followed: other schemes, no number, ourselves."""
+    def _target(self, uri: Uri, trunk_at: TrunkAt) -> Target | None:
+        """What a contact means; None where it cannot be followed: other schemes, no number, ourselves.
+
+        An address to which its trunk may not lead says no more than a name: there is the number still.
+        """
         if uri.scheme not in ("sip", "sips", "tel"):
             return None
         number = uri.user or self._dialled
@@ -166,7 +175,10 @@ class Attempts:
         address = Address(uri.host, uri.port or DEFAULT_PORTS[transport])
         if address == self._contact or not _may_be_called(address, self._own):
             return None
-        return Target(uri, number, address, transport)
+        trunk = trunk_at(self.hop.trunk if self.hop is not None else "", transport, address)
+        if trunk is None:
+            return Target(uri, number, None, "") if uri.user else None
+        return Target(uri, number, address, transport, trunk)
 
     def _key(self, hop: Hop) -> tuple[str, str]:
         return hop.called_user or self._dialled, f"{hop.transport}:{hop.address}"

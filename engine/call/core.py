@@ -76,6 +76,7 @@ class SipCore:
         """The state of trunks, shared with whoever chooses hops."""
         self.trunks.emit = self._wire.emit
         self._wire.routed = lambda call_id, hop: self.trunks.left(call_id, hop.trunk)
+        self._wire.trunk_at = self.trunks.redirected
         self._keeper = Keeper(self._wire, self.trunks, self._wire.names)
         self._timers = CallTimers()
         self._popups = Popups(self._wire, self._timers, settings)

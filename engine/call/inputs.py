@@ -125,7 +125,9 @@ def _refused(call: Call, event: LegRefused) -> Input:
     """Whether the call goes on elsewhere; from where it rings only a redirection leads on."""
     attempts, ringing = call.attempts, call.state is State.RINGING
     if call.state is State.ROUTING or ringing:
-        if event.contacts and attempts.redirect(event.contacts, event.status, rang=ringing):
+        if event.contacts and attempts.redirect(
+            event.contacts, event.status, rang=ringing, trunk_at=call.wire.trunk_at
+        ):
             return Input.REDIRECTED
         if not ringing and attempts.passes_on(event.status, event.no_response):
             return Input.HOP_FAILED

@@ -19,7 +19,7 @@ from engine.call.sources import Sources
 from engine.call.translation import translated
 from engine.call.trunk import MAX_HOPS, Dialled, Endpoint, Route, Trunk
 from engine.call.values import Hop
-from engine.model.config import TrunkSection
+from engine.model.config import Address, TrunkSection
 from engine.model.events import Alarm, AnyEvent, TrunkChanged
 from engine.model.ids import CallId
 from engine.sip.flow import Flow
@@ -116,6 +116,17 @@ class Trunks:
                 (usable if endpoint.health.usable else down).append(hop)
         hops = [*usable, *down] if protected else usable or down
         return Route(tuple(hops[:MAX_HOPS])) if hops else Route(unrouted="unreachable")
+
+    def redirected(self, by: str, transport: str, address: Address) -> str | None:
+        """The trunk whose target an address in a 3xx of trunk `by` is; "" for nobody's, None: not to be called.
+
+        Who was reached by such an address itself, and so is no trunk's, may redirect as well.
+        """
+        trunk = self._trunks.get(by)
+        endpoints = self._endpoints.get(Target(transport, address.host, address.port))
+        if endpoints:
+            return endpoints[0].trunk
+        return "" if trunk is None or trunk.section.redirects_anywhere else None
 
     def _takers(self, side: str, called: Number, *, protected: bool) -> list[Trunk]:
         """The trunks of the side that take the number: by the longest prefix, priority and chance."""

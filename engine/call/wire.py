@@ -74,6 +74,7 @@ class Wire:
         "tell_legs",
         "timers",
         "troubles",
+        "trunk_at",
     )
 
     def __init__(
@@ -105,6 +106,8 @@ class Wire:
         )
         self.routed: Callable[[CallId, Hop], None] = lambda call_id, hop: None
         """Told which hop a call tries."""
+        self.trunk_at: Callable[[str, str, Address], str | None] = lambda by, transport, address: None
+        """See `Trunks.redirected`."""
         self.now = 0.0
         self.timers = LegTimers()
         self.session_expires_s = session_expires_s
@@ -147,15 +150,11 @@ class Wire:
     def dismiss(self, key: ServerKey, request: Request, status: int, flow: Flow) -> None:
         self.effects.extend(self._layer.dismiss(key, request, status, flow))
 
-    def send(self, request: Request, flow: Flow) -> list[Effect]:
-        """Send an ACK for a 2xx; returns what was sent, for `repeat`."""
-        sent = self._layer.send(request, flow, self.now)
-        self.effects.extend(sent)
-        return sent
-
-    def repeat(self, sent: list[Effect]) -> None:
-        """The very same again (RFC 3261 §13.2.2.4)."""
-        self.effects.extend(sent)
+    def send(self, request: Request, flow: Flow, branch: str = "") -> str:
+        """Send an ACK for a 2xx, again where it has a branch; returns the branch."""
+        branch = branch or self.ids.branch()
+        self.effects.extend(self._layer.send(request, flow, self.now, branch))
+        return branch
 
     def flow_for(self, dialog: Dialog, flow: Flow) -> Flow:
         """Where the dialog's next request goes: the address in its route or target, else its source."""

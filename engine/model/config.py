@@ -306,6 +306,11 @@ class TrunkSection(Section, frozen=True):
     """Believe P-Asserted-Identity from here, and pass it on to here (RFC 3325)."""
     refer: bool = False
     """A peer here may transfer its calls by REFER (RFC 3515)."""
+    redirect_anywhere: bool | None = None
+    """Who is called here may send the call on, by 3xx, to addresses that are no trunk's; else they say a number.
+
+    Not set: carriers may, access trunks may not.
+    """
     username: str = ""
     password: str = ""
     """Answer a digest challenge of the next hop with these; better given by the environment than here."""
@@ -315,6 +320,10 @@ class TrunkSection(Section, frozen=True):
     """
     public_service: bool = False
     """May carry calls from emergency and police numbers."""
+
+    @property
+    def redirects_anywhere(self) -> bool:
+        return self.side == "carrier" if self.redirect_anywhere is None else self.redirect_anywhere
 
     def may_carry(self, calling: str) -> bool:
         """Whether a call from here may have that calling number (+86…)."""

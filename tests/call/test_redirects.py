@@ -11,7 +11,7 @@ from engine.call.values import Decision, Hop, ScreeningRequest
 from engine.model.config import Address
 from engine.model.screening import Action
 from engine.sdp import OwnAddresses
-from tests.call.kit import ACCESS, NUMBER, TRUNKS, Lab, allow
+from tests.call.kit import ACCESS, CARRIER, NUMBER, TRUNKS, Lab, allow
 from tests.call.peer import Peer, sdp
 
 OTHER = "13900000003"
@@ -291,3 +291,76 @@ def test_and_continues_what_came_before() -> None:
     ]
     ask.cancel()
     lab.settle()
+
+
+# --- whose word leads to an address ---
+
+
+def by_trunk(request: ScreeningRequest) -> Decision:
+    """As `allow`, with the trunk that a hop is of."""
+    found, called = allow(request), "access" if request.trunk == "carrier" else "carrier"
+    return msgspec.structs.replace(found, hops=(msgspec.structs.replace(found.hops[0], trunk=called),))
+
+
+def of_trunks(**access: Any) -> Lab:
+    """`pbx` is one more access trunk, with its target elsewhere."""
+    pbx = msgspec.structs.replace(TRUNKS["access"], match=(ELSEWHERE[0],), next_hop=Address(*ELSEWHERE))
+    changed = msgspec.structs.replace(TRUNKS["access"], **access)
+    lab = Lab(trunks=TRUNKS | {"access": changed, "pbx": pbx})
+    lab.decide = by_trunk
+    return lab
+
+
+STRANGE = ("198.51.100.7", 5060)
+
+
+def strange(lab: Lab) -> Peer:
+    peer = Peer("Y", STRANGE, lab.engine, lab.post)
+    lab.join(peer)
+    return peer
+
+
+@pytest.mark.parametrize("number", [NUMBER, OTHER])
+def test_a_subscriber_s_phone_sends_no_call_to_a_strange_address(number: str) -> None:
+    lab = of_trunks()
+    there = strange(lab)
+    ask = lab.carrier.invite(NUMBER)
+    redirect(lab, f"sip:{number}@{STRANGE[0]}")
+    assert there.calls == []
+    if number == NUMBER:
+        assert ask.statuses == [100, 480]
+    else:  # the number stands, and goes the way that it has from a subscriber
+        assert (lab.asked[1].trunk, lab.asked[1].called) == ("access", OTHER)
+        assert str(lab.carrier.calls[-1].invite.request.uri) == f"sip:{OTHER}@{CARRIER[0]}:{CARRIER[1]}"
+
+
+@pytest.mark.parametrize("port", [ELSEWHERE[1], 53])
+def test_it_may_name_a_trunk_s_target_but_no_other_port_there(port: int) -> None:
+    lab = of_trunks()
+    there = elsewhere(lab)
+    lab.carrier.invite(NUMBER)
+    redirect(lab, f"sip:{NUMBER}@{ELSEWHERE[0]}:{port}")
+    assert len(there.calls) == (port == ELSEWHERE[1])
+    if there.calls:  # whose phones may no more than those that led there
+        stranger = strange(lab)
+        there.calls[0].invite.reply(302, headers=contacts(f"sip:{NUMBER}@{STRANGE[0]}"))
+        assert stranger.calls == []
+
+
+def test_an_access_trunk_may_be_allowed_to_name_any_address() -> None:
+    lab = of_trunks(redirect_anywhere=True)
+    there = strange(lab)
+    lab.carrier.invite(NUMBER)
+    redirect(lab, f"sip:{NUMBER}@{STRANGE[0]}")
+    assert len(there.calls) == 1
+
+
+@pytest.mark.parametrize("allowed", [None, True, False])
+def test_a_carrier_may_unless_it_is_told_not_to(allowed: bool | None) -> None:
+    carrier = msgspec.structs.replace(TRUNKS["carrier"], redirect_anywhere=allowed)
+    lab = Lab(trunks=TRUNKS | {"carrier": carrier})
+    lab.decide = by_trunk
+    there = strange(lab)
+    lab.phone.invite(NUMBER)
+    lab.carrier.calls[0].invite.reply(302, headers=contacts(f"sip:{NUMBER}@{STRANGE[0]}"))
+    assert len(there.calls) == (allowed is not False)
