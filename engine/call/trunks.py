@@ -118,7 +118,7 @@ class Trunks:
         return Route(tuple(hops[:MAX_HOPS])) if hops else Route(unrouted="unreachable")
 
     def redirected(self, by: str, transport: str, address: Address) -> str | None:
-        """The trunk whose target an address in a 3xx of trunk `by` is; "" for nobody's, None: not to be called.
+        """Whose target an address in a 3xx of trunk `by` is; "": no trunk's, None: nor is it to be called.
 
         Who was reached by such an address itself, and so is no trunk's, may redirect as well.
         """

@@ -307,9 +307,9 @@ class TrunkSection(Section, frozen=True):
     refer: bool = False
     """A peer here may transfer its calls by REFER (RFC 3515)."""
     redirect_anywhere: bool | None = None
-    """Who is called here may send the call on, by 3xx, to addresses that are no trunk's; else they say a number.
+    """Who is called here may send the call on, by 3xx, to addresses that are no trunk's.
 
-    Not set: carriers may, access trunks may not.
+    Else only the number in such a contact counts. Not set: carriers may, access trunks may not.
     """
     username: str = ""
     password: str = ""
