@@ -30,10 +30,11 @@ def answer_caller(call: Call) -> None:
     caller = call.incoming()
     if call.anchor is None:
         body = call.passed(caller, call.body)
-        if not caller.request.body:
+        if not caller.offered:
             call.late_answer, call.late_answer_to = caller, call.callee
     else:
         body = call.anchor.sent("caller") or call.answer_body(caller)
+    call.invite = None
     caller.answer(body)
     call.answered_at = call.wire.now
     call.timers.cancel(call.call_id, "progress")

@@ -27,7 +27,7 @@ from engine.model.events import Alarm, CallEnded, CallStage
 from engine.model.ids import CallId, PlaybackId, RecordingId
 from engine.model.outcome import Outcome
 from engine.model.screening import Action
-from engine.sdp import SdpError, check_targets, parse
+from engine.sdp import SdpError
 from engine.sip.message import Request
 
 TIMERS = ("no_answer", "hop", "key", "progress", "dial_pause", "media", "audit")
@@ -341,7 +341,7 @@ class Call:
 
     def send_invite(self, leg: OutgoingLeg, request: Request) -> None:
         if self.wire.tell_legs:
-            self.wire.effects.append(LegOpened(self.call_id, leg.role, request.call_id))
+            self.wire.effects.append(LegOpened(self.call_id, leg.role, leg.call_id))
         leg.invite(request)
 
     def incoming(self) -> IncomingLeg:
@@ -358,20 +358,18 @@ class Call:
 
     def passed(self, leg: Leg, body: bytes) -> bytes:
         """The other side's description for `leg`, under the leg's own origin. Raises `SdpError`."""
+        if not self.decision.protected:
+            return leg.own(body, self.settings.own, hold=self.answered_at is not None)
         try:
-            if body and not self.decision.protected:
-                check_targets(parse(body), self.settings.own, hold=self.answered_at is not None)
             return leg.own(body)
         except SdpError:
-            if not self.decision.protected:
-                raise
             return body  # an emergency call fails by no description: the far end may understand it
 
     def answer_body(self, caller: IncomingLeg) -> bytes:
         """Our description for the caller: an answer, or an offer where the INVITE had none."""
         assert self.anchor is not None
-        if caller.request.body:
-            return self.anchor.answer(caller, caller.request.body)
+        if caller.offered:
+            return self.anchor.answer(caller, caller.heard_body)
         self.late_answer, self.late_answer_to = caller, None
         return self.anchor.offer(caller)
 

@@ -110,7 +110,7 @@ def target_screened(call: Call, decision: Decision) -> None:
 
 
 def _invite(call: Call, hop: Hop) -> None:
-    decision, invite = call.decision, call.invite
+    invite = call.invite
     call.wire.emit(CallStage(call_id=call.call_id, stage=State.ROUTING.value, detail=hop.trunk))
     leg = call.callee = call.outgoing("callee", hop)
     call.leg_trunks["callee"] = hop.trunk
@@ -119,14 +119,13 @@ def _invite(call: Call, hop: Hop) -> None:
     else:
         assert invite is not None
         body = call.passed(leg, invite.body)
-    ids, now = call.wire.ids, call.wire.now
     if call.place is not None:
-        request = own_invite(call.place, call.place.called_user, hop, leg.contact, ids, body)
+        request = own_invite(leg, call.place, call.place.called_user, hop, body)
     else:
         assert invite is not None
-        ours = call.settings.contact
-        request = onward_invite(invite, decision, hop, leg.contact, ours, ids, body, call.attempts.diverted)
+        request = onward_invite(leg, invite, call.decision, hop, body, call.attempts.diverted)
     call.send_invite(leg, request)
+    now = call.wire.now
     call.timers.set(call.call_id, "no_answer", now + call.settings.no_answer_s)
     if call.attempts.more:
         call.timers.set(call.call_id, "hop", now + call.settings.failover_s)
@@ -162,7 +161,7 @@ def early_media_to_caller(call: Call) -> None:
     So does one who made no offer: our offer could only go into the 2xx (RFC 3261 §13.2.1).
     """
     caller = call.caller_waiting()
-    if caller is None or call.plan.warn or not caller.request.body:
+    if caller is None or call.plan.warn or not caller.offered:
         ring_caller(call)
     elif call.anchor is None:
         caller.progress(183, call.passed(caller, call.body))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from engine.call.session_timer import MIN_SE_S, too_short
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.headers import Message
+from engine.sip.grammar import split_list
+from engine.sip.headers import Message, clean
 from engine.sip.message import Request
 
 SDP_TYPE: Final = "application/sdp"
@@ -63,9 +65,17 @@ def invite_refusal(request: Request) -> Refusal | None:
 def has_tag(message: Message, name: str, tag: str) -> bool:
     """Whether a list header (Supported, Require, Allow) names `tag`; case is no matter."""
     rows = message.rows(name)
-    if not rows or not any(tag in row or tag.lower() in row.lower() for row in rows):
-        return False
+    return bool(rows) and _lists(tag.lower(), *rows)
+
+
+def takes_update(message: Message) -> bool:
+    """Whether who sent it takes UPDATE: its Allow says so (RFC 3311 §4)."""
+    return has_tag(message, "Allow", "UPDATE")
+
+
+@lru_cache(maxsize=256)  # peers of one make say all the same
+def _lists(tag: str, *rows: str) -> bool:
     try:
-        return any(item.lower() == tag.lower() for item in message.get_all(name))
+        return any(item.lower() == tag for row in rows for item in split_list(clean(row)))
     except RemoteProtocolError:
         return False

@@ -6,7 +6,7 @@ from typing import Final
 
 from engine.call.reliable import in_order
 from engine.sip.dialog import Dialog
-from engine.sip.message import Request, Response
+from engine.sip.message import Response
 
 MAX_EARLY: Final = 16
 """More callees than that ring unheard: what they answer counts, what they say before does not.
@@ -16,13 +16,15 @@ And to no more who answer too late is BYE said.
 
 
 class Early:
-    """One of them. Its `Dialog` is made when something is sent or received in it."""
+    """One of them."""
 
-    __slots__ = ("_dialog", "_response", "described", "dropped", "rseq")
+    __slots__ = ("described", "dialog", "dropped", "response", "rseq")
 
     def __init__(self, response: Response) -> None:
-        self._response = response
-        self._dialog: Dialog | None = None
+        self.response = response
+        """The first that was heard in it."""
+        self.dialog: Dialog | None = None
+        """Made when something is sent or received in it."""
         self.rseq = 0
         """Of the last reliable response taken; 0 where there was none."""
         self.dropped = False
@@ -36,12 +38,3 @@ class Early:
             return False
         self.rseq = rseq
         return True
-
-    @property
-    def has_dialog(self) -> bool:
-        return self._dialog is not None
-
-    def dialog(self, invite: Request, contact: str) -> Dialog:
-        if self._dialog is None:
-            self._dialog = Dialog.uac(invite, self._response, contact)
-        return self._dialog

@@ -5,38 +5,31 @@ Supported, Require, Allow, Session-Expires and Feature-Caps of the other leg are
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine.call.diversion import Diverted, history
 from engine.call.identity import identities
-from engine.call.legs import ALLOW, SDP_TYPE, Headers
+from engine.call.legs import ALLOW, SDP_TYPE, Headers, OutgoingLeg
 from engine.call.values import Decision, Hop, PlaceCall
-from engine.model.config import Address
-from engine.sip.ids import IdSource
-from engine.sip.message import Request
-from engine.sip.messages import out_of_dialog
-from engine.sip.uri import NameAddr, Uri
+from engine.sip.grammar import quote_string
+from engine.sip.message import DEFAULT_MAX_FORWARDS, Request
+from engine.sip.uri import Uri
 
-ANONYMOUS_HOST = "anonymous.invalid"  # RFC 3323 §4.1.1.3
+ANONYMOUS_HOST: Final = "anonymous.invalid"  # RFC 3323 §4.1.1.3
+_NUMBERS: Final = ("sip", "sips", "tel")
 
 
 def onward_invite(
+    leg: OutgoingLeg,
     invite: Request,
     decision: Decision,
     hop: Hop,
-    contact: str,
-    ours: Address,
-    ids: IdSource,
     body: bytes,
     diverted: tuple[Diverted, ...] = (),
 ) -> Request:
-    """The caller's INVITE towards the callee, under our own identifiers and with the verdict's label.
-
-    `contact` is the header's value, `ours` the host that From names.
-    """
+    """The caller's INVITE towards the callee, under our own identifiers and with the verdict's label."""
     incoming = invite.from_
-    display = decision.label if decision.label is not None else incoming.display
-    from_ = NameAddr(display, _our(hop.calling_user or incoming.uri.user, ours)).with_tag(ids.tag())
-    target = _target(invite.uri, hop)
-    headers: list[tuple[str, str]] = [("Allow", ALLOW)]
+    headers: list[tuple[str, str]] = []
     if decision.pass_identity and hop.trusted:
         for asserted in identities(invite, "P-Asserted-Identity")[:2]:  # RFC 3325 §9.1: at most two
             if asserted.uri.host == ANONYMOUS_HOST:  # our edge's word for nobody
@@ -44,59 +37,39 @@ def onward_invite(
             if decision.label is not None:
                 asserted = asserted.replace(display=decision.label)
             headers.append(("P-Asserted-Identity", str(asserted)))
-        headers += history(invite, diverted, ours.host)
+        headers += history(invite, diverted, leg.wire.contact.host)
     privacy = invite.get("Privacy")
     if privacy:
         headers.append(("Privacy", privacy))
     if decision.label is not None and decision.redress:
         headers.append(("Call-Info", f"<{decision.redress}>;purpose=info"))
-    if body:
-        kind = invite.get("Content-Type") if decision.protected else None
-        headers.append(("Content-Type", kind or SDP_TYPE))
-    return out_of_dialog(
-        "INVITE",
-        target=target,
-        from_=from_,
-        to=NameAddr(None, target.replace(port=None)),
-        call_id=ids.call_id(),
-        contact=contact,
-        max_forwards=invite.max_forwards - 1,
-        headers=headers,
-        body=body,
-    )
+    kind = SDP_TYPE
+    if decision.protected:
+        kind = invite.get("Content-Type") or kind
+    uri = invite.uri
+    if uri.scheme in _NUMBERS:
+        target, to = _at(hop, hop.called_user or uri.user)
+    else:
+        target, to = str(uri), f"<{uri}>"  # urn:service:sos goes on as it is
+    display = decision.label if decision.label is not None else incoming.display
+    from_ = _from(display, hop.calling_user or incoming.uri.user, leg)
+    return _invite(leg, target, from_, to, headers, body, kind=kind, max_forwards=invite.max_forwards - 1)
 
 
 def own_invite(
-    place: PlaceCall,
-    user: str,
-    hop: Hop,
-    contact: str,
-    ids: IdSource,
-    body: bytes,
-    headers: Headers = (),
+    leg: OutgoingLeg, place: PlaceCall, user: str, hop: Hop, body: bytes, headers: Headers = ()
 ) -> Request:
     """An INVITE of a call that the engine places itself; From names the host of our Contact."""
-    target = Uri("sip", user, hop.address.host, hop.address.port)
-    host = NameAddr.parse(contact).uri.host
-    return out_of_dialog(
-        "INVITE",
-        target=target,
-        from_=NameAddr(None, Uri("sip", place.calling_user, host)).with_tag(ids.tag()),
-        to=NameAddr(None, target.replace(port=None)),
-        call_id=ids.call_id(),
-        contact=contact,
-        headers=[("Allow", ALLOW), ("Content-Type", SDP_TYPE), *headers],
-        body=body,
-    )
+    target, to = _at(hop, user)
+    from_ = f"<{Uri('sip', place.calling_user, leg.flow.local[0])}>"
+    return _invite(leg, target, from_, to, headers, body)
 
 
 def referred_invite(
+    leg: OutgoingLeg,
     calling: str,
     called: str,
     hop: Hop,
-    contact: str,
-    ours: Address,
-    ids: IdSource,
     body: bytes,
     *,
     replaces: str = "",
@@ -104,31 +77,50 @@ def referred_invite(
     display: str | None = None,
 ) -> Request:
     """The INVITE that a REFER asks for; `replaces` names a dialog that is not ours (RFC 3891 §4)."""
-    target = Uri("sip", hop.called_user or called, hop.address.host, hop.address.port)
-    headers = [("Allow", ALLOW), ("Content-Type", SDP_TYPE)]
+    headers: list[tuple[str, str]] = []
     if replaces:
         headers += [("Replaces", replaces), ("Require", "replaces")]
     if referred_by and referred_by.isprintable():
         headers.append(("Referred-By", referred_by))
-    return out_of_dialog(
-        "INVITE",
-        target=target,
-        from_=NameAddr(display, _our(hop.calling_user or calling, ours)).with_tag(ids.tag()),
-        to=NameAddr(None, target.replace(port=None)),
-        call_id=ids.call_id(),
-        contact=contact,
-        headers=headers,
-        body=body,
-    )
+    target, to = _at(hop, hop.called_user or called)
+    return _invite(leg, target, _from(display, hop.calling_user or calling, leg), to, headers, body)
 
 
-def _our(user: str | None, ours: Address) -> Uri:
+def _at(hop: Hop, user: str | None) -> tuple[str, str]:
+    """Request-URI and To of who is asked for at a hop."""
+    uri = str(Uri("sip", user, hop.address.host))
+    return f"{uri}:{hop.address.port}", f"<{uri}>"
+
+
+def _from(display: str | None, user: str | None, leg: OutgoingLeg) -> str:
     user = user or "anonymous"
-    host = ANONYMOUS_HOST if user == "anonymous" else ours.host
-    return Uri("sip", user, host)
+    host = ANONYMOUS_HOST if user == "anonymous" else leg.wire.contact.host
+    address = f"<{Uri('sip', user, host)}>"
+    return address if display is None else f"{quote_string(display)} {address}"
 
 
-def _target(uri: Uri, hop: Hop) -> Uri:
-    if uri.scheme in ("sip", "sips", "tel"):
-        return Uri("sip", hop.called_user or uri.user, hop.address.host, hop.address.port)
-    return uri  # urn:service:sos goes on as it is
+def _invite(
+    leg: OutgoingLeg,
+    target: str,
+    from_: str,
+    to: str,
+    headers: Headers,
+    body: bytes,
+    *,
+    kind: str = SDP_TYPE,
+    max_forwards: int = DEFAULT_MAX_FORWARDS,
+) -> Request:
+    rows = [
+        ("Max-Forwards", str(max_forwards)),
+        ("From", f"{from_};tag={leg.tag}"),
+        ("To", to),
+        ("Call-ID", leg.call_id),
+        ("CSeq", "1 INVITE"),
+        ("Contact", leg.contact),
+        ("Allow", ALLOW),
+        *headers,
+        *leg.asks(body),
+    ]
+    if body:
+        rows.append(("Content-Type", kind))
+    return Request("INVITE", target, rows, body)

@@ -14,12 +14,12 @@ from engine.call.capabilities import (
     SUPPORTED,
     Headers,
     extension_refusal,
-    has_tag,
     invite_refusal,
     method_refusal,
 )
 from engine.call.credentials import Credentials
-from engine.call.leg_dialog import LegDialog, Listener
+from engine.call.leg_challenges import Asking
+from engine.call.leg_dialog import LegDialog, Listener, nobody
 from engine.call.leg_events import (
     LegAckMissing,
     LegAcknowledged,
@@ -29,18 +29,18 @@ from engine.call.leg_events import (
     LegOfferRefused,
     reason_headers,
 )
-from engine.call.leg_info import AGENT_HEADER, RELAY_TYPE, inform, key_body
+from engine.call.leg_info import AGENT_HEADER, RELAY_TYPE, inform, key_body, report_of
 from engine.call.leg_offers import Offers
 from engine.call.leg_refer import Referral, refer
 from engine.call.leg_refusals import reasons_of
 from engine.call.leg_session import LegSession
 from engine.call.session_timer import Input
-from engine.call.wire import Wire
+from engine.call.wire import ResponseHandler, Wire
 from engine.sdp import SdpError, build_refusal
-from engine.sip.effects import ClientKey, Effect, ServerKey
+from engine.sip.dialog import Dialog
+from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
-from engine.sip.headers import Message
 from engine.sip.message import Request, Response, response_to
 
 DIALOG_LOST: Final = {
@@ -56,16 +56,18 @@ class Leg(LegDialog):
     __slots__ = (
         "_accepted_cseq",
         "_accepted_key",
-        "_ack",
+        "_ack_body",
+        "_ack_branch",
         "_ack_cseq",
         "_alone",
         "_leaving",
+        "_listener",
         "_offers",
         "_parting",
         "_unacknowledged",
-        "_updates",
         "accepted",
         "answered",
+        "can_update",
         "farewell",
         "heard_body",
         "referral",
@@ -81,7 +83,18 @@ class Leg(LegDialog):
         listener: Listener,
         credentials: Credentials | None = None,
     ) -> None:
-        super().__init__(wire, role, flow, listener, credentials)
+        self.wire = wire
+        self.role = role
+        self.flow = flow
+        self.contact = wire.contact_of(flow)
+        self.trunk = ""
+        self.credentials = credentials
+        self.dialog = None
+        self.ended = False
+        self._session_id = self._session_version = 0
+        self._described = b""
+        self._identity = None
+        self._listener = listener
         self.answered = False
         """A 2xx has been received, or is on its way: a reliable 18x may still hold ours."""
         self.accepted = False
@@ -92,23 +105,32 @@ class Leg(LegDialog):
         """Our last description, as sent."""
         self.heard_body = b""
         """The peer's last."""
+        self.can_update = False
+        """Whether the peer takes UPDATE: its Allow says so (RFC 3311 §4)."""
         self.session: LegSession | None = None
         self.referral: Referral | None = None
         self._offers: Offers | None = None
-        self._updates: bool | None = None
-        """Whether the peer takes UPDATE; None: not looked yet."""
         self._accepted_key: ServerKey | None = None
         """The INVITE whose 2xx waits for its ACK."""
         self._accepted_cseq = 0
         self._alone = False
         """It was a refresh, which the call was not asked about."""
-        self._ack: list[Effect] = []
         self._ack_cseq = 0
+        self._ack_body = b""
+        self._ack_branch = ""
         self._unacknowledged: bytes | None = None
         """Body of the peer's 2xx that we have not acknowledged."""
         self._leaving = False
         self._parting: Headers | None = None
         """Headers of a BYE that waits for an ACK."""
+
+    # --- who hears of it ---
+
+    def listen(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def raise_event(self, event: LegEvent) -> None:
+        self._listener(self, event)
 
     def take_description(self, body: bytes) -> None:
         """A description of the peer's counts from now on; empty: nothing new."""
@@ -116,6 +138,27 @@ class Leg(LegDialog):
             self.heard_body = body
 
     # --- the dialog ---
+
+    def adopt(self, dialog: Dialog) -> None:
+        self.dialog = dialog
+        self.wire.dialogs[dialog.id.call_id, dialog.id.local_tag] = self
+
+    def send(
+        self,
+        method: str,
+        handler: ResponseHandler,
+        headers: Headers = (),
+        body: bytes = b"",
+        dialog: Dialog | None = None,
+    ) -> ClientKey:
+        """Send a request inside the dialog; challenges are answered where the leg has credentials."""
+        dialog = dialog or self.dialog
+        assert dialog is not None
+        request = dialog.request(method, headers=headers, body=body)
+        if self.credentials is not None:
+            return Asking(self, dialog, request, handler).key
+        wire = self.wire
+        return wire.request(request, wire.flow_for(dialog, self.flow), handler)
 
     @property
     def leaving(self) -> bool:
@@ -173,17 +216,19 @@ class Leg(LegDialog):
 
     def _said_bye(self, key: ServerKey, request: Request) -> None:
         self._answer(key, request, 200, self.farewell)
-        self._end(LegHungUp(request.get(AGENT_HEADER) or "", reasons_of(request)))
+        self._end(LegHungUp(report_of(request), reasons_of(request)))
 
     def acknowledged(self, request: Request) -> None:
         """ACK for a 2xx of ours."""
         if self._accepted_key is not None and request.cseq.number == self._accepted_cseq:
             self._forget_accepted()
-            if request.body:
-                self.heard_body = request.body
+            body = request.body
+            if body:
+                self.heard_body = body
             if not self._alone:
-                self.raise_event(LegAcknowledged(request.body))
-            self._part()
+                self._listener(self, LegAcknowledged(body))
+            if self._parting is not None:
+                self._part()
 
     def ack_missing(self) -> None:
         self._forget_accepted()
@@ -248,22 +293,6 @@ class Leg(LegDialog):
             or self._unacknowledged is not None
         )
 
-    @property
-    def can_update(self) -> bool:
-        """Whether the peer takes UPDATE: its Allow says so (RFC 3311 §4)."""
-        if self._updates is None:
-            last = self._capabilities()
-            self._updates = last is not None and has_tag(last, "Allow", "UPDATE")
-        return self._updates
-
-    @can_update.setter
-    def can_update(self, can: bool) -> None:
-        self._updates = can
-
-    def _capabilities(self) -> Message | None:
-        """The peer's message that says what it can do."""
-        return None
-
     def cancelled(self, key: ServerKey, cancel: Request) -> None:
         """CANCEL from the peer for an INVITE without final response."""
         if self._offers is not None:
@@ -303,26 +332,31 @@ class Leg(LegDialog):
 
     def must_acknowledge(self, response: Response) -> None:
         """The peer's 2xx to an INVITE of ours wants its ACK."""
-        self._ack, self._ack_cseq = [], response.cseq.number
-        self._unacknowledged = response.body
+        self._ack_cseq, self._unacknowledged = response.cseq.number, response.body
 
     def acknowledge(self, body: bytes = b"") -> None:
         """ACK for the peer's 2xx; with a body it answers the peer's offer. Nothing where none is due."""
         if self.dialog is None or self._unacknowledged is None:
             return
         self._unacknowledged = None
-        headers = [("Content-Type", SDP_TYPE)] if body else []
+        self._ack_body, self._ack_branch = body, ""
         if body:
             self.sent_body = body
-        if self._identity is not None:
-            headers += self._identity.invite_headers
-        ack = self.dialog.ack(self._ack_cseq, body=body, headers=headers)
-        self._ack = self.wire.send(ack, self._flow())
+        self._send_ack(self.dialog)
 
     def acknowledge_again(self, response: Response) -> None:
-        """The peer has not heard our ACK."""
-        if response.cseq.number == self._ack_cseq:
-            self.wire.repeat(self._ack)
+        """The peer has not heard our ACK: the very same once more (RFC 3261 §13.2.2.4)."""
+        acknowledged = self._unacknowledged is None and response.cseq.number == self._ack_cseq
+        if acknowledged and self.dialog is not None:
+            self._send_ack(self.dialog)
+
+    def _send_ack(self, dialog: Dialog) -> None:
+        headers = [("Content-Type", SDP_TYPE)] if self._ack_body else []
+        if self._identity is not None:
+            headers += self._identity.invite_headers
+        ack = dialog.ack(self._ack_cseq, body=self._ack_body, headers=headers)
+        wire = self.wire
+        self._ack_branch = wire.send(ack, wire.flow_for(dialog, self.flow), self._ack_branch)
 
     def decline(self) -> None:
         """Acknowledge a 2xx whose offer nobody will answer (RFC 3261 §13.2.2.4)."""
@@ -412,39 +446,40 @@ class Leg(LegDialog):
 
     def _bye_response(self, response: Response | None, failure: str) -> None:
         if response is None or response.status >= 200:
-            report = response.get(AGENT_HEADER) if response is not None else None
-            self._end(LegEnded(report or ""))
+            self._end(LegEnded(report_of(response) if response is not None else ""))
 
     def _stop(self) -> None:
         """Nothing new is begun; what the peer asked gets its answer."""
         if self._offers is not None:
             self._offers.end()
-        if self.session is not None and self.session.running:
-            self.session.step(Input.STOP)
+        session, self.session = self.session, None
+        if session is not None:
+            session.step(Input.STOP)
         if self.referral is not None:
             self.referral.give_up()
 
     def _end(self, event: LegEvent) -> None:
         if not self.ended:
-            self._stop()
+            if self.session is not None or self._offers is not None or self.referral is not None:
+                self._stop()
             self.ended = True
-            self.raise_event(event)
+            self._listener(self, event)
 
     def dispose(self) -> None:
         """Forget everything: the call is over."""
-        self._stop()
-        self.ended = True
-        self._listener = None
-        if self.dialog is not None:
-            self.wire.dialogs.pop((self.dialog.id.call_id, self.dialog.id.local_tag), None)
+        if not self.ended:
+            self._stop()
+            self.ended = True
+        self._listener = nobody
+        dialog = self.dialog
+        if dialog is not None:
+            self.wire.dialogs.pop((dialog.id.call_id, dialog.id.local_tag), None)
         self._forget_accepted()
+        # what points back here goes: so a leg goes when its call does, and waits for no collector
         if self._offers is not None:
             self._offers.dispose()
-        # they point back here: without them a leg goes when its call does, and waits for no collector
-        self._offers = self.session = self.referral = None
-
-    def _flow(self) -> Flow:
-        return self.wire.flow_for(self.dialog, self.flow) if self.dialog is not None else self.flow
+            self._offers = None
+        self.session = self.referral = None
 
 
 def _nothing(response: Response | None, failure: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.call.capabilities import ALLOW, RELIABLE, SDP_TYPE, Headers, has_tag
+from engine.call.capabilities import ALLOW, RELIABLE, SDP_TYPE, Headers, has_tag, takes_update
 from engine.call.leg import Leg
 from engine.call.leg_dialog import Listener
 from engine.call.leg_events import LegCancelled, LegEnded, LegHungUp, LegProgressAcknowledged
@@ -12,21 +12,24 @@ from engine.call.wire import Wire
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ServerKey
 from engine.sip.flow import Flow
-from engine.sip.headers import Message
 from engine.sip.message import Request, response_to
 
 
 class IncomingLeg(Leg):
     """A caller's INVITE and what becomes of it."""
 
-    __slots__ = ("_key", "_reliable", "_tag", "request")
+    __slots__ = ("_key", "_reliable", "_request", "_tag", "demands_reliable", "offered")
 
     def __init__(
         self, wire: Wire, role: str, flow: Flow, listener: Listener, key: ServerKey, request: Request
     ) -> None:
         super().__init__(wire, role, flow, listener)
-        self.request = request
+        self._request: Request | None = request
         self.heard_body = request.body
+        self.offered = bool(request.body)
+        """The INVITE made an offer."""
+        self.demands_reliable = has_tag(request, "Require", RELIABLE)
+        self.can_update = takes_update(request)
         self._key = key
         self._tag = wire.ids.tag()
         self._reliable: ReliableProgress | None = None
@@ -35,29 +38,31 @@ class IncomingLeg(Leg):
     # --- before the answer ---
 
     @property
+    def request(self) -> Request:
+        """The INVITE, which is forgotten once it has been accepted."""
+        assert self._request is not None
+        return self._request
+
+    @property
     def settled(self) -> bool:
         """The caller has acknowledged a description of ours: only an UPDATE can change it now."""
         return self._reliable is not None and self._reliable.settled
 
     def progress(self, status: int, body: bytes = b"") -> None:
         """18x, from one early dialog; reliably where the caller demands it, or can and gets a description."""
-        if self.answered or self.ended:
+        request = self._request
+        if self.answered or self.ended or request is None:
             return
         if self.dialog is None:
-            self.adopt(Dialog.uas(self.request, self._tag, self.contact))
-        if self.settled:
+            self.adopt(Dialog.uas(request, self._tag, self.contact))
+        if self._reliable is not None and self._reliable.settled:
             body = b""
-        demanded = self.demands_reliable
-        if demanded or (body and has_tag(self.request, "Supported", RELIABLE)):
+        if self.demands_reliable or (body and has_tag(request, "Supported", RELIABLE)):
             if self._reliable is None:
-                self._reliable = ReliableProgress(self)
+                self._reliable = ReliableProgress(self, request.cseq.number)
             self._reliable.send(status, body)
         else:
             self.send_progress(status, body, 0)
-
-    @property
-    def demands_reliable(self) -> bool:
-        return RELIABLE in self.request.requires
 
     def send_progress(self, status: int, body: bytes, rseq: int) -> None:
         """One 18x; reliable where `rseq` is not 0."""
@@ -82,7 +87,7 @@ class IncomingLeg(Leg):
 
     def take_prack(self, key: ServerKey, request: Request, *, described: bool) -> None:
         """A PRACK for the 18x that waited; `described`: which carried a description."""
-        if request.body and (self.request.body or not described):
+        if request.body and (self.offered or not described):
             self.offers().pracked(key, request)
             self.raise_event(LegProgressAcknowledged(b""))
             return
@@ -96,11 +101,11 @@ class IncomingLeg(Leg):
 
     @property
     def owes_answer(self) -> bool:
-        return not self.accepted and bool(self.request.body) and not self.settled
+        return not self.accepted and self.offered and not self.settled
 
     @property
     def awaits_answer(self) -> bool:
-        return not self.accepted and not self.request.body and bool(self.sent_body) and not self.settled
+        return not self.accepted and not self.offered and bool(self.sent_body) and not self.settled
 
     # --- the answer ---
 
@@ -115,13 +120,15 @@ class IncomingLeg(Leg):
             self.send_answer(body)
 
     def send_answer(self, body: bytes) -> None:
-        if self.settled:  # the answer has been given, and a second one would be ignored (RFC 3261 §13.2.1)
-            body = b""
+        if self._reliable is not None and self._reliable.settled:
+            body = b""  # the answer has been given, and a second one would be ignored (RFC 3261 §13.2.1)
+        request = self.request
         if self.dialog is None:
-            self.adopt(Dialog.uas(self.request, self._tag, self.contact))
+            self.adopt(Dialog.uas(request, self._tag, self.contact))
         assert self.dialog is not None
         self.dialog.confirmed = True
-        self.accept(self._key, self.request, body, self._tag)
+        self.accept(self._key, request, body, self._tag)
+        self._request = None
 
     def refuse(self, status: int, headers: Headers = (), reason_phrase: str | None = None) -> None:
         """A final non-2xx: the leg is over."""
@@ -171,9 +178,6 @@ class IncomingLeg(Leg):
 
     def _gone(self) -> None:
         self.raise_event(LegEnded())
-
-    def _capabilities(self) -> Message | None:
-        return self.request
 
     def _must_stay(self) -> bool:
         """RFC 3261 §15: who was called must not say BYE before the ACK, or 64*T1."""

@@ -9,6 +9,7 @@ from engine.call.capabilities import Refusal
 from engine.call.leg_events import LegDtmf, LegInfo
 from engine.sip.effects import ServerKey
 from engine.sip.grammar import is_digits
+from engine.sip.headers import Message, clean
 from engine.sip.message import Request, response_to
 
 if TYPE_CHECKING:
@@ -30,9 +31,15 @@ class Key(NamedTuple):
     duration_ms: int
 
 
+def report_of(message: Message) -> str:
+    """What the agent says in a message of its own; else nothing."""
+    found = message.index.get(AGENT_HEADER)
+    return clean(found[0]) if found else ""
+
+
 def inform(leg: Leg, key: ServerKey, request: Request) -> None:
     """An INFO inside the dialog: what the agent reports, a key, or nothing we know."""
-    report = request.get(AGENT_HEADER)
+    report = report_of(request)
     told = None if report else read_info(request)
     status, headers = (200, ()) if told is None or isinstance(told, Key) else told
     leg.wire.respond(key, response_to(request, status, headers=headers))

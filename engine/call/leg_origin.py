@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.call.wire import Wire
-from engine.sdp import Origin, rewrite_origin
+from engine.sdp import Origin, OwnAddresses, origin_place
 
 
 class OwnOrigin:
@@ -11,32 +11,35 @@ class OwnOrigin:
 
     __slots__ = ("_described", "_session_id", "_session_version", "wire")
 
-    def __init__(self, wire: Wire) -> None:
-        self.wire = wire
-        self._session_id = 0
-        self._session_version = 0
-        self._described = b""
-        """What our last description was made of."""
+    wire: Wire
+    _session_id: int
+    _session_version: int
+    _described: bytes
+    """What our last description was made of."""
 
     def next_origin(self) -> Origin:
         """The origin for a new description of ours on this leg; its version rises each time."""
-        if not self._session_id:
-            self._session_id = self.wire.session_id()
-        self._session_version += 1
-        return self._origin()
+        self._next_version()
+        return Origin("-", self._session_id, self._session_version, self.wire.contact.host)
 
-    def own(self, body: bytes) -> bytes:
+    def own(self, body: bytes, forbidden: OwnAddresses | None = None, *, hold: bool = True) -> bytes:
         """A description under this leg's own origin; the version rises only with the content.
 
-        Raises `engine.sdp.SdpError`.
+        With `forbidden` no stream of it may end there, see `engine.sdp.check_targets`. Raises
+        `engine.sdp.SdpError`.
         """
         if not body:
             return body
-        if body == self._described:
-            return rewrite_origin(body, self._origin())
-        owned = rewrite_origin(body, self.next_origin())
-        self._described = body
-        return owned
+        begin, end = origin_place(body, forbidden, hold=hold)
+        if body != self._described:
+            self._next_version()
+            self._described = body
+        host = self.wire.contact.host
+        family = "IP6" if ":" in host else "IP4"
+        line = f"o=- {self._session_id} {self._session_version} IN {family} {host}"
+        return body[:begin] + line.encode() + body[end:]
 
-    def _origin(self) -> Origin:
-        return Origin("-", self._session_id, self._session_version, self.wire.contact.host)
+    def _next_version(self) -> None:
+        if not self._session_id:
+            self._session_id = self.wire.session_id()
+        self._session_version += 1

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from engine.call.capabilities import RELIABLE, SDP_TYPE, SUPPORTED, SUPPORTED_INSIDE, Headers, has_tag
+from engine.call.capabilities import (
+    RELIABLE,
+    SDP_TYPE,
+    SUPPORTED,
+    SUPPORTED_INSIDE,
+    Headers,
+    has_tag,
+    takes_update,
+)
 from engine.call.credentials import Attempt, Credentials, asked_again, challenged
 from engine.call.early import MAX_EARLY, Early
 from engine.call.leg import Leg
@@ -17,8 +25,8 @@ from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
-from engine.sip.headers import Message
 from engine.sip.message import Request, Response, response_to
+from engine.sip.uri import Uri
 
 
 class OutgoingLeg(Leg):
@@ -27,15 +35,20 @@ class OutgoingLeg(Leg):
     __slots__ = (
         "_attempt",
         "_cancelling",
+        "_cseq",
         "_current",
         "_early",
+        "_from",
         "_key",
+        "_offered",
         "_owed",
         "_reliable",
         "_request",
         "_session_s",
-        "_tellable",
+        "_uri",
+        "call_id",
         "heard",
+        "tag",
     )
 
     owns_call_id = True
@@ -49,12 +62,23 @@ class OutgoingLeg(Leg):
         credentials: Credentials | None = None,
     ) -> None:
         super().__init__(wire, role, flow, listener, credentials)
+        self.call_id = wire.ids.call_id()
+        self.tag = wire.ids.tag()
+        """Ours, in From."""
         self._key: ClientKey | None = None
         self._request: Request | None = None
+        """The INVITE, which is forgotten once it has been answered."""
+        self._cseq = 1
+        """Its number."""
+        self._from = ""
+        """All of From."""
+        self._uri: Uri | str = ""
         self._attempt: Attempt | None = None
         self._cancelling = False
         self.heard = False
         """The next hop has said something."""
+        self._offered = False
+        """The INVITE makes an offer."""
         self._reliable = False
         """100rel was offered."""
         self._session_s = 0
@@ -65,27 +89,29 @@ class OutgoingLeg(Leg):
         """The early dialog heard last."""
         self._owed: Early | None = None
         """The early dialog whose reliable 18x made an offer that we have not answered."""
-        self._tellable: Message | None = None
-        """The peer's message that says what it can do."""
 
     # --- the INVITE ---
 
-    def invite(self, request: Request, *, reliable: bool | None = None) -> None:
-        """Send the first INVITE; Supported and Session-Expires are the leg's to add.
+    def asks(self, body: bytes, *, reliable: bool | None = None) -> Headers:
+        """What the first INVITE, with that body, says beside the call itself: Supported, Session-Expires.
 
         `reliable` offers 100rel. By default an INVITE with an offer does: without one a reliable 18x may make
         an offer (`LegRinging.offers`), which somebody must be there to answer at once.
         """
-        self._reliable = bool(request.body) if reliable is None else reliable
+        self._reliable = bool(body) if reliable is None else reliable
         self._session_s = self.wire.session_expires_s
+        supported = ("Supported", SUPPORTED if self._reliable else SUPPORTED_INSIDE)
+        return [supported, *asking_headers(self._session_s)] if self._session_s else [supported]
+
+    def invite(self, request: Request) -> None:
+        """Send the first INVITE: under our Call-ID and tag, with what `asks` gives."""
         self.sent_body = request.body
-        headers = [*request.headers, ("Supported", SUPPORTED if self._reliable else SUPPORTED_INSIDE)]
-        if self._session_s:
-            headers += asking_headers(self._session_s)
-        self._send(Request(request.method, request.request_uri, headers, request.body))
+        self._offered = bool(request.body)
+        self._from = next(value for name, value in request.headers if name == "From")
+        self._send(request)
 
     def _send(self, request: Request) -> None:
-        self._request = request
+        self._request, self._uri = request, request.request_uri
         self._key = self.wire.request(request, self.flow, self._response)
 
     def _response(self, response: Response | None, failure: str) -> None:
@@ -107,7 +133,7 @@ class OutgoingLeg(Leg):
         request = self._request
         if request is None:
             return False
-        number = request.cseq.number + 1
+        number = self._cseq + 1
         if challenged(response):
             if self.credentials is None:
                 return False
@@ -131,48 +157,61 @@ class OutgoingLeg(Leg):
         else:
             return False
         self._forget_early()
+        self._cseq = number
         self._send(self.identity().dress(request) if self._attempt is not None else request)
         return True
 
     # --- before the answer ---
 
     def _progressed(self, response: Response) -> None:
-        assert self._request is not None
         tag = response.to.tag or ""
-        early = self._early
+        status, early = response.status, self._early
         if early is None:
             early = self._early = {}
-            self.wire.dialogs[self._request.call_id, self._request.from_.tag or ""] = self
+            self.wire.dialogs[self.call_id, self.tag] = self
         known = early.get(tag)
-        if response.status == 199:  # one branch of the fork is over; the others go on (RFC 6228)
+        if status == 199:  # one branch of the fork is over; the others go on (RFC 6228)
             early.pop(tag, None)
             return
         if known is None:
             known = Early(response)
             if len(early) < MAX_EARLY:
                 early[tag] = known
+        body = response.body
+        reliable = offers = False
         rseq = rseq_of(response) if self._reliable and has_tag(response, "Require", RELIABLE) else None
-        if rseq is not None and (tag not in early or not known.takes(rseq)):
-            return
-        self._current, self._tellable, self._updates = known, response, None
-        offers = rseq is not None and bool(response.body) and not self._request.body
         if rseq is not None:
-            known.described = response.body or known.described
-            if offers:
-                self._owed = known
-            else:
-                self._prack(known, b"")
-        self.take_description(response.body)
-        self.raise_event(LegRinging(response.body, response.status, rseq is not None, offers))
+            if tag not in early or not known.takes(rseq):
+                return
+            reliable, offers = True, bool(body) and not self._offered
+            known.described = body or known.described
+        self._current = known
+        self.can_update = takes_update(response)
+        if offers:
+            self._owed = known
+        elif reliable:
+            self._prack(known, b"")
+        if body:
+            self.take_description(body)
+        self._listener(self, LegRinging(body, status, reliable, offers))
 
     def _prack(self, early: Early, body: bytes) -> None:
-        assert self._request is not None
-        headers = [("RAck", f"{early.rseq} {self._request.cseq.number} INVITE")]
+        headers = [("RAck", f"{early.rseq} {self._cseq} INVITE")]
         if body:
             headers.append(("Content-Type", SDP_TYPE))
             self.sent_body = body
-        dialog = early.dialog(self._request, self.contact)
-        self.send("PRACK", _nothing, headers, body, dialog)
+        self.send("PRACK", _nothing, headers, body, self._dialog_of(early))
+
+    def _dialog_of(self, early: Early) -> Dialog:
+        """Its dialog, which is made when something is sent or received in it."""
+        if early.dialog is None:
+            early.dialog = self._opened(early.response)
+        return early.dialog
+
+    def _opened(self, response: Response) -> Dialog:
+        return Dialog.opened(
+            self.call_id, self.tag, self._from, self._cseq, self._uri, response, self.contact
+        )
 
     def accept_offer(self, body: bytes) -> None:
         owed, self._owed = self._owed, None
@@ -195,7 +234,7 @@ class OutgoingLeg(Leg):
     def awaits_answer(self) -> bool:
         current = self._current
         described = current is not None and current.described
-        return not self.accepted and self._request is not None and bool(self._request.body) and not described
+        return not self.accepted and self._offered and not described
 
     @property
     def owes_answer(self) -> bool:
@@ -207,14 +246,14 @@ class OutgoingLeg(Leg):
             self._current.described = body
 
     def current_dialog(self) -> Dialog | None:
-        if self.dialog is None and self._current is not None and self._request is not None:
-            return self._current.dialog(self._request, self.contact)
+        if self.dialog is None and self._current is not None:
+            return self._dialog_of(self._current)
         return self.dialog
 
     def dialog_with(self, remote_tag: str) -> Dialog | None:
-        if self.dialog is None and self._early is not None and self._request is not None:
+        if self.dialog is None and self._early is not None:
             early = self._early.get(remote_tag)
-            return early.dialog(self._request, self.contact) if early is not None else None
+            return self._dialog_of(early) if early is not None else None
         return super().dialog_with(remote_tag)
 
     def _said_bye(self, key: ServerKey, request: Request) -> None:
@@ -229,43 +268,49 @@ class OutgoingLeg(Leg):
     # --- the answer ---
 
     def _answered(self, response: Response) -> None:
-        assert self._request is not None
-        tag = response.to.tag or ""
         if self.dialog is not None:
-            if tag == self.dialog.id.remote_tag:
+            if (response.to.tag or "") == self.dialog.id.remote_tag:
                 self.acknowledge_again(response)
             else:
                 self._drop_fork(response)
             return
-        early = self._early.get(tag) if self._early is not None else None
+        early = self._early.get(response.to.tag or "") if self._early is not None else None
         try:
-            if early is None or not early.has_dialog:
-                dialog = Dialog.uac(self._request, response, self.contact)
+            if early is None or early.dialog is None:
+                dialog = self._opened(response)
             else:
-                dialog = early.dialog(self._request, self.contact)
+                dialog = early.dialog
                 dialog.confirm(response)
         except RemoteProtocolError as error:  # a 2xx without Contact cannot be acknowledged
             self._refused(LegRefused(502, str(error)))
             return
         self.answered = self.accepted = True
-        self._ack_cseq, self._unacknowledged = self._request.cseq.number, response.body
-        self._tellable, self._updates = response, None
+        self._ack_cseq, self._unacknowledged = self._cseq, response.body
+        self.can_update = takes_update(response)
         self.adopt(dialog)
         if self._cancelling:  # the 200 crossed our CANCEL (RFC 3261 §9.1)
-            if self._request.body:
+            if self._offered:
                 self.acknowledge()
             self.hang_up()
             return
         if self._session_s or response.rows("Session-Expires"):
             self.timed().agreed(response, self._session_s)
         body = (early.described if early is not None else b"") or response.body
-        self.take_description(body)
-        self.raise_event(LegAnswered(body))
+        if body:
+            self.heard_body = body
+        self._let_go_of_early()
+        self._listener(self, LegAnswered(body))
+
+    def _let_go_of_early(self) -> None:
+        """Of the INVITE too; of a fork that is left in which a BYE may have to be sent."""
+        self._request = self._current = None
+        if self._early is not None:
+            begun = {tag: each for tag, each in self._early.items() if each.dialog not in (None, self.dialog)}
+            self._early = begun or None
 
     def _drop_fork(self, response: Response) -> None:
         """A second 2xx from another branch of a fork: acknowledge and end it (RFC 3261 §13.2.2.4)."""
-        request, tag = self._request, response.to.tag or ""
-        assert request is not None
+        tag = response.to.tag or ""
         if self._early is None:
             self._early = {}
         early = self._early.get(tag)
@@ -275,11 +320,11 @@ class OutgoingLeg(Leg):
         if early is None:
             early = self._early[tag] = Early(response)
         early.dropped = True
-        other = early.dialog(request, self.contact)
+        other = self._dialog_of(early)
         other.confirm(response)
         identity = self._identity
         headers = identity.invite_headers if identity is not None else ()
-        self.wire.send(other.ack(request.cseq.number, headers=headers), self.wire.flow_for(other, self.flow))
+        self.wire.send(other.ack(self._cseq, headers=headers), self.wire.flow_for(other, self.flow))
         if not again:
             self.send("BYE", _nothing, dialog=other)
 
@@ -299,12 +344,9 @@ class OutgoingLeg(Leg):
             self._stop()
             self.wire.cancel(self._key, headers)
 
-    def _capabilities(self) -> Message | None:
-        return self._tellable
-
     def dispose(self) -> None:
-        if self.dialog is None and self._request is not None:
-            self.wire.dialogs.pop((self._request.call_id, self._request.from_.tag or ""), None)
+        if self.dialog is None:
+            self.wire.dialogs.pop((self.call_id, self.tag), None)
         super().dispose()
         self.wire.forget(self._key)
 

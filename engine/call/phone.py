@@ -82,16 +82,16 @@ class PhoneCore:
         leg = OutgoingLeg(self._wire, role, Flow("udp", self._local, (to.host, to.port)), listener)
         description = body(leg) if callable(body) else body
         uri = Uri("sip", target, to.host, to.port)
-        rows = [("Allow", PHONE_ALLOW), *headers]
+        rows = [("Allow", PHONE_ALLOW), *headers, *leg.asks(description)]
         if description:
             rows.append(("Content-Type", SDP_TYPE))
         leg.invite(
             out_of_dialog(
                 "INVITE",
                 target=uri,
-                from_=from_.with_tag(self._wire.ids.tag()),
+                from_=from_.with_tag(leg.tag),
                 to=NameAddr(None, uri.replace(port=None)),
-                call_id=self._wire.ids.call_id(),
+                call_id=leg.call_id,
                 contact=leg.contact,
                 headers=rows,
                 body=description,

@@ -192,6 +192,7 @@ class ReliableProgress:
     __slots__ = (
         "_again",
         "_answer",
+        "_cseq",
         "_given_up_at",
         "_interval_s",
         "_leg",
@@ -203,8 +204,10 @@ class ReliableProgress:
         "state",
     )
 
-    def __init__(self, leg: IncomingLeg) -> None:
+    def __init__(self, leg: IncomingLeg, cseq: int) -> None:
+        """`cseq` is the number of the leg's INVITE."""
         self._leg = leg
+        self._cseq = cseq
         self._rseq = leg.wire.pick(MAX_RSEQ)
         """Of the last one sent; the first takes the number after it."""
         self._unacknowledged: _Progress | None = None
@@ -234,8 +237,7 @@ class ReliableProgress:
     def prack(self, key: ServerKey, request: Request) -> None:
         self._pracked = key, request
         rack = rack_of(request)
-        invite = self._leg.request.cseq.number
-        known = rack == (self._rseq, invite, "INVITE") and self._unacknowledged is not None
+        known = rack == (self._rseq, self._cseq, "INVITE") and self._unacknowledged is not None
         self._step(Input.PRACK if known else Input.PRACK_STRAY)
         self._pracked = None
 

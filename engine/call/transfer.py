@@ -211,7 +211,7 @@ def replace(call: Call, old: Leg, new: IncomingLeg, trunk: str) -> None:
     ready = call.state is State.CONNECTED and remaining is not None and remaining.accepted and not call.busy
     if not ready:
         new.refuse(491)
-    elif not new.request.body:
+    elif not new.offered:
         new.refuse(488)  # whom it would reach is described already
     else:
         call.newcomer, call.newcomer_for, call.newcomer_trunk = new, old, trunk
@@ -228,11 +228,11 @@ def seat_newcomer(call: Call) -> None:
     try:
         if call.anchor is not None:
             _stop_capture(call)
-            newcomer_answered(call, call.anchor.answer(new, new.request.body))
+            newcomer_answered(call, call.anchor.answer(new, new.heard_body))
             tell(call, remaining, new.heard_body)
         else:
-            body = call.passed(remaining, new.request.body)
-            call.offer_from, call.offer_body = new, new.request.body
+            body = call.passed(remaining, new.heard_body)
+            call.offer_from, call.offer_body = new, new.heard_body
             remaining.offer(body)  # its answer comes to `newcomer_answered`
     except SdpError:
         newcomer_refused(call, 488)
@@ -310,12 +310,10 @@ def _invite(call: Call, transfer: Transfer) -> None:
     call.send_invite(
         leg,
         referred_invite(
+            leg,
             asked.calling if calls else asked.called,
             transfer.number,
             hop,
-            leg.contact,
-            call.settings.contact,
-            call.wire.ids,
             body,
             replaces=str(transfer.replaces) if transfer.replaces is not None else "",
             referred_by=transfer.referred_by,

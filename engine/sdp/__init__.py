@@ -23,6 +23,7 @@ from engine.sdp.negotiation import (
     choose_codec,
     rewrite_origin,
 )
+from engine.sdp.passing import origin_place
 
 __all__ = [
     "AudioTarget",
@@ -42,6 +43,7 @@ __all__ = [
     "build_refusal",
     "check_targets",
     "choose_codec",
+    "origin_place",
     "parse",
     "rewrite_origin",
 ]

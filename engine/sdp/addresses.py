@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine.sdp.errors import SdpError
 
@@ -52,21 +52,40 @@ def literal(address: str) -> IpAddress | None:
     return parsed.ipv4_mapped or parsed.sixtofour or parsed
 
 
+class _Known(NamedTuple):
+    """What there is to say of an address."""
+
+    address: IpAddress | None
+    """None: a host name."""
+    forbidden: bool = False
+    unspecified: bool = False
+    loopback: bool = False
+
+
+@lru_cache(maxsize=4_096)  # a peer's media gateway is named in all its calls
+def _known(text: str) -> _Known:
+    """Raises `SdpError` where `literal` does; an address that is forbidden is told as such."""
+    address = literal(text)
+    if address is None:
+        return _Known(None)
+    forbidden = address.is_multicast or address.is_link_local or address in _METADATA
+    if isinstance(address, ipaddress.IPv4Address) and not address.is_unspecified:
+        forbidden = forbidden or address in _THIS_NETWORK or address in _CLASS_E
+    return _Known(address, forbidden, address.is_unspecified, address.is_loopback)
+
+
 def check_address(address: str) -> None:
     """Raise `SdpError` for an address no media may be sent to; 0.0.0.0 and :: (hold) and names pass."""
-    parsed = literal(address)
-    if parsed is None or parsed.is_unspecified:
-        return
-    if parsed.is_multicast or parsed.is_link_local or parsed in _METADATA:
-        raise SdpError("address", address)
-    if isinstance(parsed, ipaddress.IPv4Address) and (parsed in _THIS_NETWORK or parsed in _CLASS_E):
+    if _known(address).forbidden:
         raise SdpError("address", address)
 
 
 def is_unspecified(address: str) -> bool:
-    """0.0.0.0 or ::."""
-    parsed = literal(address)
-    return parsed is not None and parsed.is_unspecified
+    """0.0.0.0 or ::. Raises `SdpError` where `check_address` does."""
+    known = _known(address)
+    if known.forbidden:
+        raise SdpError("address", address)
+    return known.unspecified
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +117,9 @@ class OwnAddresses:
 
     def check(self, address: str, *ports: int) -> None:
         """Raise `SdpError` where a stream to one of `ports` there would be one to ourselves."""
-        parsed = literal(address)
-        if parsed is None:
-            return
-        if parsed.is_loopback and not self.loopback:
+        known = _known(address)
+        if known.loopback and not self.loopback:
             raise SdpError("address", address)
-        if parsed in self.hosts and any(port in self.media_ports or port in self.sip_ports for port in ports):
-            raise SdpError("own_address", address)
+        for port in ports:
+            if (port in self.media_ports or port in self.sip_ports) and known.address in self.hosts:
+                raise SdpError("own_address", address)

@@ -17,6 +17,7 @@ from engine.sdp.description import (
     parse,
 )
 from engine.sdp.errors import SdpError
+from engine.sdp.passing import origin_place
 
 DEFAULT_PTIME_MS = 20
 OUR_CODECS = ("PCMA", "PCMU")
@@ -150,13 +151,8 @@ def rewrite_origin(body: bytes, origin: Origin) -> bytes:
 
     Raises `SdpError` where `parse` would.
     """
-    parse(body)
-    start = body.index(b"\no=") + 1
-    end = body.find(b"\n", start)
-    end = len(body) if end < 0 else end
-    if body[end - 1 : end] == b"\r":
-        end -= 1
-    return body[:start] + f"o={origin.line}".encode("utf-8", "surrogateescape") + body[end:]
+    begin, end = origin_place(body)
+    return body[:begin] + f"o={origin.line}".encode("utf-8", "surrogateescape") + body[end:]
 
 
 def _target(sdp: SessionDescription, index: int, media: Media) -> AudioTarget:

@@ -105,7 +105,8 @@ class Dialog:
         """
         local = request.rows("From")[0]
         tag = request.from_.tag or ""
-        return cls.opened(request.call_id, tag, local, request.cseq.number, request, response, contact)
+        uri = request.request_uri
+        return cls.opened(request.call_id, tag, local, request.cseq.number, uri, response, contact)
 
     @classmethod
     def opened(
@@ -114,19 +115,23 @@ class Dialog:
         tag: str,
         local: str,
         cseq: int,
-        request: Request,
+        uri: Uri | str,
         response: Response,
         contact: str,
     ) -> Dialog:
-        """The same for who knows what `request` says: Call-ID, our tag, all of From, the CSeq number."""
+        """The same for who knows what the request said: Call-ID, our tag, all of From, CSeq number, URI."""
         peer = response.contact
+        if peer is not None:
+            target = peer.uri
+        else:
+            target = uri if isinstance(uri, Uri) else Uri.parse(uri)
         return cls(
             id=DialogId(call_id, tag, response.to.tag or ""),
             local=local,
             remote=response.rows("To")[0],
             local_cseq=cseq,
             remote_cseq=None,
-            remote_target=peer.uri if peer else request.uri,
+            remote_target=target,
             route_set=response.record_routes[::-1],
             contact=contact,
             confirmed=response.status >= 200,

@@ -224,9 +224,12 @@ class TransactionLayer:
         if server is not None:
             self._forget(server)
 
-    def send(self, request: Request, flow: Flow, now: float) -> list[Effect]:
-        """Send the ACK for a 2xx: no transaction, a Via of its own (RFC 3261 §13.2.2.4)."""
-        branch = self._ids.branch()
+    def send(self, request: Request, flow: Flow, now: float, branch: str = "") -> list[Effect]:
+        """Send the ACK for a 2xx: no transaction, a Via of its own (RFC 3261 §13.2.2.4).
+
+        With the `branch` that it had, where it goes out again.
+        """
+        branch = branch or self._ids.branch()
         return [Send(flow, request.below(self._via(branch, flow)).to_bytes(), branch)]
 
     def counts(self) -> dict[str, int]:

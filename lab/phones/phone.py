@@ -181,7 +181,7 @@ class _PhoneCall:
             case LegAcknowledged():
                 if not self._connected:
                     assert isinstance(leg, IncomingLeg)
-                    self._begin(leg.request.body)
+                    self._begin(leg.heard_body)
             case LegOffered(body):
                 self._phone.note("offered")
                 leg.accept_offer(self._answer_to(leg, body))

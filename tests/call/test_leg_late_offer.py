@@ -23,12 +23,13 @@ def calling(phones: Phones) -> tuple[Side, OutgoingLeg]:
     request = out_of_dialog(
         "INVITE",
         target=to,
-        from_=NameAddr(None, Uri("sip", "me", PHONE[0])).with_tag("mine"),
+        from_=NameAddr(None, Uri("sip", "me", PHONE[0])).with_tag(leg.tag),
         to=NameAddr(None, to),
-        call_id="late",
+        call_id=leg.call_id,
         contact=leg.contact,
+        headers=leg.asks(b"", reliable=True),
     )
-    phones.act(lambda: leg.invite(request, reliable=True))
+    phones.act(lambda: leg.invite(request))
     return phones.peer.calls[-1], leg
 
 

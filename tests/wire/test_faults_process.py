@@ -144,7 +144,7 @@ class RecordedCall:
             offer = parse(leg.request.body)
             port = self._heard.address.port
             leg.answer(build_answer(offer, SITE.access, port, PCMA, leg.next_origin(), telephone_event=101))
-            _speak(self._heard, leg.request.body)
+            _speak(self._heard, leg.heard_body)
             self._heard.press("1")
 
         asyncio.get_running_loop().call_soon(lambda: self._access.act(answer))
