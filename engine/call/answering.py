@@ -18,7 +18,8 @@ def take_answer(call: Call) -> None:
     assert call.callee is not None
     call.timers.cancel(call.call_id, "no_answer")
     call.attempts = NO_ATTEMPTS
-    call.stop("ringback")
+    if call.playing:
+        call.stop("ringback")
     if call.anchor is None and call.invite is not None and not call.invite.body:
         return
     call.callee.acknowledge()

@@ -139,8 +139,9 @@ class Arrivals:
         self._trunks.entered(call_id, arrival.trunk)
         call = self._calls.make(call_id, decision, plan)
         call.asked = arrival.asked
-        call.leg_trunks["caller"] = arrival.trunk
-        call.caller = IncomingLeg(self._wire, "caller", arrival.flow, call.listener, arrival.key, request)
+        leg = IncomingLeg(self._wire, "caller", arrival.flow, call.listener, arrival.key, request)
+        leg.trunk = arrival.trunk
+        call.caller = leg
         self._calls.start(call, request, wait_for_popup=decision.popup is not None and not plan.reject)
         if decision.popup is not None:
             user = request.uri.user or ""

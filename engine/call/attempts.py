@@ -27,7 +27,7 @@ def as_it_came(decision: Decision, trunk: str, transport: str) -> Decision:
         if hop.trunk == trunk and hop.transport != transport and transport in _TRANSPORTS:
             hops.append(structs.replace(hop, transport=transport))
         hops.append(hop)
-    return structs.replace(decision, hops=tuple(hops))
+    return decision if len(hops) == len(decision.hops) else structs.replace(decision, hops=tuple(hops))
 
 
 TrunkAt = Callable[[str, str, Address], str | None]
@@ -69,7 +69,7 @@ class Attempts:
         self._contact = contact
         self._own = own
         self._limit = redirects
-        self._tried: list[tuple[str, str]] = []
+        self._tried: list[Hop] = []
         self.hop: Hop | None = None
         """The one under way, or the last."""
         self.diverted: tuple[Diverted, ...] = ()
@@ -88,7 +88,7 @@ class Attempts:
         found = self._waiting.pop(0)
         if isinstance(found, Hop):
             self.hop = found
-            self._tried.append(self._key(found))
+            self._tried.append(found)
             if self._from is not None:
                 number, status, rang = self._from
                 self.diverted = (*self._before, Diverted(number, self.number, status, rang))
@@ -123,7 +123,7 @@ class Attempts:
                 if target.address is None:
                     continue  # the number that we are calling, by a name for which we have our own hops
                 waiting = self.direct(target)
-                if self._key(waiting) in self._tried or waiting in found:
+                if self._has_tried(waiting) or waiting in found:
                     continue
             self._limit -= 1
             found.append(waiting)
@@ -142,7 +142,7 @@ class Attempts:
             ways: list[Hop] = [self.direct(target)]
         else:
             ways = [structs.replace(hop, called_user=hop.called_user or target.number) for hop in hops]
-        new = [hop for hop in ways if self._key(hop) not in self._tried]
+        new = [hop for hop in ways if not self._has_tried(hop)]
         self._waiting = [*new] if protected else [*new, *self._waiting]
         return bool(new)
 
@@ -179,6 +179,10 @@ class Attempts:
         if trunk is None:
             return Target(uri, number, None, "") if uri.user else None
         return Target(uri, number, address, transport, trunk)
+
+    def _has_tried(self, hop: Hop) -> bool:
+        key = self._key(hop)
+        return any(self._key(each) == key for each in self._tried)
 
     def _key(self, hop: Hop) -> tuple[str, str]:
         return hop.called_user or self._dialled, f"{hop.transport}:{hop.address}"

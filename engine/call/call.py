@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from engine.call.actions import ACTIONS
 from engine.call.anchor import Anchor
 from engine.call.attempts import NO_ATTEMPTS, Target
 from engine.call.captures import Captures
-from engine.call.leg_events import LegEvent, LegRefused
+from engine.call.leg_dialog import nobody
+from engine.call.leg_events import LegRefused
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
 from engine.call.plan import Plan
 from engine.call.refusals import FinalResponse, reasons_for_other
@@ -20,6 +22,7 @@ from engine.call.rejects import rejection
 from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
 from engine.call.timers import CallTimers
 from engine.call.transfer import Transfer
+from engine.call.trunks import Trunks
 from engine.call.values import CallSettings, Decision, Hop, LegOpened, PlaceCall, ScreeningRequest
 from engine.call.wire import Wire
 from engine.model.config import TrunkSection
@@ -30,6 +33,10 @@ from engine.model.screening import Action
 from engine.sdp import SdpError
 from engine.sip.message import Request
 
+_TOLD: Final = {
+    state: state.value for state in State if state not in (State.ROUTING, State.ENDING, State.ENDED)
+}
+"""States that are told as stages of the call."""
 TIMERS = ("no_answer", "hop", "key", "progress", "dial_pause", "media", "audit")
 MEDIA_S = 5.0
 """A media worker that has not opened a session by then is as good as none."""
@@ -71,7 +78,6 @@ class Call:
         "invite",
         "late_answer",
         "late_answer_to",
-        "leg_trunks",
         "listener",
         "newcomer",
         "newcomer_for",
@@ -88,6 +94,7 @@ class Call:
         "refusal",
         "restoring",
         "ringing",
+        "routes",
         "settings",
         "settling",
         "state",
@@ -108,7 +115,7 @@ class Call:
         captures: Captures,
         settings: CallSettings,
         trunks: Mapping[str, TrunkSection],
-        listener: Listener,
+        routes: Trunks,
         on_end: Callable[[Call], None],
     ) -> None:
         self.call_id = call_id
@@ -119,20 +126,21 @@ class Call:
         self.captures = captures
         self.settings = settings
         self.trunks = trunks
+        self.routes = routes
         self.state = State.PREPARING
         self.caller: Leg | None = None
         """The calling leg; the agent's in a dissuasion call."""
         self.callee: Leg | None = None
-        self.former: list[Leg] = []
+        self.former: tuple[Leg, ...] = ()
         """Legs that the call has left, and that still have something open."""
         self.anchor: Anchor | None = None
         self.place: PlaceCall | None = None
         self.recording: RecordingId | None = None
         self.agent_report = ""
         self.outcome: Outcome | None = None
-        self.listener = listener
+        self.listener: Listener = nobody
         self._on_end: Callable[[Call], None] | None = on_end
-        self._waiting: set[str] = set()
+        self._waiting: tuple[str, ...] = ()
         self.playing: dict[PlaybackId, str] = {}
         self.answered_at: float | None = None
         self.invite: Request | None = None
@@ -151,8 +159,6 @@ class Call:
         self.newcomer_for: Leg | None = None
         self.newcomer_trunk = ""
         self.settling: list[bytes] | None = None
-        self.leg_trunks: dict[str, str] = {}
-        """Role → the trunk its leg is on."""
         self.find: Find = _nowhere
         self.reasons: tuple[str, ...] = ()
         """Reason values of the side that ended the call (RFC 3326)."""
@@ -172,9 +178,9 @@ class Call:
         """Open what the plan needs; `prepared` goes on when all is there."""
         self.invite = invite
         if wait_for_popup:
-            self._waiting.add("popup")
+            self._waiting = ("popup",)
         if self.plan.anchored:
-            self._waiting.add("media")
+            self._waiting = (*self._waiting, "media")
             self.anchor = Anchor(self.wire, (self.calling_role, "callee"), self.settings.own)
             self.timers.set(self.call_id, "media", self.wire.now + MEDIA_S)
         if not self._waiting:
@@ -186,7 +192,7 @@ class Call:
             return
         if what == "media":
             self.timers.cancel(self.call_id, "media")
-        self._waiting.discard(what)
+        self._waiting = tuple(each for each in self._waiting if each != what)
         if not self._waiting:
             self.feed(Input.READY_ANNOUNCE if self.plan.announce else Input.READY_ROUTE)
 
@@ -202,8 +208,8 @@ class Call:
             return
         changed = row.state is not self.state
         self.state = row.state
-        if changed and row.state not in (State.ROUTING, State.ENDING, State.ENDED):
-            self.wire.emit(CallStage(call_id=self.call_id, stage=row.state.value))
+        if changed and row.state in _TOLD:
+            self.wire.emit(CallStage(call_id=self.call_id, stage=_TOLD[row.state]))
         try:
             for action in row.actions:
                 ACTIONS[action](self)
@@ -220,33 +226,33 @@ class Call:
         """Nothing of the call is left."""
         for leg in self.legs:
             leg.dispose()
-        for name in (*TIMERS, "reap"):
-            self.timers.cancel(self.call_id, name)
-        self.listener = _nobody  # it holds this call: without it no collector has to find the two
+        self.timers.cancel(self.call_id, *TIMERS, "reap")
+        self.listener = nobody  # it holds this call: without it no collector has to find the two
         on_end, self._on_end = self._on_end, None
         if on_end is not None:
             on_end(self)
 
     def finish(self, end: End, final: FinalResponse | None = None) -> None:
         """The outcome is known: tell it, and let go of the legs and the media."""
-        if final is None:
+        answered_at, now = self.answered_at, self.wire.now
+        status = 200
+        if final is None and (answered_at is None or self.newcomer is not None):
             final = self._final(end.status)
+        if final is not None and answered_at is None:
+            status = final.status
         self.outcome = Outcome(end.blame, end.reason)
         self.late_answer = None
-        answered = self.answered_at is not None
-        duration_s = self.wire.now - self.answered_at if self.answered_at is not None else 0.0
         self.wire.emit(
             CallEnded(
                 call_id=self.call_id,
                 outcome=self.outcome,
-                status=0 if self.plan.agent else 200 if answered else final.status,
-                answered=answered,
-                duration_ms=round(duration_s * 1000),
+                status=0 if self.plan.agent else status,
+                answered=answered_at is not None,
+                duration_ms=round((now - answered_at) * 1000) if answered_at is not None else 0,
             )
         )
-        for name in TIMERS:
-            self.timers.cancel(self.call_id, name)
-        self.timers.set(self.call_id, "reap", self.wire.now + REAP_S)
+        self.timers.cancel(self.call_id, *TIMERS)
+        self.timers.set(self.call_id, "reap", now + REAP_S)
         for leg in (self.caller, self.callee, self.newcomer):
             self._release(leg, final)
         if self.anchor is not None:
@@ -261,25 +267,33 @@ class Call:
             return rejection(self.decision, "608", self.settings.redress)
         return FinalResponse(status or 480, reasons_for_other(self.reasons))
 
-    def _release(self, leg: Leg | None, final: FinalResponse) -> None:
+    def _release(self, leg: Leg | None, final: FinalResponse | None) -> None:
         if leg is None or leg.ended:
             return
         if leg.answered:
             leg.hang_up(reasons_for_other(self.reasons))
         elif isinstance(leg, IncomingLeg):
+            assert final is not None
             leg.refuse(final.status, final.headers, final.phrase)
         elif isinstance(leg, OutgoingLeg):
             leg.cancel(reasons_for_other(self.reasons))
 
     def check_ended(self) -> None:
-        if self.state is State.ENDING and all(leg.ended for leg in self.legs):
+        if self.state is not State.ENDING:
+            return
+        caller, callee = self.caller, self.callee
+        if (caller is not None and not caller.ended) or (callee is not None and not callee.ended):
+            return
+        if all(leg.ended for leg in self.legs):
             self.feed(Input.LEGS_ENDED)
 
     def sweep(self) -> None:
         """Forget those left behind that have nothing open any more."""
-        for leg in [leg for leg in self.former if leg.ended]:
-            leg.dispose()
-            self.former.remove(leg)
+        former = self.former
+        self.former = tuple(leg for leg in former if not leg.ended)
+        for leg in former:
+            if leg.ended:
+                leg.dispose()
 
     @property
     def legs(self) -> list[Leg]:
@@ -293,16 +307,17 @@ class Call:
         offering = any(leg.negotiating for leg in (self.caller, self.callee) if leg is not None)
         return offering or self.transfer is not None or self.newcomer is not None
 
-    def trunk_of(self, leg: Leg) -> str:
-        return self.leg_trunks.get(leg.role, "")
-
     def leave(self, leg: Leg) -> None:
         """The call goes on without that leg, which may still have something open."""
         if leg is self.caller:
             self.caller = None
         elif leg is self.callee:
             self.callee = None
-        self.former.append(leg)
+        self.set_aside(leg)
+
+    def set_aside(self, leg: Leg) -> None:
+        """It is no side of the call any more, but may still have something open."""
+        self.former = (*self.former, leg)
         self.sweep()
 
     def give_away(self, leg: Leg) -> None:
@@ -336,8 +351,10 @@ class Call:
 
     def outgoing(self, role: str, hop: Hop) -> OutgoingLeg:
         if role == "callee":
-            self.wire.routed(self.call_id, hop)
-        return OutgoingLeg(self.wire, role, self.wire.flow_to(hop), self.listener, hop.credentials)
+            self.routes.left(self.call_id, hop.trunk)
+        leg = OutgoingLeg(self.wire, role, self.wire.flow_to(hop), self.listener, hop.credentials)
+        leg.trunk = hop.trunk
+        return leg
 
     def send_invite(self, leg: OutgoingLeg, request: Request) -> None:
         if self.wire.tell_legs:
@@ -385,7 +402,3 @@ class Call:
             if playing == name and self.anchor is not None:
                 del self.playing[playback]
                 self.anchor.stop(playback)
-
-
-def _nobody(leg: Leg, event: LegEvent) -> None:
-    """Listener of a call that is over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ from engine.model.screening import Action
 if TYPE_CHECKING:
     from engine.call.call import Call
 
+_ROUTED: Final = State.ROUTING.value
 PROGRESS_S = 60.0
 """A provisional response is repeated so often while there is no answer (RFC 3261 §13.3.1.1)."""
 
@@ -57,7 +58,8 @@ def invite_callee(call: Call) -> None:
 
 def invite_next(call: Call) -> None:
     """By the next hop; what a redirection asks for is screened first, as a call to that number."""
-    _let_go(call)
+    if call.callee is not None:
+        _let_go(call)
     found = call.attempts.take()
     if isinstance(found, Hop):
         _invite(call, found)
@@ -75,8 +77,7 @@ def _let_go(call: Call) -> None:
     leg, call.callee = call.callee, None
     if isinstance(leg, OutgoingLeg):
         leg.cancel()
-        call.former.append(leg)
-        call.sweep()
+        call.set_aside(leg)
 
 
 def _redirected(call: Call, asked: ScreeningRequest, target: Target) -> ScreeningRequest:
@@ -111,9 +112,8 @@ def target_screened(call: Call, decision: Decision) -> None:
 
 def _invite(call: Call, hop: Hop) -> None:
     invite = call.invite
-    call.wire.emit(CallStage(call_id=call.call_id, stage=State.ROUTING.value, detail=hop.trunk))
+    call.wire.emit(CallStage(call_id=call.call_id, stage=_ROUTED, detail=hop.trunk))
     leg = call.callee = call.outgoing("callee", hop)
-    call.leg_trunks["callee"] = hop.trunk
     if call.anchor is not None:
         body = call.anchor.offer(leg, like=invite.body if invite is not None else b"")
     else:

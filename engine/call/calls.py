@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from engine.call.agent import tell_dissuasion
 from engine.call.call import Call
 from engine.call.captures import Captures
 from engine.call.inputs import on_leg, on_media
-from engine.call.leg_events import LegEvent
-from engine.call.legs import Leg, OutgoingLeg
+from engine.call.legs import Leg
 from engine.call.plan import Plan
 from engine.call.timers import CallTimers
 from engine.call.trunks import Trunks
@@ -46,12 +46,6 @@ class Calls:
 
     def make(self, call_id: CallId, decision: Decision, plan: Plan) -> Call:
         """A call that knows neither of its sides yet; `start` follows."""
-
-        def listener(leg: Leg, event: LegEvent) -> None:
-            if isinstance(leg, OutgoingLeg):
-                self._trunks.told(leg.flow, event)
-            on_leg(call, leg, event)
-
         call = Call(
             call_id,
             decision,
@@ -61,9 +55,10 @@ class Calls:
             self.captures,
             self._settings,
             self._sections,
-            listener,
+            self._trunks,
             self._ended,
         )
+        call.listener = partial(on_leg, call)
         call.find = self.find
         self.by_id[call_id] = call
         return call

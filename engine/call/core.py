@@ -75,7 +75,6 @@ class SipCore:
         self.trunks = routes if routes is not None else Trunks(sections)
         """The state of trunks, shared with whoever chooses hops."""
         self.trunks.emit = self._wire.emit
-        self._wire.routed = lambda call_id, hop: self.trunks.left(call_id, hop.trunk)
         self._wire.trunk_at = self.trunks.redirected
         self._keeper = Keeper(self._wire, self.trunks, self._wire.names)
         self._timers = CallTimers()

@@ -48,6 +48,8 @@ REFUSE_KEY = "2"
 
 def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
     """A leg of `call` tells something."""
+    if leg.owns_call_id and isinstance(event, LegRinging | LegAnswered | LegRefused):
+        call.routes.told(leg.flow, event)
     calling = leg is call.caller
     if call.transfer is not None and leg is call.transfer.leg:
         on_target(call, call.transfer, event)

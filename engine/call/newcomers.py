@@ -48,6 +48,6 @@ class Newcomers:
     def _refusal(self, replaces: Replaces, found: tuple[Call, Leg] | None, trunk: str) -> Refusal | None:
         if not self._trunks[trunk].refer:
             return 603, ()
-        if found is None or found[0].trunk_of(found[1]) != trunk:
+        if found is None or found[1].trunk != trunk:
             return 481, ()
         return (486, ()) if replaces.early_only else None  # dialogs that others may name are confirmed

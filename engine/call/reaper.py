@@ -45,18 +45,19 @@ def lost_by(response: Response | None, failure: str) -> int | None:
 
 
 def begin(call: Call) -> None:
-    """The call is connected."""
-    if call.settings.audit_s:
-        call.timers.set(call.call_id, TIMER, call.wire.now + call.settings.audit_s)
+    """The call is connected, or has another leg: look at it later, unless both legs have a session timer."""
+    caller, callee, audit_s = call.caller, call.callee, call.settings.audit_s
+    timed = caller is not None and callee is not None and caller.session_timed and callee.session_timed
+    if audit_s and not timed:
+        call.timers.set(call.call_id, TIMER, call.wire.now + audit_s)
 
 
 def look(call: Call) -> None:
     """The timer: ask the legs that nothing else watches."""
-    if call.state is not State.CONNECTED:
-        return
-    for leg in (call.caller, call.callee):
-        if leg is not None and leg.accepted and not leg.leaving and _watch(call, leg) is Watch.AUDIT:
-            _ask(call, leg)
+    if call.state is State.CONNECTED:
+        for leg in (call.caller, call.callee):
+            if leg is not None and leg.accepted and not leg.leaving and _watch(call, leg) is Watch.AUDIT:
+                _ask(call, leg)
     begin(call)
 
 

@@ -84,6 +84,8 @@ def final_for_caller(refusal: LegRefused) -> FinalResponse:
 
 def reasons_for_other(reasons: tuple[str, ...]) -> Headers:
     """Reason headers that one leg brought, for the other (RFC 3326); few and short."""
+    if not reasons:
+        return ()
     return reason_headers(tuple(value for value in reasons if _passable(value))[:MAX_REASONS])
 
 

@@ -122,23 +122,33 @@ class CallTimers(Timers[tuple[CallId, str]]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._set: dict[tuple[CallId, str], Timer[tuple[CallId, str]]] = {}
+        self._set: dict[CallId, dict[str, Timer[tuple[CallId, str]]]] = {}
 
     def set(self, call_id: CallId, name: str, at: float) -> None:
-        key = call_id, name
-        earlier = self._set.get(key)
-        if earlier is not None:
-            earlier.cancel()
-        self._set[key] = self._add(at, key)
+        running = self._set.get(call_id)
+        if running is None:
+            running = self._set[call_id] = {}
+        elif name in running:
+            running[name].cancel()
+        running[name] = self._add(at, (call_id, name))
 
-    def cancel(self, call_id: CallId, name: str) -> None:
-        timer = self._set.pop((call_id, name), None)
-        if timer is not None:
-            timer.cancel()
+    def cancel(self, call_id: CallId, *names: str) -> None:
+        """Those of these names that are running."""
+        running = self._set.get(call_id)
+        if running is None:
+            return
+        for name in names:
+            if name in running:
+                running.pop(name).cancel()
+        if not running:
+            del self._set[call_id]
 
     def due(self, now: float) -> list[tuple[CallId, str]]:
         """Take out what has come due, in order."""
         fired = list(self._due(now))
-        for key in fired:
-            del self._set[key]
+        for call_id, name in fired:
+            running = self._set[call_id]
+            del running[name]
+            if not running:
+                del self._set[call_id]
         return fired

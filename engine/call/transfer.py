@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
+from engine.call import reaper
 from engine.call.invites import referred_invite
 from engine.call.leg_events import (
     LegAnswered,
@@ -71,7 +72,7 @@ def refer(call: Call, leg: Leg, event: LegReferred) -> None:
 
     Calls for help are taken from anybody: who makes one sends nobody anywhere.
     """
-    trunk = call.trunk_of(leg)
+    trunk = leg.trunk
     remaining = call.other(leg)
     uri = event.refer_to.uri
     section = call.trunks.get(trunk)
@@ -251,8 +252,7 @@ def newcomer_refused(call: Call, status: int) -> None:
     new, call.newcomer, call.newcomer_for = call.newcomer, None, None
     if isinstance(new, IncomingLeg):
         new.refuse(status)
-        call.former.append(new)
-        call.sweep()
+        call.set_aside(new)
 
 
 def on_newcomer(call: Call, event: LegEvent) -> None:
@@ -276,7 +276,7 @@ def _takes_over(call: Call, transfer: Transfer, replaces: Replaces) -> bool:
     other, theirs = found
     leg = other.other(theirs)
     usable = other is not call and other.state is State.CONNECTED and not other.busy and not other.plan.agent
-    if not usable or leg is None or not leg.accepted or other.trunk_of(theirs) != transfer.trunk:
+    if not usable or leg is None or not leg.accepted or theirs.trunk != transfer.trunk:
         return False
     if leg.negotiating:
         return False
@@ -360,10 +360,11 @@ def _seat(call: Call, leg: Leg, old: Leg, trunk: str) -> None:
         call.caller = leg
     else:
         call.callee = leg
-    call.leg_trunks[leg.role] = trunk
+    leg.trunk = trunk
     if old not in call.former:
-        call.former.append(old)
+        call.set_aside(old)
     call.sweep()
+    reaper.begin(call)
 
 
 def _drop(call: Call, leg: Leg) -> None:
@@ -371,8 +372,7 @@ def _drop(call: Call, leg: Leg) -> None:
         leg.hang_up()
     elif isinstance(leg, OutgoingLeg):
         leg.cancel()
-    call.former.append(leg)
-    call.sweep()
+    call.set_aside(leg)
 
 
 def _stop_capture(call: Call) -> None:

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from engine.call.health import FAILURES
-from engine.call.leg_events import LegAnswered, LegEvent, LegRefused, LegRinging
+from engine.call.health import FAILURES, State
+from engine.call.leg_events import LegAnswered, LegRefused, LegRinging
 from engine.call.limits import Way
 from engine.call.sources import Sources
 from engine.call.translation import translated
@@ -180,14 +180,14 @@ class Trunks:
 
     # --- health ---
 
-    def told(self, flow: Flow, event: LegEvent) -> None:
+    def told(self, flow: Flow, event: LegRinging | LegAnswered | LegRefused) -> None:
         """What a leg of ours has heard from the other end of its flow."""
-        endpoints = self._endpoints.get(Target(flow.transport, *flow.remote))
-        if endpoints is None or not isinstance(event, LegRinging | LegAnswered | LegRefused):
-            return
-        status, silence = (event.status, event.no_response) if isinstance(event, LegRefused) else (200, "")
-        for endpoint in endpoints:
-            self.heard(endpoint, status, silence)
+        host, port = flow.remote
+        for endpoint in self._endpoints.get(Target(flow.transport, host, port), ()):
+            if isinstance(event, LegRefused):
+                self.heard(endpoint, event.status, event.no_response)
+            elif endpoint.health.state is not State.UP:
+                self.heard(endpoint, 200)
 
     def heard(self, endpoint: Endpoint, status: int, silence: str = "") -> None:
         """A response, or why there was none ("timeout", "transport")."""

@@ -14,7 +14,6 @@ from engine.call.troubles import Troubles
 from engine.call.values import NO_CONTACTS, EventRaised, Hop, MediaRequested
 from engine.model.config import Address
 from engine.model.events import AnyEvent
-from engine.model.ids import CallId
 from engine.model.media import AnyMediaCommand
 from engine.sip.dialog import Dialog
 from engine.sip.effects import (
@@ -69,7 +68,6 @@ class Wire:
         "incoming",
         "names",
         "now",
-        "routed",
         "session_expires_s",
         "tell_legs",
         "timers",
@@ -104,8 +102,6 @@ class Wire:
             ("udp", "tcp", *(each for each in ("tls",) if each in contacts)),
             ("AAAA",) if ":" in contact.host else ("A",),
         )
-        self.routed: Callable[[CallId, Hop], None] = lambda call_id, hop: None
-        """Told which hop a call tries."""
         self.trunk_at: Callable[[str, str, Address], str | None] = lambda by, transport, address: None
         """See `Trunks.redirected`."""
         self.now = 0.0
