@@ -102,6 +102,7 @@ def call_settings(config: Config) -> CallSettings:
         popup_sender=config.popup.sender,
         popup_by_sip=config.popup.sip_message,
         popup_by_bus=bool(config.bus.url),
+        popups_per_minute=config.popup.per_minute,
         dissuasion_agent=config.dissuasion.agent,
         own=own_addresses(config),
         audit_s=config.sip.audit_s,

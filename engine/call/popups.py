@@ -1,7 +1,8 @@
 """Popups on their way: a SIP MESSAGE to the callee's phone and a publication to the pages.
 
 A call that waits for its popup is told when both have answered, or at the deadline, whichever is first
-(the INVITE leaves after the MESSAGE's final response and the broker's PUBACK, or 300 ms).
+(the INVITE leaves after the MESSAGE's final response and the broker's PUBACK, or 300 ms). Who gets too many
+in a minute, as in a campaign of blocked calls, is spared the rest: the event tells of them, nothing is sent.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.call.allowance import Allowance
 from engine.call.timers import CallTimers
 from engine.call.values import CallSettings, Decision, Hop, LegOpened, Popup, PopupRequested
 from engine.call.wire import Wire
@@ -19,6 +21,8 @@ from engine.sip.messages import out_of_dialog
 from engine.sip.uri import NameAddr, Uri
 
 TIMER = "popup"
+LIMITED = "limited"
+"""Not sent: the subscriber has had enough of them."""
 
 
 @dataclass(slots=True)
@@ -36,12 +40,13 @@ class _Delivery:
 class Popups:
     """All popups under way. `done` is called exactly once for each `deliver`."""
 
-    __slots__ = ("_by_call", "_by_id", "_settings", "_timers", "_wire")
+    __slots__ = ("_allowance", "_by_call", "_by_id", "_settings", "_timers", "_wire")
 
     def __init__(self, wire: Wire, timers: CallTimers, settings: CallSettings) -> None:
         self._wire = wire
         self._timers = timers
         self._settings = settings
+        self._allowance = Allowance(settings.popups_per_minute)
         self._by_call: dict[CallId, _Delivery] = {}
         self._by_id: dict[str, _Delivery] = {}
 
@@ -58,6 +63,10 @@ class Popups:
             done()
             return
         delivery = _Delivery(call_id, self._wire.ids.token(), popup, decision.called, decision.calling, done)
+        if not self._allowance.take(decision.called.id, self._wire.now):
+            delivery.sip = delivery.bus = LIMITED
+            self._tell(delivery)
+            return
         self._by_call[call_id] = self._by_id[delivery.popup_id] = delivery
         self._timers.set(call_id, TIMER, self._wire.now + self._settings.popup_deadline_s)
         if self._settings.popup_by_bus:
@@ -116,6 +125,10 @@ class Popups:
             return
         del self._by_call[delivery.call_id]
         self._timers.cancel(delivery.call_id, TIMER)
+        self._tell(delivery)
+
+    def _tell(self, delivery: _Delivery) -> None:
+        assert delivery.sip is not None and delivery.bus is not None
         self._wire.emit(
             PopupSent(
                 call_id=delivery.call_id,

@@ -145,6 +145,8 @@ class CallSettings(msgspec.Struct, frozen=True):
     """As the media worker has it; 0: it tells of no silence."""
     session_expires_s: int = 1800
     """How long sessions live without a refresh (RFC 4028); 0: the engine asks for no session timer."""
+    popups_per_minute: int = 10
+    """To one subscriber; further ones are not sent."""
     popup_by_bus: bool = True
     """There is a broker, so pages can be told."""
     contacts: Mapping[str, Address] = msgspec.field(default_factory=lambda: NO_CONTACTS)

@@ -201,6 +201,7 @@ RISK_FIELDS: Final[Mapping[str, str]] = {
 DELIVERIES: Final[Mapping[str, str]] = {
     "acknowledged": N_("acknowledged"),
     "dropped": N_("not sent"),
+    "limited": N_("too many of them, not sent"),
     "timeout": N_("timed out"),
     "off": N_("off"),
 }

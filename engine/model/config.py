@@ -167,6 +167,8 @@ class PopupSection(Section, frozen=True):
     sender: str = "96110"
     """User part of the From of the MESSAGE."""
     deadline_ms: int = 300
+    per_minute: Annotated[int, msgspec.Meta(ge=1, le=600)] = 10
+    """To one subscriber, by MESSAGE and to the handset page alike; further ones are not sent."""
 
 
 class WarningSection(Section, frozen=True):
