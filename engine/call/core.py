@@ -24,6 +24,7 @@ from engine.call.trunks import Trunks
 from engine.call.values import (
     CallCommand,
     CallEffect,
+    CallRefused,
     CallSettings,
     CommandAnswered,
     Drain,
@@ -84,21 +85,21 @@ class SipCore:
         self._newcomers = Newcomers(self._wire, self._calls, sections)
         self._gate: Gate | None = None
         if screen is not None:
-            self._gate = Gate(self._wire, screen, sections, self.trunks, settings.redress)
+            self._gate = Gate(self._wire, screen, sections, self.trunks, settings.redress, self._popups)
             self._layer.gate = self._gate
 
     # --- inputs ---
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[CoreEffect]:
         self._wire.now = self.trunks.now = now
-        effects = self._handle(self._layer.receive(data, flow, now))
-        gate = self._gate
-        if gate is not None and gate.refused:
-            for call_id, decision, user in gate.refused:
-                self._popups.deliver(call_id, decision, user)
-            gate.refused.clear()
-            effects += self._drain_effects()
-        return effects
+        return self._handle(self._layer.receive(data, flow, now))
+
+    def tell(self, refused: CallRefused, now: float) -> list[CoreEffect]:
+        """What follows from a refusal at the gate, once its answer is out."""
+        self._wire.now = self.trunks.now = now
+        assert self._gate is not None
+        self._gate.tell(refused)
+        return self._drain_effects()
 
     def send_failed(self, flow: Flow, branch: str, error: str, now: float) -> list[CoreEffect]:
         self._wire.now = self.trunks.now = now
@@ -204,7 +205,8 @@ class SipCore:
                     self._cancelled(key, cancel)
                 case _ if not self._wire.heard(effect):
                     out.append(effect)
-        return self._drain_effects()
+        self._wire.effects = []
+        return out
 
     def _drain_effects(self) -> list[CoreEffect]:
         effects, self._wire.effects = self._wire.effects, []

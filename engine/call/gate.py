@@ -1,43 +1,63 @@
 """The gate: calls that the table alone refuses get their answer before anything more of them is read.
 
 It runs the same screening as the long way and tells the same events; a property test holds the two
-together. Whatever is unusual, about the INVITE or about the verdict, is left to the long way.
+together. Whatever is unusual, about the INVITE or about the verdict, is left to the long way. The answer goes
+first: what is to be told of the call follows when the runtime has time for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+import re
+from collections.abc import Mapping
+from typing import Final, Protocol
 
+import msgspec
+
+from engine.call.popups import Popups
 from engine.call.rejects import rejection
 from engine.call.telling import tell_refused, tell_screened
 from engine.call.trunks import Trunks
-from engine.call.values import Decision, Redress, ScreeningRequest
+from engine.call.values import Block, CallRefused, Decision, Redress, ScreeningRequest
 from engine.call.wire import Wire
 from engine.model.config import TrunkSection
 from engine.model.ids import CallId
 from engine.model.outcome import Blame, Outcome
+from engine.model.screening import HotEntry
 from engine.sip.flow import Flow
-from engine.sip.message import Request
 from engine.sip.plain import AtOnce, PlainInvite
 
 REJECTED = Outcome(Blame.POLICY, "rejected")
+_CALLED: Final = re.compile(rb"INVITE sip:(\+?[0-9]{1,32})@")
+_CALLING: Final = re.compile(rb"\r\nFrom: [^\r<]*<sip:(\+?[0-9]{1,32})@")
 
 
 class Screen(Protocol):
-    """Screening, as the gate sees it: what is known at once, without effects of its own."""
+    """Screening, as the gate sees it: what is known at once."""
 
-    def refusal(
-        self, request: ScreeningRequest, name: Callable[[], CallId]
-    ) -> tuple[CallId, Decision] | None:
-        """The decision on a call that a table entry makes a reject, and its new id; None for any other."""
+    def listed(self, text: str) -> HotEntry | None:
+        """What the table says of a number as it stands in a message."""
+        ...
+
+    def block(self, request: ScreeningRequest, entry: HotEntry) -> Block | None:
+        """The verdict on a call that this entry of the other party makes a reject; None for any other."""
+        ...
+
+    def blocked(self, call_id: CallId, request: ScreeningRequest, block: Block) -> Decision:
+        """Count the call, and say all that is to be told of it."""
         ...
 
 
-class Gate:
-    """Asked by the transaction layer of every plain INVITE outside a dialog."""
+class _Suspect(msgspec.Struct, frozen=True, gc=False):
+    trunk: str
+    text: str
+    """The other party's number as it was found."""
+    entry: HotEntry
 
-    __slots__ = ("_redress", "_screen", "_sections", "_trunks", "_wire", "closed", "refused")
+
+class Gate:
+    """Asked by the transaction layer of every INVITE."""
+
+    __slots__ = ("_popups", "_redress", "_screen", "_sections", "_trunks", "_wire", "closed")
 
     def __init__(
         self,
@@ -46,38 +66,54 @@ class Gate:
         sections: Mapping[str, TrunkSection],
         trunks: Trunks,
         redress: Redress,
+        popups: Popups,
     ) -> None:
         self._wire = wire
         self._screen = screen
         self._sections = sections
         self._trunks = trunks
         self._redress = redress
+        self._popups = popups
         self.closed = False
         """While draining, every call takes the long way."""
-        self.refused: list[tuple[CallId, Decision, str]] = []
-        """Whose popup, to that user, is still to be sent: the answer goes first."""
 
-    def __call__(self, plain: PlainInvite, request: Request, flow: Flow) -> AtOnce | None:
-        name = self._trunks.of(flow.remote)
-        if name is None or self.closed:
+    def suspect(self, data: bytes, flow: Flow) -> _Suspect | None:
+        """Whether the other party's number is in the table, as far as a glance shows."""
+        trunk = self._trunks.of(flow.remote)
+        if trunk is None or self.closed:
             return None
-        trunk = self._sections[name]
-        if plain.asserted and trunk.trusted_identity:
-            return None
-        uri = str(request.request_uri)
-        asked = ScreeningRequest(name, plain.calling, plain.called, uri, plain.display, None, ())
-        if trunk.announce_608 and trunk.reject == "608" and request.body:
-            return None  # the caller may hear why first
-        found = self._screen.refusal(asked, self._name)
+        found = _CALLED.match(data) if self._sections[trunk].side == "access" else _CALLING.search(data)
         if found is None:
             return None
-        call_id, decision = found
-        final = rejection(decision, trunk.reject, self._redress)
-        tell_screened(self._wire, call_id, trunk, asked, decision, request.call_id)
-        tell_refused(self._wire, call_id, final.status, REJECTED)
-        if decision.popup is not None:
-            self.refused.append((call_id, decision, plain.called))
+        text = found[1].decode()
+        entry = self._screen.listed(text)
+        return _Suspect(trunk, text, entry) if entry is not None else None
+
+    def refusal(self, suspect: _Suspect, plain: PlainInvite, flow: Flow) -> AtOnce | None:
+        """The answer to a call that the entry makes a reject."""
+        name = suspect.trunk
+        trunk = self._sections[name]
+        if suspect.text != (plain.called if trunk.side == "access" else plain.calling):
+            return None
+        if plain.asserted and trunk.trusted_identity:
+            return None
+        if trunk.announce_608 and trunk.reject == "608" and plain.has_body:
+            return None  # the caller may hear why first
+        asked = ScreeningRequest(name, plain.calling, plain.called, plain.uri, plain.display, None, ())
+        block = self._screen.block(asked, suspect.entry)
+        if block is None:
+            return None
+        final = rejection(block, trunk.reject, self._redress)
+        call_id = CallId(self._wire.ids.token())
+        self._wire.effects.append(CallRefused(call_id, asked, plain.call_id, block, final.status))
         return AtOnce(final.status, final.phrase, final.headers)
 
-    def _name(self) -> CallId:
-        return CallId(self._wire.ids.token())
+    def tell(self, refused: CallRefused) -> None:
+        """The events of a call that was refused here, and its popup."""
+        call_id, asked = refused.call_id, refused.asked
+        decision = self._screen.blocked(call_id, asked, refused.block)
+        trunk = self._sections[asked.trunk]
+        tell_screened(self._wire, call_id, trunk, asked, decision, refused.sip_call_id)
+        tell_refused(self._wire, call_id, refused.status, REJECTED)
+        if decision.popup is not None:
+            self._popups.deliver(call_id, decision, asked.called)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from engine.call.leg_events import LegRefused, reason_headers
 from engine.call.legs import Headers
@@ -29,8 +30,7 @@ MAX_REASONS: Final = 4
 MAX_TEXT: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class FinalResponse:
+class FinalResponse(msgspec.Struct, frozen=True):
     """A final non-2xx for the caller."""
 
     status: int

@@ -67,7 +67,10 @@ class Trunks:
         self._draw = draw
         self.emit = emit
         self.now = 0.0
-        self._sources = Sources({name: section.match for name, section in sections.items()})
+        self.of: Callable[[tuple[str, int]], str | None] = Sources(
+            {name: section.match for name, section in sections.items()}
+        ).of
+        """The trunk that a source (host, port) belongs to."""
         self._trunks = {name: Trunk(name, section) for name, section in sections.items()}
         self._sides = {
             side: [each for each in self._trunks.values() if each.section.side == side and each.places]
@@ -78,10 +81,6 @@ class Trunks:
         self._endpoints: dict[Target, list[Endpoint]] = {}
         self._next: float | None = None
         self._reached_anew()
-
-    def of(self, remote: tuple[str, int]) -> str | None:
-        """The trunk that a source (host, port) belongs to."""
-        return self._sources.of(remote)
 
     # --- numbers ---
 

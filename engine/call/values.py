@@ -17,7 +17,7 @@ from engine.model.config import Address
 from engine.model.events import AnyEvent, Party
 from engine.model.ids import CallId, CaseId, CommandId
 from engine.model.media import AnyMediaCommand, AnyMediaEvent
-from engine.model.screening import Action
+from engine.model.screening import Action, Facts, Verdict
 from engine.sdp import OwnAddresses
 from engine.sip.location import Family, Location
 from engine.sip.uri import Uri
@@ -107,6 +107,17 @@ class Decision(msgspec.Struct, frozen=True):
     """URI of the signed card with the same, for the Call-Info of a 608 (RFC 8688)."""
 
 
+class Block(msgspec.Struct, frozen=True):
+    """The verdict on a call that is refused at the gate, and what its answer says."""
+
+    facts: Facts
+    verdict: Verdict
+    status: int
+    appeal_code: str
+    redress: str
+    card: str
+
+
 class Redress(msgspec.Struct, frozen=True):
     """Whom blocked callers may ask, beside the appeal page."""
 
@@ -177,6 +188,16 @@ class PopupRequested(msgspec.Struct, frozen=True):
 
 class EventRaised(msgspec.Struct, frozen=True):
     event: AnyEvent
+
+
+class CallRefused(msgspec.Struct, frozen=True):
+    """A call was answered at the gate; hand it back to `SipCore.tell` soon, for its events and its popup."""
+
+    call_id: CallId
+    asked: ScreeningRequest
+    sip_call_id: str
+    block: Block
+    status: int
 
 
 class CommandAnswered(msgspec.Struct, frozen=True):
@@ -265,6 +286,7 @@ CallEffect = (
     | MediaRequested
     | PopupRequested
     | EventRaised
+    | CallRefused
     | CommandAnswered
     | LegOpened
     | ResolveRequested

@@ -88,15 +88,20 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name=f"journal-{node}", daemon=True)
         self._thread.start()
 
-    def append(self, tenant: TenantId, event: AnyEvent) -> EventId:
-        """File an event; it is committed, or counted as lost, later. Never waits for the disk."""
+    def append(self, tenant: TenantId, event: AnyEvent, at: float | None = None) -> EventId:
+        """File an event; it is committed, or counted as lost, later. Never waits for the disk.
+
+        `at` is the clock's time when it happened, now if not given.
+        """
         with self._append:
             if self._closing.is_set():
                 raise RuntimeError("the journal is closed")
             self._seq += 1
             event_id = EventId(self.node, self.boot, self._seq)
             if len(self._queue) < self._memory_events:
-                self._queue.append(Record(id=event_id, at=self._clock(), tenant=tenant, event=event))
+                self._queue.append(
+                    Record(id=event_id, at=self._clock() if at is None else at, tenant=tenant, event=event)
+                )
             else:
                 _extend(self._overflow, self._seq)
         if not self._wake.is_set():

@@ -27,7 +27,7 @@ __all__ = [
     "Verdict",
 ]
 
-_NO_COUNTERS: Final[Mapping[str, int]] = MappingProxyType({})
+NO_COUNTERS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Direction(StrEnum):
@@ -86,7 +86,7 @@ class Facts(msgspec.Struct, frozen=True):
     kill_switch: bool = False
     screening_failed: bool = False
     """What was needed could not be looked up in time: the policy's explicit default applies."""
-    counters: Mapping[str, int] = msgspec.field(default_factory=lambda: _NO_COUNTERS)
+    counters: Mapping[str, int] = msgspec.field(default_factory=lambda: NO_COUNTERS)
     language: str = "zh-CN"
     """Of the subscriber, as in the configuration: `en` or `zh-CN`."""
 

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 from urllib.parse import quote
 
@@ -18,14 +18,23 @@ from msgspec import structs
 
 from engine.call.trunk import Dialled, Route
 from engine.call.trunks import Trunks
-from engine.call.values import Decision, Popup, ScreeningRequest
+from engine.call.values import Block, Decision, Popup, ScreeningRequest
 from engine.model.config import Config
 from engine.model.events import Party
 from engine.model.ids import CallId, NumberId
-from engine.model.screening import UNAUTHORISED_ACTIONS, Action, Attestation, Direction, Facts, Verdict
+from engine.model.screening import (
+    NO_COUNTERS,
+    UNAUTHORISED_ACTIONS,
+    Action,
+    Attestation,
+    Direction,
+    Facts,
+    HotEntry,
+    Verdict,
+)
 from engine.runtime.callbacks import Callbacks
 from engine.runtime.counting import CallCounting
-from engine.screening.decide import Table, decide, with_entry
+from engine.screening.decide import STATUS_REJECTED, Table, decide, with_entry
 from engine.screening.policy import Policy
 from engine.screening.shadow import compare
 from engine.warning.announcements import Catalogue
@@ -33,6 +42,7 @@ from scoring.numbers import Number, Numbering, canonical_id, is_emergency_uri
 
 REMEMBERED = 20_000
 NO_ROUTE: Final = Route()
+_now = partial(datetime.now, UTC)
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +62,7 @@ class Screener:
         catalogue: Catalogue,
         key: bytes,
         on_failure: Callable[[str], None],
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], datetime] = _now,
         monotonic: Callable[[], float] = time.monotonic,
         trunks: Trunks | None = None,
         callbacks: Callbacks | None = None,
@@ -74,7 +84,7 @@ class Screener:
         # a campaign is many calls of few numbers: what depends on the number alone is made once
         self._parties = lru_cache(REMEMBERED)(self._make_party)
         self._popups = lru_cache(REMEMBERED)(self._make_popup)
-        self._appeal_codes = lru_cache(REMEMBERED)(self._make_appeal_code)
+        self._appeals = lru_cache(REMEMBERED)(self._make_appeal)
         if callbacks is None:
             callbacks = Callbacks(key, config.tenant, config.screening.callback_window_s)
         self._callbacks = callbacks
@@ -97,61 +107,75 @@ class Screener:
         self.counting.screened(call_id, facts, verdict)
         return self._decision(request, facts, verdict)
 
-    def refusal(
-        self, request: ScreeningRequest, name: Callable[[], CallId]
-    ) -> tuple[CallId, Decision] | None:
-        """What `decide` would say, where a table entry makes it a reject; else None, and nothing is kept."""
+    def listed(self, text: str) -> HotEntry | None:
+        """What the table says of a number as it stands in a message."""
         try:
-            outbound = self._config.trunk[request.trunk].side == "access"
-            other = self._numbering.of_user(request.called if outbound else request.calling)
-            entry = self._table.lookup(self._config.tenant, other, self._clock())
-            if entry is None:
+            return self._table.lookup(self._config.tenant, self._numbering.of_user(text), self._clock())
+        except Exception:  # the long way asks again, and tells of it
+            return None
+
+    def block(self, request: ScreeningRequest, entry: HotEntry) -> Block | None:
+        """What `decide` would say, where the other party's entry makes it a reject; else None."""
+        try:
+            trunk = self._config.trunk[request.trunk]
+            if trunk.calling_in or trunk.called_in:  # they may make another number of it
                 return None
-            facts = self.facts(request)
-            if facts.others != (other,):  # the trunk's rules make another number of it
-                return None
-            facts = structs.replace(facts, entry=entry, table_version=self._table.version)
+            facts = structs.replace(self.facts(request), entry=entry, table_version=self._table.version)
             verdict = decide(facts, self._policy())
         except Exception:  # the long way asks again, and tells of it
             return None
         if verdict.action is not Action.REJECT:
             return None
-        call_id = name()
-        self.counting.screened(call_id, facts, verdict)
-        return call_id, self._decision(request, facts, verdict)
+        return Block(facts, verdict, verdict.status or STATUS_REJECTED, *self._told(facts, verdict))
+
+    def blocked(self, call_id: CallId, request: ScreeningRequest, block: Block) -> Decision:
+        """Count a call that was refused so, and say all that is to be told of it."""
+        self.counting.screened(call_id, block.facts, block.verdict)
+        return self._decision(request, block.facts, block.verdict)
 
     def facts(self, request: ScreeningRequest) -> Facts:
         """The facts but for the table's entry."""
-        trunk = self._config.trunk[request.trunk]
-        direction = Direction.OUTBOUND if trunk.side == "access" else Direction.INBOUND
+        name = request.trunk
+        trunk = self._config.trunk[name]
+        outbound = trunk.side == "access"
         number = self._numbering.of_user
         calling_text, called_text = request.calling, request.called
+        asserted: Number | None = None
+        diversion: tuple[Number, ...] = ()
         if trunk.calling_in or trunk.called_in:
             calling_text, called_text = self._meant(request)
         calling = number(calling_text)
-        asserted = number(self._own(request, request.asserted)) if request.asserted else None
-        emergency = is_emergency_uri(request.request_uri)
-        called = self._numbering.normalise(request.request_uri) if emergency else number(called_text)
-        subscriber = calling if direction is Direction.OUTBOUND else called
+        authorised = not trunk.callers or trunk.may_carry(calling.display)
+        if request.asserted:
+            asserted = number(self._own(request, request.asserted))
+            authorised = authorised and trunk.may_carry(asserted.display)
+        if request.diversion:
+            diversion = tuple([number(self._own(request, text)) for text in request.diversion])
+        if is_emergency_uri(request.request_uri):
+            called = self._numbering.normalise(request.request_uri)
+        else:
+            called = number(called_text)
+        subscriber = calling if outbound else called
         at = self._clock()
         return Facts(
             tenant=self._config.tenant,
-            direction=direction,
+            direction=Direction.OUTBOUND if outbound else Direction.INBOUND,
             calling=calling,
             called=called,
             at=at,
-            trunk=request.trunk,
+            trunk=name,
             trunk_authorised_public=trunk.public_service,
-            caller_authorised=trunk.may_carry(calling.display)
-            and (asserted is None or trunk.may_carry(asserted.display)),
+            caller_authorised=authorised,
             unauthorised_action=UNAUTHORISED_ACTIONS[trunk.callers_else],
             asserted=asserted,
             display_name=request.display,
             request_uri=request.request_uri,
-            diversion=tuple(number(self._own(request, text)) for text in request.diversion),
-            emergency_callback=direction is Direction.INBOUND and self._callbacks.is_open(subscriber, at),
+            diversion=diversion,
+            emergency_callback=not outbound and self._callbacks.is_open(subscriber, at),
             kill_switch=self._kill_switch(),
-            counters=self.counting.read(calling, request.trunk),
+            counters=NO_COUNTERS
+            if not self._policy().counters and ((shadow := self._shadow()) is None or not shadow.counters)
+            else self.counting.read(calling, name),
             language=self._config.language_of(subscriber.display),
         )
 
@@ -170,10 +194,7 @@ class Screener:
         popup = self._popup(facts, verdict)
         # a block goes nowhere, but its popup goes to the subscriber
         route = self._route(request, facts, verdict) if popup is not None or not blocked else NO_ROUTE
-        code = (
-            self._appeal_codes(facts.calling.display, verdict.entry_row or 0, verdict.rule) if blocked else ""
-        )
-        told = not blocked or self._tells(facts)
+        code, redress, card = self._told(facts, verdict)
         return Decision(
             action=verdict.action,
             calling=self.party(facts.calling),
@@ -185,7 +206,7 @@ class Screener:
             table_version=verdict.table_version,
             shadow_action=self._shadow_action(facts, verdict),
             appeal_code=code,
-            status=verdict.status or 608,
+            status=verdict.status or STATUS_REJECTED,
             protected=verdict.protected,
             hops=route.hops,
             unrouted=route.unrouted,
@@ -196,9 +217,16 @@ class Screener:
             popup=popup,
             announcement=verdict.announcement or "",
             record=verdict.record and config.recording.enabled and not verdict.protected,
-            redress=self._redress(code) if told else "",
-            card=f"{config.redress.cards}{code}" if told and code and config.redress.cards else "",
+            redress=redress,
+            card=card,
         )
+
+    def _told(self, facts: Facts, verdict: Verdict) -> tuple[str, str, str]:
+        """The appeal code of a block, and what the caller is told: URIs of appeal page and card."""
+        if verdict.action is not Action.REJECT:
+            return "", self._redress(""), ""
+        told = self._appeals(facts.calling.display, verdict.entry_row or 0, verdict.rule)
+        return told if self._tells(facts) else (told[0], "", "")
 
     def _route(self, request: ScreeningRequest, facts: Facts, verdict: Verdict) -> Route:
         """Subscribers are behind access trunks, everybody else behind the carriers'."""
@@ -248,7 +276,12 @@ class Screener:
         }
         return Popup(kind, catalogue.language(language), text)
 
-    def _make_appeal_code(self, number: str, row: int, rule: str) -> str:
+    def _make_appeal(self, number: str, row: int, rule: str) -> tuple[str, str, str]:
+        code = self._appeal_code(number, row, rule)
+        cards = self._config.redress.cards
+        return code, self._redress(code), f"{cards}{code}" if cards else ""
+
+    def _appeal_code(self, number: str, row: int, rule: str) -> str:
         """Eight characters that name the block and tell nothing of it; no write on the path.
 
         A truncated keyed HMAC of tenant, number and the entry: whoever has the key finds the block again.

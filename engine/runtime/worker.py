@@ -19,6 +19,7 @@ from engine.call.table import State
 from engine.call.trunks import TrunkState
 from engine.call.values import (
     CallCommand,
+    CallRefused,
     CommandAnswered,
     Drain,
     EventRaised,
@@ -36,9 +37,10 @@ from engine.call.values import (
 from engine.media.port import MediaPort
 from engine.model.commands import Acknowledgement
 from engine.model.config import Config
-from engine.model.events import Alarm, AnyEvent, CallEnded
-from engine.model.ids import EventId, TenantId
+from engine.model.events import Alarm, AnyEvent
+from engine.model.ids import TenantId
 from engine.model.media import AnyMediaEvent
+from engine.runtime.books import HAPPENED, RECEIVED, SENT, Books, EventLog, Trace
 from engine.runtime.commands import Commands
 from engine.runtime.resolver import Resolver
 from engine.runtime.screener import Screener
@@ -56,12 +58,6 @@ DRAIN_LOOK_S = 0.02
 _log = logging.getLogger(__name__)
 
 
-class EventLog(Protocol):
-    """The journal, as the worker sees it: takes an event without waiting."""
-
-    def append(self, tenant: TenantId, event: AnyEvent) -> EventId: ...
-
-
 class Publisher(Protocol):
     """The bus, as the worker sees it; each is awaited in a task of its own."""
 
@@ -70,18 +66,6 @@ class Publisher(Protocol):
         ...
 
     async def acknowledge(self, acknowledgement: Acknowledgement) -> None: ...
-
-
-class Trace(Protocol):
-    """Keeps the messages of calls, as the worker sees it; never waits."""
-
-    def received(self, data: bytes, flow: Flow, now: float) -> None: ...
-
-    def sent(self, data: bytes, flow: Flow, now: float) -> None: ...
-
-    def happened(self, event: AnyEvent, now: float) -> None: ...
-
-    def leg(self, opened: LegOpened) -> None: ...
 
 
 class EngineWorker:
@@ -98,7 +82,6 @@ class EngineWorker:
     ) -> None:
         self._core = core
         self._screener = screener
-        self._journal = journal
         self._publisher = publisher
         self._tenant = TenantId(config.tenant)
         self._media: MediaPort | None = None
@@ -109,9 +92,11 @@ class EngineWorker:
         self._tasks: set[asyncio.Task[None]] = set()
         self.commands = Commands(config, screener, numbering, self.command, self._acknowledge)
         """From the bus."""
-        self._trace: Trace | None = None
-        self._resolver = Resolver(config.sip.dns, alarm=self.alarm, timeout_s=config.sip.dns_timeout_s)
         self.tally = Tally()
+        self._books = Books(self.tally, screener.counting, journal, self._tenant)
+        self._settling = False
+        """The next tick is set for what waits in the books."""
+        self._resolver = Resolver(config.sip.dns, alarm=self.alarm, timeout_s=config.sip.dns_timeout_s)
 
     def open(self, media: MediaPort) -> None:
         self._media = media
@@ -157,16 +142,15 @@ class EngineWorker:
 
     def trace_with(self, trace: Trace | None) -> None:
         """Give `trace` all messages and events from now on; None: nobody gets them."""
-        self._trace = trace
+        self.settle()
+        self._books.trace = trace
         self.command(TellLegs(trace is not None))
 
     # --- inputs ---
 
     def _message(self, data: bytes, flow: Flow) -> None:
         now = time.monotonic()
-        self.tally.received(flow.transport, data)
-        if self._trace is not None:
-            self._trace.received(data, flow, now)
+        self._books.note((RECEIVED, data, flow, now))
         try:
             self._do(self._core.receive(data, flow, now))
         except Exception:  # one bad message must not stop the others; the trace names the fault
@@ -188,18 +172,19 @@ class EngineWorker:
             _log.exception("%s could not be carried out", type(command).__name__)
 
     def _tick(self) -> None:
-        self._timer, self._timer_at = None, -math.inf
+        self._timer, self._timer_at, self._settling = None, -math.inf, True
         try:
             self._do(self._core.timer(time.monotonic()))
         except Exception:
             _log.exception("a timer could not be handled")
-        self._timer_at = math.inf
+        self.settle()
+        self._timer_at, self._settling = math.inf, False
         at = self._core.next_timer()  # without those that were stopped: too dear to ask at each message
         if at is not None:
             self._wake(at)
 
     def _wake(self, at: float) -> None:
-        """Look at the timers at `at`, and no later."""
+        """Look at timers and books at `at`, and no later."""
         if self._loop is None:
             return
         if self._timer is not None:
@@ -215,19 +200,24 @@ class EngineWorker:
                 if isinstance(effect, Send):
                     self._send(effect, effects)
                 elif isinstance(effect, EventRaised):
-                    self.event(effect.event)
+                    self._books.note((HAPPENED, effect.event, time.time(), time.monotonic()))
                 else:
                     effects += self._carry_out(effect)
             except Exception:  # those behind it are other calls' answers, timers and events
                 _log.exception("a %s could not be carried out", type(effect).__name__)
-        if self._core.soonest < self._timer_at:
-            self._wake(self._core.soonest)
+        if self._loop is None:  # nobody would wake us
+            self.settle()
+            return
+        due = self._core.soonest
+        if not self._settling:
+            self._settling = True
+            due = min(due, time.monotonic())
+        if due < self._timer_at:
+            self._wake(due)
 
     def _send(self, send: Send, effects: list[CoreEffect]) -> None:
         flow, data = send.flow, send.data
-        self.tally.sent(flow.transport, data)
-        if self._trace is not None:
-            self._trace.sent(data, flow, time.monotonic())
+        self._books.note((SENT, data, flow, time.monotonic()))
         try:
             self._transports.send(flow, data, send.branch)
         except OSError as error:
@@ -248,11 +238,8 @@ class EngineWorker:
                 self._spawn(self._resolve(effect))
             case CommandAnswered(acknowledgement):
                 self.commands.answer(acknowledgement)
-            case Discarded(reason):
-                self.tally.discard(reason)
-            case LegOpened():
-                if self._trace is not None:
-                    self._trace.leg(effect)
+            case CallRefused() | LegOpened() | Discarded():
+                self._books.note((effect,))
             case _:
                 raise AssertionError(f"no hand for {effect!r}")
         return []
@@ -278,13 +265,14 @@ class EngineWorker:
         self._spawn(self._publisher.acknowledge(acknowledgement))
 
     def event(self, event: AnyEvent) -> None:
-        """Something that happened, in a call or beside the calls."""
-        if isinstance(event, CallEnded):
-            self._screener.counting.ended(event)
-        self.tally.event(event)
-        if self._trace is not None:
-            self._trace.happened(event, time.monotonic())
-        self._journal.append(self._tenant, event)
+        """Something that happened beside the calls."""
+        self._books.note((HAPPENED, event, time.time(), time.monotonic()))
+        self.settle()
+
+    def settle(self) -> None:
+        """Tell all that was noted; what is refused at the gate has consequences, which are done."""
+        while (refused := self._books.settle()) is not None:
+            self._do(self._core.tell(refused, time.monotonic()))
 
     def alarm(self, slug: str, detail: str) -> None:
         """Something a person must look at; goes the way of all events."""
@@ -314,6 +302,7 @@ class EngineWorker:
             self._timer.cancel()
             self._timer = None
         self._loop = None
+        self.settle()
         await self._transports.close()
         await self._resolver.close()
         for task in list(self._tasks):

@@ -106,8 +106,10 @@ def authorised(facts: Facts, policy: Policy, drafted: Draft) -> Draft:
 
     No list of numbers exempts from it: who forges a number chooses one that is allowed.
     """
+    if facts.caller_authorised:
+        return drafted
     action = facts.unauthorised_action
-    if facts.caller_authorised or action is None or drafted.protected or drafted.action.blocks:
+    if action is None or drafted.protected or drafted.action.blocks:
         return drafted
     if action is not Action.REJECT and drafted.action is not Action.ALLOW:
         return drafted
@@ -119,15 +121,16 @@ def finish(facts: Facts, policy: Policy, drafted: Draft) -> Verdict:
     action, expires, confirmed = drafted.action, drafted.expires, drafted.confirmed
     downgraded = None
     entry = facts.entry
-    if action.blocks:
+    blocks = action.blocks
+    if blocks:
         if drafted.from_entry and entry is not None:
             confirmed = confirmed or entry.confirmed
             if expires is None or (entry.expires is not None and entry.expires > expires):
                 expires = entry.expires
         if not confirmed and (expires is None or expires <= facts.at):
-            action, downgraded = Action.LABEL, "unconfirmed"
+            action, blocks, downgraded = Action.LABEL, False, "unconfirmed"
         elif facts.kill_switch:
-            action, downgraded = Action.LABEL, "kill_switch"
+            action, blocks, downgraded = Action.LABEL, False, "kill_switch"
     # Nothing may be shown, played or recorded on a protected call, whatever a policy says.
     shown = Presentation() if drafted.protected else drafted.presentation[facts.direction, action]
     return Verdict(
@@ -143,8 +146,8 @@ def finish(facts: Facts, policy: Policy, drafted: Draft) -> Verdict:
         announcement=shown.announcement,
         record=shown.record,
         protected=drafted.protected,
-        expires=expires if action.blocks else None,
-        confirmed=confirmed if action.blocks else False,
+        expires=expires if blocks else None,
+        confirmed=confirmed if blocks else False,
         downgraded=downgraded,
     )
 
@@ -155,7 +158,7 @@ def is_emergency(facts: Facts) -> bool:
 
 
 def _emergency(facts: Facts, policy: Policy) -> Draft | None:
-    if not is_emergency(facts):
+    if not (facts.called.protected or is_emergency_uri(facts.request_uri)):
         return None
     return Draft(Action.ALLOW, "emergency", "emergency", policy.presentation, protected=True)
 
@@ -169,8 +172,9 @@ def _emergency_callback(facts: Facts, policy: Policy) -> Draft | None:
 
 
 def _public_service(facts: Facts, policy: Policy) -> Draft | None:
-    proven = facts.trunk_authorised_public or facts.attestation is Attestation.FULL
-    if not (facts.calling.protected and proven):
+    if not facts.calling.protected:
+        return None
+    if not (facts.trunk_authorised_public or facts.attestation is Attestation.FULL):
         return None
     return Draft(Action.ALLOW, "public_service", "public_service", policy.presentation, protected=True)
 

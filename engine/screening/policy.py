@@ -1,7 +1,7 @@
 """A screening policy, once loaded: rules in order, and what each action looks and sounds like."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -124,9 +124,9 @@ class Policy:
     rules: tuple[Rule, ...]
     presentation: Presentations
     failure: Failure = Failure()
+    counters: tuple[str, ...] = field(init=False)
+    """Those that its rules ask for, in their order."""
 
-    @property
-    def counters(self) -> tuple[str, ...]:
-        """The counters that its rules ask for, in their order."""
+    def __post_init__(self) -> None:
         asked = (each.name for rule in self.rules for each in (*rule.when, *rule.unless) if each.counter)
-        return tuple(dict.fromkeys(asked))
+        object.__setattr__(self, "counters", tuple(dict.fromkeys(asked)))

@@ -34,10 +34,10 @@ from engine.sip.machines import (
     Input,
     State,
 )
-from engine.sip.matching import key_of_plain_ack, reply_flow, server_key
-from engine.sip.message import Request, Response, parse, refusal_of, response_to
+from engine.sip.matching import reply_flow, server_key
+from engine.sip.message import Request, Response, parse, response_to
 from engine.sip.messages import ack_for_failure, cancel_for
-from engine.sip.plain import Gate, plain_invite
+from engine.sip.plain import Gate, plain_invite, refusal_of
 from engine.sip.status import reason_phrase
 from engine.sip.timers import TimerQueues, Timers
 from engine.sip.transaction import AckKey, ClientTransaction, MergeKey, ServerTransaction, Transaction
@@ -46,6 +46,7 @@ from engine.sip.via import Via
 
 _SEND_RESPONSE: Final = Action.SEND_RESPONSE
 _TERMINATED: Final = State.TERMINATED
+_KEEP_ALIVE: Final = b"\r\n\0"
 NO_PORTS: Final[Mapping[str, tuple[str, int]]] = MappingProxyType({})
 
 
@@ -79,7 +80,7 @@ class TransactionLayer:
         }
         self._own = frozenset((self._sent_by, *ours.values()))
         self.gate: Gate | None = None
-        """Asked first of every plain INVITE outside a dialog."""
+        """Asked of every INVITE before it is parsed."""
         self._timers = timers or Timers()
         self._queues = TimerQueues(self._timers)
         self._clients: dict[str, ClientTransaction] = {}
@@ -88,6 +89,8 @@ class TransactionLayer:
         self._servers: dict[ServerKey, ServerTransaction] = {}
         self._merges: dict[MergeKey, ServerTransaction] = {}
         self._accepted: dict[AckKey, ServerTransaction] = {}
+        self._refused: dict[bytes, ServerTransaction] = {}
+        """INVITEs refused by the gate, by their top Via as it came."""
         self.repeats_sent = 0
         """Retransmissions of ours, by the clock or because the peer repeated itself."""
         self.repeats_received = 0
@@ -97,14 +100,17 @@ class TransactionLayer:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> list[Effect]:
         """One datagram, or one framed message of a stream. Never raises for what a peer sent."""
-        if not data.strip(b"\r\n\0"):
-            return []  # keep-alive (RFC 5626 §3.5.1)
+        if data[:1] in _KEEP_ALIVE and not data.strip(_KEEP_ALIVE):
+            return []  # RFC 5626 §3.5.1
         message: Request | Response | None = None
         try:
+            effects: list[Effect] | None = None
             if data.startswith(b"ACK "):
                 effects = self._acknowledged_at_once(data, now)
-                if effects is not None:
-                    return effects
+            elif self.gate is not None and data.startswith(b"INVITE "):
+                effects = self._refused_at_once(self.gate, data, flow, now)
+            if effects is not None:
+                return effects
             message = parse(data)
             if isinstance(message, Request):
                 return self._receive_request(message, flow, now)
@@ -188,14 +194,19 @@ class TransactionLayer:
             given = Input.SEND_SUCCESS if status < 300 else Input.SEND_FAILURE
         tag: str | None = None
         if server.is_invite and status > 100:
-            tag = response.to.tag
+            tag = None if self._proxy else server.to_tag
+            tag = tag or response.to.tag
             if tag is None and not self._proxy:
                 raise LocalProtocolError(f"{status} to an INVITE needs a To tag")
         effects = self._step(server, given, now, data=data)
         if tag is not None:
             server.to_tag = tag
             if given is Input.SEND_SUCCESS and not self._proxy:
-                server.ack_key = (response.call_id, tag, response.cseq.number)
+                if server.merge_key is not None:
+                    _, call_id, number, _ = server.merge_key
+                else:
+                    call_id, number = response.call_id, response.cseq.number
+                server.ack_key = (call_id, tag, number)
                 self._accepted[server.ack_key] = server
         return effects
 
@@ -247,31 +258,33 @@ class TransactionLayer:
 
     def _acknowledged_at_once(self, data: bytes, now: float) -> list[Effect] | None:
         """The ACK of a refused INVITE is known by its top Via alone (RFC 3261 §17.1.1.3); None: parse it."""
-        key = key_of_plain_ack(data)
-        server = self._servers.get(key) if key is not None else None
-        if server is None or server.state is not State.COMPLETED:
+        begin = data.find(b"\r\nVia: ") + 7
+        server = self._refused.get(data[begin : data.find(b"\r\n", begin)])
+        if server is None or begin < 7:
             return None
         return self._step(server, Input.RECEIVE_ACK, now)
 
-    def _refused_at_once(
-        self, gate: Gate, request: Request, via: Via, key: ServerKey, flow: Flow, now: float
-    ) -> list[Effect] | None:
-        """What the gate refuses gets its answer here, before more of it is read; None: nothing of that."""
-        plain = plain_invite(request)
-        if plain is None:
+    def _refused_at_once(self, gate: Gate, data: bytes, flow: Flow, now: float) -> list[Effect] | None:
+        """What the gate refuses gets its answer here, before it is parsed; None: nothing of that."""
+        suspect = gate.suspect(data, flow)
+        plain = plain_invite(data) if suspect is not None else None
+        if plain is None or plain.key in self._servers:
             return None
-        merge_key = (plain.from_tag, request.call_id, request.cseq.number, "INVITE")
-        if merge_key in self._merges:
+        host, port = plain.key.sent_by
+        merge_key = (plain.from_tag, plain.call_id, plain.cseq, "INVITE")
+        if (host != flow.remote[0] and not plain.asks_rport) or merge_key in self._merges:
             return None
-        refusal = gate(plain, request, flow)
+        refusal = gate.refusal(suspect, plain, flow)
         if refusal is None:
             return None
-        request.stamp(*flow.remote)
         tag = self._ids.tag()
-        answer = refusal_of(request, refusal.status, refusal.reason, tag, refusal.headers)
-        server = ServerTransaction(key, INVITE_SERVER, reply_flow(via, flow), merge_key)
+        answer = refusal_of(plain, refusal, tag, flow.remote)
+        if not plain.asks_rport and port != flow.remote[1] and not flow.reliable:
+            flow = Flow(flow.transport, flow.local, (flow.remote[0], port))  # as `reply_flow` does
+        server = ServerTransaction(plain.key, INVITE_SERVER, flow, merge_key)
         server.to_tag = tag
-        self._servers[key] = self._merges[merge_key] = server
+        server.via = plain.via.encode()
+        self._servers[plain.key] = self._merges[merge_key] = self._refused[server.via] = server
         return self._step(server, Input.SEND_FAILURE, now, data=answer)
 
     def _receive_request(self, request: Request, flow: Flow, now: float) -> list[Effect]:
@@ -284,10 +297,6 @@ class TransactionLayer:
         if server is not None:
             self.repeats_received += 1
             return self._step(server, Input.RECEIVE_REQUEST, now)
-        if method == "INVITE" and self.gate is not None:
-            refused = self._refused_at_once(self.gate, request, via, key, flow, now)
-            if refused is not None:
-                return refused
         request.validate()
         request.stamp(*flow.remote)
         if method == "CANCEL":
@@ -475,6 +484,8 @@ class TransactionLayer:
             self._merges.pop(transaction.merge_key, None)
         if transaction.ack_key is not None:
             self._accepted.pop(transaction.ack_key, None)
+        if transaction.via:
+            self._refused.pop(transaction.via, None)
 
     def _via(self, branch: str, flow: Flow) -> str:
         return f"{self._via_of[flow.transport]}{branch};rport"

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from hashlib import blake2s
-from typing import Final
 
 from engine.sip.effects import ServerKey
 from engine.sip.flow import DEFAULT_PORT, Flow
 from engine.sip.message import Request
 from engine.sip.via import MAGIC_COOKIE, Via
-
-_PLAIN: Final = re.compile(
-    rb"SIP/2\.0/[UT][A-Z]{2} ([a-z0-9._-]+)(?::([0-9]{1,5}))?"
-    rb"(?:;rport)?;branch=(z9hG4bK[A-Za-z0-9\-.!%*_+`'~]+)(?:;rport)?"
-)
 
 
 def server_key(request: Request, via: Via) -> ServerKey:
@@ -32,19 +25,6 @@ def server_key(request: Request, via: Via) -> ServerKey:
         )
         branch = blake2s("\0".join(parts).encode(), digest_size=16).hexdigest()
     return ServerKey(branch, (via.host, via.port or DEFAULT_PORT), method)
-
-
-def key_of_plain_ack(data: bytes) -> ServerKey | None:
-    """The same of an ACK as it came, whose first Via is what nearly all senders write; None: parse it."""
-    begin = data.find(b"\r\nVia: ") + 7
-    end = data.find(b"\r\n", begin)
-    if begin < 7 or end < 0:
-        return None
-    match = _PLAIN.fullmatch(data, begin, end)
-    if match is None:
-        return None
-    host, port, branch = match.groups()
-    return ServerKey(branch.decode(), (host.decode(), int(port) if port else DEFAULT_PORT), "INVITE")
 
 
 def reply_flow(via: Via, flow: Flow) -> Flow:

@@ -165,25 +165,6 @@ def response_to(
     return Response(status, reason_phrase(status) if reason is None else reason, copied, body)
 
 
-def refusal_of(
-    request: Request, status: int, reason: str | None, to_tag: str, headers: Sequence[tuple[str, str]]
-) -> bytes:
-    """The bytes of `response_to` with a final failure, for a request whose To has no tag; in one go.
-
-    LocalProtocolError if a value of `headers` could break out of its place.
-    """
-    index = request.index
-    vias = "".join([f"Via: {value}\r\n" for value in index["Via"]])
-    more = "".join([f"{name}: {value}\r\n" for name, value in headers])
-    if more.count("\n") != len(headers) or not more.replace("\r\n", "").isprintable():
-        raise LocalProtocolError(f"control character in {more!r}")
-    return (
-        f"SIP/2.0 {status} {reason or reason_phrase(status)}\r\n{vias}From: {index['From'][0]}\r\n"
-        f"To: {index['To'][0]};tag={to_tag}\r\nCall-ID: {index['Call-ID'][0]}\r\n"
-        f"CSeq: {index['CSeq'][0]}\r\n{more}Content-Length: 0\r\n\r\n"
-    ).encode("utf-8", "surrogateescape")
-
-
 def _has_tag(request: Request) -> bool:
     try:
         return request.to.tag is not None

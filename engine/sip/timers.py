@@ -60,14 +60,14 @@ class TimerQueues:
         once = self._once.get(action)
         if once is not None:
             timer, unreliable_s, reliable_s = once
-            duration_s = reliable_s if transaction.flow.reliable else unreliable_s
+            duration_s = unreliable_s if transaction.flow.transport == "udp" else reliable_s
             self.start(transaction, timer, now, duration_s)
             return True
         repeated = self._repeated.get(action)
         if repeated is None:
             return False
         timer, most_s, always = repeated
-        if always or not transaction.flow.reliable:
+        if always or transaction.flow.transport == "udp":
             if action is Action.START_E_AT_T2:
                 transaction.interval_s = most_s
             elif transaction.interval_s:

@@ -40,7 +40,18 @@ class ClientTransaction:
 class ServerTransaction:
     """One request of a peer. `data` is the last response sent, empty before the first."""
 
-    __slots__ = ("ack_key", "data", "flow", "interval_s", "key", "machine", "merge_key", "state", "to_tag")
+    __slots__ = (
+        "ack_key",
+        "data",
+        "flow",
+        "interval_s",
+        "key",
+        "machine",
+        "merge_key",
+        "state",
+        "to_tag",
+        "via",
+    )
 
     def __init__(self, key: ServerKey, machine: Machine, flow: Flow, merge_key: MergeKey | None) -> None:
         self.key = key
@@ -54,6 +65,8 @@ class ServerTransaction:
         self.ack_key: AckKey | None = None
         # Ours, once a response to an INVITE carried one: the answer to a CANCEL repeats it (§9.2).
         self.to_tag: str | None = None
+        # The INVITE's top Via as it came, where the gate has refused it: its ACK is known by that.
+        self.via = b""
 
     @property
     def is_invite(self) -> bool:

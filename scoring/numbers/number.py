@@ -29,7 +29,8 @@ class Number:
 
     `digits` is E.164 without the plus, or the short code, or whatever digits an unknown text had.
     `protected` says that it names an emergency, police or other public service of its tenant.
-    `key` identifies it in the hot table, tenant bits zero; 0 when it cannot be listed.
+    `key` identifies it in the hot table, tenant bits zero; 0 when it cannot be listed. `display` is the
+    canonical text: `+8613800138000`, `110`, `anonymous` or `unknown`.
     """
 
     kind: NumberKind
@@ -37,18 +38,16 @@ class Number:
     raw: str = field(default="", compare=False)
     protected: bool = field(default=False, compare=False)
     key: int = field(init=False, compare=False, repr=False)
+    display: str = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "key", digits_key(self.digits, self.kind is NumberKind.E164))
-
-    @property
-    def display(self) -> str:
-        """Canonical text: `+8613800138000`, `110`, `anonymous` or `unknown`."""
-        if self.kind is NumberKind.E164:
-            return "+" + self.digits
-        if self.kind is NumberKind.ANONYMOUS:
-            return "anonymous"
-        return self.digits or "unknown"
+        is_e164 = self.kind is NumberKind.E164
+        object.__setattr__(self, "key", digits_key(self.digits, is_e164))
+        if is_e164:
+            display = "+" + self.digits
+        else:
+            display = "anonymous" if self.kind is NumberKind.ANONYMOUS else self.digits or "unknown"
+        object.__setattr__(self, "display", display)
 
 
 def digits_key(digits: str, e164: bool) -> int:

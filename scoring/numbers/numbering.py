@@ -46,6 +46,8 @@ _DIGITS_MAX: Final = 32
 
 def is_emergency_uri(uri_text: str) -> bool:
     """Whether a Request-URI is an emergency service URN (RFC 5031): `urn:service:sos`, `…:sos.police`."""
+    if uri_text.startswith(("sip:", "sips:", "tel:")):  # nearly all of them
+        return False
     return _EMERGENCY_URN.fullmatch(uri_text.strip("<> \t")) is not None
 
 

@@ -19,7 +19,8 @@ from engine.app.tracing import Tracing
 from engine.model.config import Config, DataSection, SipSection
 from engine.model.events import AnyEvent, TraceChanged
 from engine.model.ids import CallId
-from engine.runtime.worker import EngineWorker, Trace
+from engine.runtime.books import Trace
+from engine.runtime.worker import EngineWorker
 from engine.traces.collector import Collector
 from engine.traces.files import read_trace
 from tests.traces.kit import short_call

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
 
 from engine.app.engine import call_settings
@@ -40,11 +41,18 @@ class Table:
 
 class Journal:
     def __init__(self) -> None:
-        self.events: list[AnyEvent] = []
+        self._events: list[AnyEvent] = []
+        self.settle: Callable[[], None] = lambda: None
+        """Lets the worker tell what it has noted."""
 
-    def append(self, tenant: TenantId, event: AnyEvent) -> EventId:
-        self.events.append(event)
-        return EventId("n", 1, len(self.events))
+    @property
+    def events(self) -> list[AnyEvent]:
+        self.settle()
+        return self._events
+
+    def append(self, tenant: TenantId, event: AnyEvent, at: float | None = None) -> EventId:
+        self._events.append(event)
+        return EventId("n", 1, len(self._events))
 
 
 class Bus:
@@ -120,6 +128,7 @@ class Bench:
             trunks=core.trunks,
         )
         self.worker = EngineWorker(self.config, core, screener, numbering, self.journal, self.bus)
+        self.journal.settle = self.worker.settle
         self.port = Port(self)
         self.worker.open(self.port)
 

@@ -11,6 +11,7 @@ from engine.app.paths import dialplans_folder
 from engine.app.policies import catalogue_labels, read_policy
 from engine.call.core import CoreEffect, SipCore
 from engine.call.values import (
+    CallRefused,
     CallSettings,
     Drain,
     EventRaised,
@@ -93,12 +94,15 @@ class Engine:
         self._do(self.core.receive(data, flow, now))
 
     def _do(self, effects: list[CoreEffect]) -> None:
+        refused: list[CallRefused] = []
         for effect in effects:
             match effect:
                 case Send():
                     self.sent.append(effect)
                 case EventRaised(event):
                     self.events.append(event)
+                case CallRefused():
+                    refused.append(effect)
                 case ScreeningRequested(call_id, request):
                     self.asked += 1
                     self._do(
@@ -110,6 +114,8 @@ class Engine:
                     self._do(self.core.command(PopupPublished(popup_id, "acknowledged"), 1.0))
                 case _:
                     pass
+        for each in refused:
+            self._do(self.core.tell(each, 1.0))
 
 
 HEADERS = (

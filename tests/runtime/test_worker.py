@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
 from engine.call.core import CoreEffect, SipCore
@@ -33,7 +34,7 @@ class FullJournal:
     def __init__(self) -> None:
         self.asked: list[AnyEvent] = []
 
-    def append(self, tenant: TenantId, event: AnyEvent) -> EventId:
+    def append(self, tenant: TenantId, event: AnyEvent, at: float | None = None) -> EventId:
         self.asked.append(event)
         if len(self.asked) == 1:
             raise OSError("no room")
@@ -46,7 +47,7 @@ async def test_what_follows_a_failure_is_still_done() -> None:
     worker = EngineWorker(
         Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
         cast(SipCore, Core([EventRaised(event) for event in events])),
-        cast(Screener, None),
+        cast(Screener, SimpleNamespace(counting=None)),
         Numbering(),
         journal,
         cast(Publisher, None),
