@@ -39,7 +39,7 @@ _NEEDED: Final = {
     "Contact": rf'Contact: (?:"[^"\\\n]*" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>',
 }
 _OPTIONAL: Final = {
-    "Content-Length": r"Content-Length: [0-9]{1,5}",
+    "Content-Length": r"Content-Length: {1,8}[0-9]{1,5} {0,8}",  # written last, into room left for it
     "Content-Type": r"Content-Type: application/sdp",
     "Max-Forwards": r"Max-Forwards: [1-9][0-9]?",
     # Far above the least that anybody may ask for (RFC 4028 §5: 90 s).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -183,7 +184,7 @@ def invites(draw: st.DrawFn) -> bytes:
         *([f"Contact: {contact}"] if contact else []),
         *more,
         *([f"Content-Type: {kind}"] if body else []),
-        f"Content-Length: {len(body)}",
+        f"Content-Length: {draw(st.sampled_from(('', '  ')))}{len(body)}",
     ]
     return "\r\n".join(rows).encode() + b"\r\n\r\n" + body
 
@@ -219,9 +220,10 @@ def invite(number: str = RED, *more: str) -> bytes:
     return "\r\n".join(rows).encode() + b"\r\n\r\n"
 
 
-def test_a_listed_caller_is_refused_at_the_gate() -> None:
+@pytest.mark.parametrize("more", [(), ("Subject: x", "X-Odd: y", "Content-Length:     0")])
+def test_a_listed_caller_is_refused_at_the_gate(more: tuple[str, ...]) -> None:
     engine = Engine(gate=True)
-    engine.receive(invite(), (CARRIER, 5060))
+    engine.receive(invite(RED, *more), (CARRIER, 5060))
     assert engine.asked == 0
     assert [type(event).__name__ for event in engine.events][-1] == "CallEnded"
     assert engine.sent[0].data.startswith(b"SIP/2.0 608 Rejected\r\n")
