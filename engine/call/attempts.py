@@ -56,15 +56,16 @@ class Attempts:
         "_limit",
         "_own",
         "_tried",
-        "_waiting",
         "diverted",
         "hop",
+        "waiting",
     )
 
     def __init__(
         self, hops: Iterable[Hop], dialled: str, contact: Address, own: OwnAddresses, redirects: int
     ) -> None:
-        self._waiting: list[Hop | Target] = list(hops)
+        self.waiting: list[Hop | Target] = list(hops)
+        """What is to be tried yet, in order."""
         self._dialled = dialled
         self._contact = contact
         self._own = own
@@ -79,13 +80,9 @@ class Attempts:
         self._from: tuple[str, int, bool] | None = None
         """Number, status and ringing of the redirection whose contacts are waiting."""
 
-    @property
-    def more(self) -> bool:
-        return bool(self._waiting)
-
     def take(self) -> Hop | Target:
         """The next hop to call, or a target that is to be screened first."""
-        found = self._waiting.pop(0)
+        found = self.waiting.pop(0)
         if isinstance(found, Hop):
             self.hop = found
             self._tried.append(found)
@@ -101,7 +98,7 @@ class Attempts:
 
     def passes_on(self, status: int, no_response: str) -> bool:
         """Whether this end of an attempt lets the next hop be tried; never what the callee has decided."""
-        if not self.more or status >= _FINAL:
+        if not self.waiting or status >= _FINAL:
             return False
         return (
             bool(no_response)
@@ -128,7 +125,7 @@ class Attempts:
             self._limit -= 1
             found.append(waiting)
         if found:
-            self._waiting = found
+            self.waiting = found
             self._from, self._before = (self.number, status, rang), self.diverted
         return bool(found)
 
@@ -143,7 +140,7 @@ class Attempts:
         else:
             ways = [structs.replace(hop, called_user=hop.called_user or target.number) for hop in hops]
         new = [hop for hop in ways if not self._has_tried(hop)]
-        self._waiting = [*new] if protected else [*new, *self._waiting]
+        self.waiting = [*new] if protected else [*new, *self.waiting]
         return bool(new)
 
     def same_number(self, number: str) -> bool:

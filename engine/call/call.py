@@ -16,7 +16,7 @@ from engine.call.captures import Captures
 from engine.call.leg_dialog import nobody
 from engine.call.leg_events import LegRefused
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
-from engine.call.plan import Plan
+from engine.call.plan import PLAIN, Plan
 from engine.call.refusals import FinalResponse, reasons_for_other
 from engine.call.rejects import rejection
 from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
@@ -179,22 +179,25 @@ class Call:
         self.invite = invite
         if wait_for_popup:
             self._waiting = ("popup",)
-        if self.plan.anchored:
+        if self.plan is not PLAIN and self.plan.anchored:
             self._waiting = (*self._waiting, "media")
             self.anchor = Anchor(self.wire, (self.calling_role, "callee"), self.settings.own)
             self.timers.set(self.call_id, "media", self.wire.now + MEDIA_S)
         if not self._waiting:
-            self.prepared("")
+            self._ready()
 
     def prepared(self, what: str) -> None:
-        """`what` ("popup", "media", or nothing) is no longer waited for."""
-        if what and what not in self._waiting:
+        """`what` ("popup", "media") is no longer waited for."""
+        if what not in self._waiting:
             return
         if what == "media":
             self.timers.cancel(self.call_id, "media")
         self._waiting = tuple(each for each in self._waiting if each != what)
         if not self._waiting:
-            self.feed(Input.READY_ANNOUNCE if self.plan.announce else Input.READY_ROUTE)
+            self._ready()
+
+    def _ready(self) -> None:
+        self.feed(Input.READY_ANNOUNCE if self.plan.announce else Input.READY_ROUTE)
 
     # --- the table ---
 
@@ -253,8 +256,10 @@ class Call:
         )
         self.timers.cancel(self.call_id, *TIMERS)
         self.timers.set(self.call_id, "reap", now + REAP_S)
-        for leg in (self.caller, self.callee, self.newcomer):
-            self._release(leg, final)
+        self._release(self.caller, final)
+        self._release(self.callee, final)
+        if self.newcomer is not None:
+            self._release(self.newcomer, final)
         if self.anchor is not None:
             if self.recording is not None and self.recording in self.captures:
                 self.anchor.stop_capture(self.recording)
@@ -284,7 +289,8 @@ class Call:
         caller, callee = self.caller, self.callee
         if (caller is not None and not caller.ended) or (callee is not None and not callee.ended):
             return
-        if all(leg.ended for leg in self.legs):
+        more = self.former or self.transfer is not None or self.newcomer is not None
+        if not more or all(leg.ended for leg in self.legs):
             self.feed(Input.LEGS_ENDED)
 
     def sweep(self) -> None:

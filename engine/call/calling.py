@@ -107,7 +107,7 @@ def target_screened(call: Call, decision: Decision) -> None:
             call.decision, call.plan = replace(call.decision, protected=True), Plan()
         call.feed(Input.TARGET_ALLOWED)
     else:
-        call.feed(Input.HOP_FAILED if call.attempts.more else Input.CALLEE_REFUSED)
+        call.feed(Input.HOP_FAILED if call.attempts.waiting else Input.CALLEE_REFUSED)
 
 
 def _invite(call: Call, hop: Hop) -> None:
@@ -127,7 +127,7 @@ def _invite(call: Call, hop: Hop) -> None:
     call.send_invite(leg, request)
     now = call.wire.now
     call.timers.set(call.call_id, "no_answer", now + call.settings.no_answer_s)
-    if call.attempts.more:
+    if call.attempts.waiting:
         call.timers.set(call.call_id, "hop", now + call.settings.failover_s)
 
 
@@ -135,7 +135,7 @@ def hop_silent(call: Call) -> None:
     """The timer's: leave a hop that has said nothing for the next one."""
     leg = call.callee
     waits = call.state is State.ROUTING and isinstance(leg, OutgoingLeg) and not leg.heard
-    if waits and call.attempts.more:
+    if waits and call.attempts.waiting:
         call.feed(Input.HOP_SILENT)
 
 

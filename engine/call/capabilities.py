@@ -13,6 +13,7 @@ from engine.sip.headers import Message, clean
 from engine.sip.message import Request
 
 SDP_TYPE: Final = "application/sdp"
+_SDP_ROW: Final = [SDP_TYPE]
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY"
 RELIABLE: Final = "100rel"
 SUPPORTED: Final = f"{RELIABLE}, timer, norefersub, replaces"
@@ -42,6 +43,8 @@ def extension_refusal(request: Request) -> Refusal | None:
 
     Raises RemoteProtocolError for one that cannot be read.
     """
+    if "Require" not in request.index:
+        return None
     unknown = [tag for tag in request.requires if tag not in _TAGS]
     return (420, [("Unsupported", ", ".join(unknown))]) if unknown else None
 
@@ -54,10 +57,12 @@ def invite_refusal(request: Request) -> Refusal | None:
     refusal = extension_refusal(request)
     if refusal is not None:
         return refusal
-    kind = (request.get("Content-Type") or "").partition(";")[0].strip().lower()
-    if request.body and kind != SDP_TYPE:
-        return 415, [("Accept", SDP_TYPE)]
-    if too_short(request):
+    index = request.index
+    if request.body and index.get("Content-Type") != _SDP_ROW:
+        kind = (request.get("Content-Type") or "").partition(";")[0].strip().lower()
+        if kind != SDP_TYPE:
+            return 415, [("Accept", SDP_TYPE)]
+    if "Session-Expires" in index and too_short(request):
         return 422, [("Min-SE", str(MIN_SE_S))]
     return None
 
@@ -70,7 +75,8 @@ def has_tag(message: Message, name: str, tag: str) -> bool:
 
 def takes_update(message: Message) -> bool:
     """Whether who sent it takes UPDATE: its Allow says so (RFC 3311 §4)."""
-    return has_tag(message, "Allow", "UPDATE")
+    rows = message.rows("Allow")
+    return bool(rows) and _lists("update", *rows)
 
 
 @lru_cache(maxsize=256)  # peers of one make say all the same

@@ -81,17 +81,20 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
             call.check_ended()
         case LegHungUp(report, reason):
             call.reasons = reason
-            _reported(call, leg, report)
+            if call.plan.agent:
+                _reported(call, leg, report)
             if call.transfer is not None and leg is call.transfer.referrer:
                 call.feed(Input.REFERRER_GONE)
             else:
                 call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
             call.check_ended()
         case LegEnded(report):
-            _reported(call, leg, report)
+            if call.plan.agent:
+                _reported(call, leg, report)
             call.check_ended()
         case LegAcknowledged(body):
-            acknowledged(call, leg, body)
+            if leg is call.late_answer:
+                acknowledged(call, leg, body)
         case LegAckMissing():
             call.feed(Input.CALLER_ACK_MISSING if calling else Input.CALLEE_ACK_MISSING)
         case LegOffered(body, method):
@@ -138,7 +141,7 @@ def _refused(call: Call, event: LegRefused) -> Input:
 
 def _reported(call: Call, leg: Leg, report: str) -> None:
     """The agent's word on how it went; nobody else's."""
-    if leg is call.caller and call.plan.agent:
+    if leg is call.caller:
         call.agent_report = report or call.agent_report
 
 

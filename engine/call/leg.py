@@ -34,7 +34,7 @@ from engine.call.leg_offers import Offers
 from engine.call.leg_refer import Referral, refer
 from engine.call.leg_refusals import reasons_of
 from engine.call.leg_session import LegSession
-from engine.call.session_timer import Input
+from engine.call.session_timer import Input, State
 from engine.call.wire import ResponseHandler, Wire
 from engine.sdp import SdpError, build_refusal
 from engine.sip.dialog import Dialog
@@ -215,8 +215,16 @@ class Leg(LegDialog):
         self._answer(key, request, 481)
 
     def _said_bye(self, key: ServerKey, request: Request) -> None:
+        if not self.accepted:
+            self._said_bye_early(key, request)
+            return
         self._answer(key, request, 200, self.farewell)
-        self._end(LegHungUp(report_of(request), reasons_of(request)))
+        index = request.index
+        reasons = reasons_of(request) if "Reason" in index else ()
+        self._end(LegHungUp(report_of(request) if AGENT_HEADER in index else "", reasons))
+
+    def _said_bye_early(self, key: ServerKey, request: Request) -> None:
+        """The dialog is an early one."""
 
     def acknowledged(self, request: Request) -> None:
         """ACK for a 2xx of ours."""
@@ -371,7 +379,7 @@ class Leg(LegDialog):
     @property
     def session_timed(self) -> bool:
         """Whether a session timer is running."""
-        return self.session is not None and self.session.running
+        return self.session is not None and self.session.state is not State.OFF
 
     def timed(self) -> LegSession:
         if self.session is None:
@@ -383,7 +391,9 @@ class Leg(LegDialog):
         wanted_s = self.wire.session_expires_s
         if self._leaving or (self.session is None and not wanted_s and not request.rows("Session-Expires")):
             return ()
-        return self.timed().agree(request, wanted_s)
+        if self.session is None:
+            self.session = LegSession(self)
+        return self.session.agree(request, wanted_s)
 
     def lost(self, status: int) -> None:
         """A request of ours says that the peer knows no such dialog (any more)."""
@@ -474,7 +484,8 @@ class Leg(LegDialog):
         dialog = self.dialog
         if dialog is not None:
             self.wire.dialogs.pop((dialog.id.call_id, dialog.id.local_tag), None)
-        self._forget_accepted()
+        if self._accepted_key is not None:
+            self._forget_accepted()
         # what points back here goes: so a leg goes when its call does, and waits for no collector
         if self._offers is not None:
             self._offers.dispose()

@@ -28,7 +28,7 @@ class IncomingLeg(Leg):
         self.heard_body = request.body
         self.offered = bool(request.body)
         """The INVITE made an offer."""
-        self.demands_reliable = has_tag(request, "Require", RELIABLE)
+        self.demands_reliable = "Require" in request.index and has_tag(request, "Require", RELIABLE)
         self.can_update = takes_update(request)
         self._key = key
         self._tag = wire.ids.tag()
@@ -66,13 +66,15 @@ class IncomingLeg(Leg):
 
     def send_progress(self, status: int, body: bytes, rseq: int) -> None:
         """One 18x; reliable where `rseq` is not 0."""
+        request = self._request
+        assert request is not None
         headers = [("Contact", self.contact), ("Allow", ALLOW)]
         if rseq:
             headers += [("Require", RELIABLE), ("RSeq", str(rseq))]
         if body:
             headers.append(("Content-Type", SDP_TYPE))
             self.sent_body = body
-        response = response_to(self.request, status, to_tag=self._tag, headers=headers, body=body)
+        response = response_to(request, status, to_tag=self._tag, headers=headers, body=body)
         self.wire.respond(self._key, response)
 
     def pracked(self, key: ServerKey, request: Request) -> None:
@@ -122,7 +124,8 @@ class IncomingLeg(Leg):
     def send_answer(self, body: bytes) -> None:
         if self._reliable is not None and self._reliable.settled:
             body = b""  # the answer has been given, and a second one would be ignored (RFC 3261 §13.2.1)
-        request = self.request
+        request = self._request
+        assert request is not None
         if self.dialog is None:
             self.adopt(Dialog.uas(request, self._tag, self.contact))
         assert self.dialog is not None
@@ -152,12 +155,10 @@ class IncomingLeg(Leg):
         else:
             self._called_off(487, reasons_of(cancel))
 
-    def _said_bye(self, key: ServerKey, request: Request) -> None:
-        if self.accepted:
-            super()._said_bye(key, request)
-        else:  # RFC 3261 §15.1.2: the INVITE ends with it
-            self.wire.respond(key, response_to(request, 200))
-            self._called_off(487, reasons_of(request))
+    def _said_bye_early(self, key: ServerKey, request: Request) -> None:
+        """RFC 3261 §15.1.2: the INVITE ends with it."""
+        self.wire.respond(key, response_to(request, 200))
+        self._called_off(487, reasons_of(request))
 
     def _called_off(self, status: int, reasons: tuple[str, ...]) -> None:
         """The INVITE is over before our 2xx has left."""

@@ -17,6 +17,7 @@ from engine.call.leg import Leg
 from engine.call.leg_dialog import Listener
 from engine.call.leg_events import LegAnswered, LegRefused, LegRinging
 from engine.call.leg_refusals import refusal
+from engine.call.leg_session import LegSession
 from engine.call.reliable import rseq_of
 from engine.call.session_timer import asking_headers, longer_interval
 from engine.call.wire import Wire
@@ -107,7 +108,10 @@ class OutgoingLeg(Leg):
         """Send the first INVITE: under our Call-ID and tag, with what `asks` gives."""
         self.sent_body = request.body
         self._offered = bool(request.body)
-        self._from = next(value for name, value in request.headers if name == "From")
+        for name, value in request.headers:
+            if name == "From":
+                self._from = value
+                break
         self._send(request)
 
     def _send(self, request: Request) -> None:
@@ -179,7 +183,9 @@ class OutgoingLeg(Leg):
                 early[tag] = known
         body = response.body
         reliable = offers = False
-        rseq = rseq_of(response) if self._reliable and has_tag(response, "Require", RELIABLE) else None
+        rseq = None
+        if self._reliable and "Require" in response.index and has_tag(response, "Require", RELIABLE):
+            rseq = rseq_of(response)
         if rseq is not None:
             if tag not in early or not known.takes(rseq):
                 return
@@ -256,11 +262,9 @@ class OutgoingLeg(Leg):
             return self._dialog_of(early) if early is not None else None
         return super().dialog_with(remote_tag)
 
-    def _said_bye(self, key: ServerKey, request: Request) -> None:
-        if self.accepted:
-            super()._said_bye(key, request)
-        else:  # RFC 3261 §15: who was called refuses the INVITE instead
-            self.wire.respond(key, response_to(request, 481))
+    def _said_bye_early(self, key: ServerKey, request: Request) -> None:
+        """RFC 3261 §15: who was called refuses the INVITE instead."""
+        self.wire.respond(key, response_to(request, 481))
 
     def _forget_early(self) -> None:
         self._early = self._current = self._owed = None
@@ -293,20 +297,17 @@ class OutgoingLeg(Leg):
                 self.acknowledge()
             self.hang_up()
             return
-        if self._session_s or response.rows("Session-Expires"):
-            self.timed().agreed(response, self._session_s)
+        if self._session_s or "Session-Expires" in response.index:
+            self.session = LegSession(self)
+            self.session.agreed(response, self._session_s)
         body = (early.described if early is not None else b"") or response.body
         if body:
             self.heard_body = body
-        self._let_go_of_early()
-        self._listener(self, LegAnswered(body))
-
-    def _let_go_of_early(self) -> None:
-        """Of the INVITE too; of a fork that is left in which a BYE may have to be sent."""
         self._request = self._current = None
         if self._early is not None:
-            begun = {tag: each for tag, each in self._early.items() if each.dialog not in (None, self.dialog)}
-            self._early = begun or None
+            self._early.pop(dialog.id.remote_tag, None)
+            self._early = _begun(self._early) if self._early else None
+        self._listener(self, LegAnswered(body))
 
     def _drop_fork(self, response: Response) -> None:
         """A second 2xx from another branch of a fork: acknowledge and end it (RFC 3261 §13.2.2.4)."""
@@ -349,6 +350,11 @@ class OutgoingLeg(Leg):
             self.wire.dialogs.pop((self.call_id, self.tag), None)
         super().dispose()
         self.wire.forget(self._key)
+
+
+def _begun(early: dict[str, Early]) -> dict[str, Early] | None:
+    """The branches of a fork in which something was sent: if they answer too late, BYE goes on from there."""
+    return {tag: each for tag, each in early.items() if each.dialog is not None} or None
 
 
 def _nothing(response: Response | None, failure: str) -> None:

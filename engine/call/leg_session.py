@@ -31,7 +31,7 @@ EXPIRED: Final = ('SIP;cause=408;text="Session expired"',)
 class LegSession:
     """Made with the first agreement."""
 
-    __slots__ = ("_half", "_interval_s", "_late", "_least_s", "_leg", "_state")
+    __slots__ = ("_half", "_interval_s", "_late", "_least_s", "_leg", "state")
 
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
@@ -40,11 +40,7 @@ class LegSession:
         self._interval_s = 0
         self._least_s = 0
         """Min-SE of our requests, where a 422 taught us one."""
-        self._state = State.OFF
-
-    @property
-    def running(self) -> bool:
-        return self._state is not State.OFF
+        self.state = State.OFF
 
     # --- what is agreed ---
 
@@ -60,9 +56,9 @@ class LegSession:
 
     def headers(self) -> Headers:
         """Of an INVITE or UPDATE of ours: who refreshes stays as it is."""
-        if self._state is State.OFF:
+        if self.state is State.OFF:
             return ()
-        return asking_headers(self._interval_s, ours=self._state is State.OURS, least_s=self._least_s)
+        return asking_headers(self._interval_s, ours=self.state is State.OURS, least_s=self._least_s)
 
     def lengthen(self, response: Response) -> bool:
         """After a 422: whether asking again, for longer, is of use."""
@@ -99,32 +95,30 @@ class LegSession:
     # --- the table ---
 
     def step(self, given: Input) -> None:
-        row = TABLE.get((self._state, given))
+        row = TABLE.get((self.state, given))
         if row is None:
             return
-        self._state = row.state
-        for action in row.actions:
-            self._act(action)
-
-    def _act(self, action: Action) -> None:
+        self.state = row.state
         timers, now = self._leg.wire.timers, self._leg.wire.now
-        if action is Action.STOP:
-            for timer in (self._half, self._late):
-                if timer is not None:
-                    timer.cancel()
-            self._half = self._late = None
-        elif action is Action.START_HALF:
-            self._half = timers.set(now + self._interval_s / 2, self._is_half)
-        elif action is Action.START_AGAIN:
-            self._half = timers.set(now + again_s(self._interval_s), self._is_half)
-        elif action is Action.START_LATE:
-            if self._late is None:
-                spent_s = self._interval_s / 2 if self._state is State.OURS else 0.0
-                self._late = timers.set(now + late_s(self._interval_s) - spent_s, self._is_late)
-        elif action is Action.REFRESH:
-            self.refresh()
-        else:
-            self._leg.lose(EXPIRED)
+        for action in row.actions:
+            if action is Action.STOP:
+                if self._half is not None:
+                    self._half.cancel()
+                if self._late is not None:
+                    self._late.cancel()
+                self._half = self._late = None
+            elif action is Action.START_HALF:
+                self._half = timers.set(now + self._interval_s / 2, self._is_half)
+            elif action is Action.START_AGAIN:
+                self._half = timers.set(now + again_s(self._interval_s), self._is_half)
+            elif action is Action.START_LATE:
+                if self._late is None:
+                    spent_s = self._interval_s / 2 if self.state is State.OURS else 0.0
+                    self._late = timers.set(now + late_s(self._interval_s) - spent_s, self._is_late)
+            elif action is Action.REFRESH:
+                self.refresh()
+            else:
+                self._leg.lose(EXPIRED)
 
     def _is_half(self) -> None:
         self.step(Input.HALF)

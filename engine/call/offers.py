@@ -70,8 +70,6 @@ def pass_offer(call: Call) -> None:
 
 def acknowledged(call: Call, leg: Leg, body: bytes) -> None:
     """The ACK may bring the answer to an offer that went out in our 2xx (RFC 3261 §13.2.1)."""
-    if leg is not call.late_answer:
-        return
     target, call.late_answer = call.late_answer_to, None
     try:
         if target is not None:

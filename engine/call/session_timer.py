@@ -7,9 +7,12 @@ min(32 s, a third) before its end when no refresh has come through. Nothing of i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum, unique
 from functools import lru_cache
 from typing import Final, NamedTuple
+
+import msgspec
 
 from engine.sip.message import Request, Response
 from engine.sip.session_expires import SessionExpires, min_se, session_expires
@@ -19,10 +22,10 @@ MIN_SE_S: Final = 90
 MOST_S: Final = 86_400
 """A peer that wants sessions to live longer without a word gets this."""
 
-Headers = list[tuple[str, str]]
+Headers = Sequence[tuple[str, str]]
 
 
-class Agreement(NamedTuple):
+class Agreement(msgspec.Struct, frozen=True):
     interval_s: int
     ours: bool
     """Whether we are the one who refreshes."""
@@ -114,13 +117,12 @@ def too_short(request: Request) -> bool:
     return asked is not None and asked.interval_s < MIN_SE_S and _knows_timers(request)
 
 
+@lru_cache(maxsize=256)
 def asking_headers(interval_s: int, *, ours: bool | None = None, least_s: int = 0) -> Headers:
     """For an INVITE or UPDATE (§7.1, §7.4); `ours` None leaves it to the UAS who refreshes."""
     refresher = "" if ours is None else "uac" if ours else "uas"
-    headers = [_row(interval_s, refresher)]
-    if least_s > MIN_SE_S:
-        headers.append(("Min-SE", str(least_s)))
-    return headers
+    row = _row(interval_s, refresher)
+    return (row, ("Min-SE", str(least_s))) if least_s > MIN_SE_S else (row,)
 
 
 def agreed_by(response: Response, asked_s: int) -> Agreement | None:

@@ -181,8 +181,7 @@ class Trunks:
 
     def told(self, flow: Flow, event: LegRinging | LegAnswered | LegRefused) -> None:
         """What a leg of ours has heard from the other end of its flow."""
-        host, port = flow.remote
-        for endpoint in self._endpoints.get(Target(flow.transport, host, port), ()):
+        for endpoint in self._endpoints.get(Target(flow.transport, *flow.remote), ()):
             if isinstance(event, LegRefused):
                 self.heard(endpoint, event.status, event.no_response)
             elif endpoint.health.state is not State.UP:

@@ -63,7 +63,7 @@ class _Known(NamedTuple):
 
 
 @lru_cache(maxsize=4_096)  # a peer's media gateway is named in all its calls
-def _known(text: str) -> _Known:
+def known(text: str) -> _Known:
     """Raises `SdpError` where `literal` does; an address that is forbidden is told as such."""
     address = literal(text)
     if address is None:
@@ -76,16 +76,16 @@ def _known(text: str) -> _Known:
 
 def check_address(address: str) -> None:
     """Raise `SdpError` for an address no media may be sent to; 0.0.0.0 and :: (hold) and names pass."""
-    if _known(address).forbidden:
+    if known(address).forbidden:
         raise SdpError("address", address)
 
 
 def is_unspecified(address: str) -> bool:
     """0.0.0.0 or ::. Raises `SdpError` where `check_address` does."""
-    known = _known(address)
-    if known.forbidden:
+    found = known(address)
+    if found.forbidden:
         raise SdpError("address", address)
-    return known.unspecified
+    return found.unspecified
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +117,9 @@ class OwnAddresses:
 
     def check(self, address: str, *ports: int) -> None:
         """Raise `SdpError` where a stream to one of `ports` there would be one to ourselves."""
-        known = _known(address)
-        if known.loopback and not self.loopback:
+        found = known(address)
+        if found.loopback and not self.loopback:
             raise SdpError("address", address)
         for port in ports:
-            if (port in self.media_ports or port in self.sip_ports) and known.address in self.hosts:
+            if (port in self.media_ports or port in self.sip_ports) and found.address in self.hosts:
                 raise SdpError("own_address", address)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from engine.sdp.addresses import OwnAddresses, is_unspecified
+from engine.sdp.addresses import OwnAddresses, known
 from engine.sdp.description import check_targets, parse
 
 _PLAIN: Final = re.compile(
@@ -32,7 +32,8 @@ def origin_place(body: bytes, own: OwnAddresses | None = None, *, hold: bool = T
     if match is not None:
         begin, end = match.span(1)
         address, port = match[2].decode(), int(match[3])
-        if port <= 65_535 and not is_unspecified(address):
+        place = known(address)
+        if port <= 65_535 and not place.unspecified and not place.forbidden:
             if own is not None:
                 own.check(address, port, port + 1)
             return begin, end

@@ -6,7 +6,7 @@ import msgspec
 
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.grammar import is_digits, parse_params
-from engine.sip.headers import Message
+from engine.sip.headers import Message, clean
 
 
 class SessionExpires(msgspec.Struct, frozen=True):
@@ -21,10 +21,10 @@ class SessionExpires(msgspec.Struct, frozen=True):
 
 def session_expires(message: Message) -> SessionExpires | None:
     """The message's Session-Expires; None where there is none that can be read."""
-    value = message.get("Session-Expires")
-    if value is None:
+    found = message.rows("Session-Expires")
+    if not found:
         return None
-    seconds, semicolon, rest = value.partition(";")
+    seconds, semicolon, rest = clean(found[0]).partition(";")
     if not is_digits(seconds.strip(" \t")):
         return None
     try:
@@ -36,5 +36,8 @@ def session_expires(message: Message) -> SessionExpires | None:
 
 def min_se(message: Message) -> int:
     """Seconds of Min-SE; 0 where there is none that can be read."""
-    seconds = (message.get("Min-SE") or "").partition(";")[0].strip(" \t")
+    found = message.rows("Min-SE")
+    if not found:
+        return 0
+    seconds = found[0].partition(";")[0].strip(" \t")
     return int(seconds) if is_digits(seconds) else 0
