@@ -28,19 +28,20 @@ from engine.call.leg_events import (
 )
 from engine.call.legs import IncomingLeg, Leg, OutgoingLeg
 from engine.call.plan import Plan
+from engine.call.references import consulted, question
 from engine.call.refusals import status_for_caller
 from engine.call.table import Input, State
 from engine.call.values import Decision, Hop, ScreeningRequested
 from engine.model.media import StopCapture
 from engine.model.screening import Action
-from engine.sdp import SdpError
+from engine.sdp import SdpError, both_ways
 from engine.sip.replaces import Replaces
+from engine.sip.uri import Uri
 
 if TYPE_CHECKING:
     from engine.call.call import Call
 
 _NUMBERS: Final = ("sip", "sips", "tel")
-_ONE_WAY: Final = (b"a=sendonly", b"a=recvonly", b"a=inactive")
 
 
 @dataclass(slots=True)
@@ -56,6 +57,10 @@ class Transfer:
     referred_by: str
     protected: bool = False
     """It leads to an emergency or police number."""
+    pairing: bool = False
+    """Screening has been asked of who stays, too."""
+    label: str | None = None
+    """What it says of who stays."""
     leg: Leg | None = None
     hops: deque[Hop] = field(default_factory=deque)
     body: bytes = b""
@@ -89,14 +94,26 @@ def refer(call: Call, leg: Leg, event: LegReferred) -> None:
 
 
 def screened(call: Call, transfer: Transfer, decision: Decision) -> None:
-    """Whether the target may be called, and by which hops."""
+    """Whether the target may be called, and by which hops; then whether who stays may be put through to it.
+
+    Nobody can be warned any more: for the target a warning is its label.
+    """
     if call.state is not State.TRANSFERRING:
         return
-    if decision.action is Action.REJECT or not decision.hops:
-        failed(call, 603 if decision.action is Action.REJECT else 404)
-        return
-    transfer.hops, transfer.protected = deque(decision.hops), decision.protected
-    _invite(call, transfer)
+    if decision.action is Action.REJECT:
+        failed(call, 603)
+    elif transfer.pairing:
+        transfer.label = decision.label
+        transfer.protected = transfer.protected or decision.protected
+        _put_through(call, transfer)
+    elif not decision.hops:
+        failed(call, 404)
+    else:
+        transfer.hops, transfer.protected = deque(decision.hops), decision.protected
+        if decision.protected or transfer.remaining.trunk == transfer.trunk:
+            _invite(call, transfer)
+        else:
+            _ask_of_pair(call, transfer)
 
 
 def on_target(call: Call, transfer: Transfer, event: LegEvent) -> None:
@@ -135,24 +152,19 @@ def failed(call: Call, status: int) -> None:
 
 def begin_transfer(call: Call) -> None:
     """By a leg that we have already, where Replaces names one; else whom we are to call is screened first."""
-    transfer, asked = call.transfer, call.asked
-    assert transfer is not None and asked is not None
+    transfer = call.transfer
+    assert transfer is not None
     transfer.referrer.accept_refer()
-    if transfer.replaces is not None and _takes_over(call, transfer, transfer.replaces):
+    found = consulted(call, transfer)
+    if found is None:
+        call.wire.effects.append(ScreeningRequested(call.call_id, question(call, transfer, transfer.trunk)))
         return
-    calling = asked.calling if transfer.remaining is call.caller else asked.called
-    diverting = asked.called if transfer.remaining is call.caller else asked.calling
-    request = structs.replace(
-        asked,
-        trunk=transfer.trunk,
-        calling=calling,
-        called=transfer.number,
-        request_uri=transfer.uri,
-        display="",
-        asserted=None,
-        diversion=(diverting,),
-    )
-    call.wire.effects.append(ScreeningRequested(call.call_id, request))
+    other, leg = found
+    if other.asked is not None:  # whoever it is, whatever the referrer calls it
+        transfer.number = other.asked.calling if leg is other.caller else other.asked.called
+        transfer.uri = str(Uri("sip", transfer.number, call.settings.contact.host))
+    transfer.protected = other.decision.protected
+    _ask_of_pair(call, transfer)
 
 
 def release_referrer(call: Call) -> None:
@@ -181,6 +193,10 @@ def complete_transfer(call: Call) -> None:
         call.decision, call.plan = structs.replace(call.decision, protected=True), Plan()
     transfer.referrer.refer_progress(200)
     transfer.referrer.hang_up()
+    if call.asked is not None and remaining is call.caller:
+        call.asked = structs.replace(call.asked, called=transfer.number)
+    elif call.asked is not None:
+        call.asked = structs.replace(call.asked, calling=transfer.number, display="", asserted=None)
     _seat(call, leg, transfer.referrer, transfer.trunk)
     call.settling = places(remaining.heard_body)
     tell(call, remaining, leg.heard_body)
@@ -268,19 +284,32 @@ def on_newcomer(call: Call, event: LegEvent) -> None:
 # --- parts of these ---
 
 
-def _takes_over(call: Call, transfer: Transfer, replaces: Replaces) -> bool:
-    """Take the other side of the referrer's other call; False where that is none of ours, or busy."""
-    found = call.find(replaces.call_id, replaces.to_tag, replaces.from_tag)
+def _ask_of_pair(call: Call, transfer: Transfer) -> None:
+    """By the trunk of who stays, since screening a call by the referrer's does not look at that number.
+
+    Who speaks with a number for help, or is to, is not asked about.
+    """
+    transfer.pairing = True
+    if transfer.protected or call.decision.protected:
+        _put_through(call, transfer)
+    else:
+        asked = question(call, transfer, transfer.remaining.trunk)
+        call.wire.effects.append(ScreeningRequested(call.call_id, asked))
+
+
+def _put_through(call: Call, transfer: Transfer) -> None:
+    if transfer.hops:
+        _invite(call, transfer)
+        return
+    found = consulted(call, transfer)
     if found is None:
-        return False
-    other, theirs = found
-    leg = other.other(theirs)
-    usable = other is not call and other.state is State.CONNECTED and not other.busy and not other.plan.agent
-    if not usable or leg is None or not leg.accepted or theirs.trunk != transfer.trunk:
-        return False
-    if leg.negotiating:
-        return False
-    transfer.leg, transfer.protected = leg, other.decision.protected
+        failed(call, 481)
+    else:
+        _take_over(call, transfer, *found)
+
+
+def _take_over(call: Call, transfer: Transfer, other: Call, leg: Leg) -> None:
+    transfer.leg = leg
     leg.listen(call.listener)
     other.give_away(leg)
     leg.role = transfer.referrer.role
@@ -288,7 +317,6 @@ def _takes_over(call: Call, transfer: Transfer, replaces: Replaces) -> bool:
         leg.offer(_offer(call, transfer, leg))
     except SdpError:
         failed(call, 488)
-    return True
 
 
 def _invite(call: Call, transfer: Transfer) -> None:
@@ -305,6 +333,7 @@ def _invite(call: Call, transfer: Transfer) -> None:
         failed(call, 488)
         return
     calls = transfer.remaining is call.caller
+    label = transfer.label or (call.decision.label if calls else None)
     section = call.trunks.get(hop.trunk)
     to_subscriber = section is not None and section.side == "access"
     call.send_invite(
@@ -317,7 +346,7 @@ def _invite(call: Call, transfer: Transfer) -> None:
             body,
             replaces=str(transfer.replaces) if transfer.replaces is not None else "",
             referred_by=transfer.referred_by,
-            display=call.decision.label if calls and to_subscriber else None,
+            display=label if to_subscriber else None,
         ),
     )
     call.timers.set(call.call_id, "no_answer", call.wire.now + call.settings.no_answer_s)
@@ -342,12 +371,6 @@ def tell(call: Call, remaining: Leg, body: bytes) -> None:
         return
     call.restoring = remaining
     remaining.offer(offer, retry=True)
-
-
-def both_ways(body: bytes) -> bytes:
-    """A description without hold; sendrecv is what it says then (RFC 3264 §6.1)."""
-    lines = body.split(b"\r\n")
-    return b"\r\n".join(line for line in lines if line.strip(b" ") not in _ONE_WAY)
 
 
 def places(body: bytes) -> list[bytes]:

@@ -34,6 +34,7 @@ _STATIC = {
     18: RtpMap("G729", 8000),
 }
 """Audio payload types that need no a=rtpmap (RFC 3551 §6)."""
+_ONE_WAY = (b"a=sendonly", b"a=recvonly", b"a=inactive")
 _NOT_SPEECH = ("TELEPHONE-EVENT", "CN", "RED")
 
 
@@ -153,6 +154,12 @@ def rewrite_origin(body: bytes, origin: Origin) -> bytes:
     """
     begin, end = origin_place(body)
     return body[:begin] + f"o={origin.line}".encode("utf-8", "surrogateescape") + body[end:]
+
+
+def both_ways(body: bytes) -> bytes:
+    """A description without hold; sendrecv is what it says then (RFC 3264 §6.1)."""
+    lines = body.split(b"\r\n")
+    return b"\r\n".join(line for line in lines if line.strip(b" ") not in _ONE_WAY)
 
 
 def _target(sdp: SessionDescription, index: int, media: Media) -> AudioTarget:
