@@ -71,7 +71,7 @@ class Calls:
     def find(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Leg] | None:
         """The call with that confirmed dialog. Every call is looked at: it is seldom asked."""
         leg = self._wire.dialogs.get((call_id, local_tag))
-        if leg is None or leg.dialog is None or leg.dialog.id.remote_tag != remote_tag or not leg.accepted:
+        if leg is None or leg.dialog is None or leg.dialog.remote_tag != remote_tag or not leg.accepted:
             return None
         call = next((each for each in self.by_id.values() if leg in (each.caller, each.callee)), None)
         return (call, leg) if call is not None else None

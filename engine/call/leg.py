@@ -141,7 +141,7 @@ class Leg(LegDialog):
 
     def adopt(self, dialog: Dialog) -> None:
         self.dialog = dialog
-        self.wire.dialogs[dialog.id.call_id, dialog.id.local_tag] = self
+        self.wire.dialogs[dialog.call_id, dialog.local_tag] = self
 
     def send(
         self,
@@ -483,7 +483,7 @@ class Leg(LegDialog):
         self._listener = nobody
         dialog = self.dialog
         if dialog is not None:
-            self.wire.dialogs.pop((dialog.id.call_id, dialog.id.local_tag), None)
+            self.wire.dialogs.pop((dialog.call_id, dialog.local_tag), None)
         if self._accepted_key is not None:
             self._forget_accepted()
         # what points back here goes: so a leg goes when its call does, and waits for no collector

@@ -58,7 +58,7 @@ class LegDialog(OwnOrigin):
     def dialog_with(self, remote_tag: str) -> Dialog | None:
         """The dialog, early or not, whose other end has this tag."""
         dialog = self.dialog
-        return dialog if dialog is not None and dialog.id.remote_tag == remote_tag else None
+        return dialog if dialog is not None and dialog.remote_tag == remote_tag else None
 
     def identity(self) -> Authenticator:
         assert self.credentials is not None

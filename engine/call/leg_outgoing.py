@@ -273,7 +273,7 @@ class OutgoingLeg(Leg):
 
     def _answered(self, response: Response) -> None:
         if self.dialog is not None:
-            if (response.to.tag or "") == self.dialog.id.remote_tag:
+            if (response.to.tag or "") == self.dialog.remote_tag:
                 self.acknowledge_again(response)
             else:
                 self._drop_fork(response)
@@ -305,7 +305,7 @@ class OutgoingLeg(Leg):
             self.heard_body = body
         self._request = self._current = None
         if self._early is not None:
-            self._early.pop(dialog.id.remote_tag, None)
+            self._early.pop(dialog.remote_tag, None)
             self._early = _begun(self._early) if self._early else None
         self._listener(self, LegAnswered(body))
 

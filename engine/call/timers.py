@@ -18,27 +18,19 @@ T = TypeVar("T")
 class Timer(Generic[T]):
     """One running timer. It holds what it is for only as long as it runs."""
 
-    __slots__ = ("_timers", "_what", "at")
+    __slots__ = ("_timers", "at", "what")
 
     def __init__(self, timers: Timers[T], at: float, what: T) -> None:
         self._timers = timers
-        self._what: T | None = what
         self.at = at
-
-    @property
-    def running(self) -> bool:
-        return self._what is not None
+        self.what: T | None = what
+        """None: fired, or cancelled."""
 
     def cancel(self) -> None:
         """Also after it has fired."""
-        if self._what is not None:
-            self._what = None
+        if self.what is not None:
+            self.what = None
             self._timers.dropped()
-
-    def take(self) -> T:
-        what, self._what = self._what, None
-        assert what is not None
-        return what
 
 
 class Timers(Generic[T]):
@@ -62,16 +54,17 @@ class Timers(Generic[T]):
         """One of ours was cancelled."""
         self._live -= 1
         if len(self._heap) > 2 * self._live + _SPARE:
-            self._heap = [entry for entry in self._heap if entry[2].running]
+            self._heap = [entry for entry in self._heap if entry[2].what is not None]
             heapq.heapify(self._heap)
 
     def _due(self, now: float) -> Iterator[T]:
         """Take out what has come due, in order; meanwhile others may be set and cancelled."""
         while self._heap and self._heap[0][0] <= now:
             timer = heapq.heappop(self._heap)[2]
-            if timer.running:
+            what, timer.what = timer.what, None
+            if what is not None:
                 self._live -= 1
-                yield timer.take()
+                yield what
 
     @property
     def soonest(self) -> float:
@@ -82,7 +75,7 @@ class Timers(Generic[T]):
         """When something is due next; cancelled timers are dropped on the way."""
         while self._heap:
             at, _, timer = self._heap[0]
-            if timer.running:
+            if timer.what is not None:
                 return at
             heapq.heappop(self._heap)
         return None
@@ -139,7 +132,8 @@ class CallTimers(Timers[tuple[CallId, str]]):
             return
         for name in names:
             if name in running:
-                running.pop(name).cancel()
+                running.pop(name).what = None
+                self.dropped()
         if not running:
             del self._set[call_id]
 

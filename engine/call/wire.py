@@ -30,7 +30,7 @@ from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.location import TRANSPORTS
 from engine.sip.message import Request, Response, response_to
-from engine.sip.uri import Uri, is_address
+from engine.sip.uri import is_address
 
 if TYPE_CHECKING:
     from engine.call.legs import Leg
@@ -153,14 +153,11 @@ class Wire:
         return branch
 
     def flow_for(self, dialog: Dialog, flow: Flow) -> Flow:
-        """Where the dialog's next request goes: the address in its route or target, else its source."""
-        return self._located(dialog.next_hop(), flow)
+        """Where the dialog's next request goes: the address in its route or target, else its source.
 
-    def _located(self, uri: Uri, flow: Flow) -> Flow:
-        """The flow to a URI; `flow` is the dialog's own, and serves where the URI's is not known.
-
-        A WebSocket only the peer can open (RFC 7118 §5.4).
+        `flow` is the dialog's own. A WebSocket only the peer can open (RFC 7118 §5.4).
         """
+        uri = dialog.next_hop()
         if flow.transport in ("ws", "wss") or uri.scheme not in ("sip", "sips"):
             return flow
         if not _is_address(uri.host):
@@ -172,7 +169,10 @@ class Wire:
         if uri.params or uri.scheme == "sips":
             asked = (uri.params.get("transport") or ("tls" if uri.scheme == "sips" else transport)).lower()
             transport = TRANSPORTS.get((uri.scheme, asked), transport)
-        return self._flow(transport, uri.host, uri.port or DEFAULT_PORTS[transport], flow)
+        port = uri.port or DEFAULT_PORTS[transport]
+        if transport != flow.transport:
+            return self._flow(transport, uri.host, port, flow)
+        return Flow(transport, flow.local, (uri.host, port))
 
     def _flow(self, transport: str, host: str, port: int, flow: Flow) -> Flow:
         if transport in ("ws", "wss"):

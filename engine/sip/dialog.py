@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.message import DEFAULT_MAX_FORWARDS, Request, Response
@@ -12,14 +11,6 @@ from engine.sip.uri import NameAddr, Uri
 # Requests that may move the remote target carry a Contact (RFC 3261 §12.2, 3311, 3515, 6665).
 _MAX_FORWARDS = ("Max-Forwards", str(DEFAULT_MAX_FORWARDS))
 _TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
-
-
-class DialogId(NamedTuple):
-    """Call-ID and both tags, ours first."""
-
-    call_id: str
-    local_tag: str
-    remote_tag: str
 
 
 class Dialog:
@@ -31,13 +22,15 @@ class Dialog:
 
     __slots__ = (
         "_target",
+        "call_id",
         "confirmed",
         "contact",
-        "id",
         "local",
         "local_cseq",
+        "local_tag",
         "remote",
         "remote_cseq",
+        "remote_tag",
         "remote_target",
         "route_set",
     )
@@ -45,7 +38,9 @@ class Dialog:
     def __init__(
         self,
         *,
-        id: DialogId,
+        call_id: str,
+        local_tag: str,
+        remote_tag: str,
         local: str,
         remote: str,
         local_cseq: int,
@@ -55,7 +50,9 @@ class Dialog:
         contact: str,
         confirmed: bool,
     ) -> None:
-        self.id = id
+        self.call_id = call_id
+        self.local_tag = local_tag
+        self.remote_tag = remote_tag
         self.local = local
         self.remote = remote
         self.local_cseq = local_cseq
@@ -85,7 +82,9 @@ class Dialog:
         if peer is None:
             raise RemoteProtocolError("no Contact header", request=request)
         return cls(
-            id=DialogId(request.call_id, tag, request.from_.tag or ""),
+            call_id=request.call_id,
+            local_tag=tag,
+            remote_tag=request.from_.tag or "",
             local=f"{request.rows('To')[0]};tag={tag}",
             remote=request.rows("From")[0],
             local_cseq=0,
@@ -126,7 +125,9 @@ class Dialog:
         else:
             target = uri if isinstance(uri, Uri) else Uri.parse(uri)
         return cls(
-            id=DialogId(call_id, tag, response.to.tag or ""),
+            call_id=call_id,
+            local_tag=tag,
+            remote_tag=response.to.tag or "",
             local=local,
             remote=response.rows("To")[0],
             local_cseq=cseq,
@@ -144,7 +145,7 @@ class Dialog:
         """
         if self.remote_cseq is None and not self.confirmed:
             self.route_set = response.record_routes[::-1]
-        if response.from_.tag == self.id.local_tag:
+        if response.from_.tag == self.local_tag:
             self.refresh(response)
         self.confirmed = True
 
@@ -203,7 +204,7 @@ class Dialog:
             *[("Route", route) for route in routes],
             ("From", self.local),
             ("To", self.remote),
-            ("Call-ID", self.id.call_id),
+            ("Call-ID", self.call_id),
             ("CSeq", f"{cseq} {method}"),
         ]
         if method in _TARGET_REFRESH:

@@ -6,7 +6,7 @@ import pytest
 
 from engine.call.wire import Wire
 from engine.model.config import Address
-from engine.sip.dialog import Dialog, DialogId
+from engine.sip.dialog import Dialog
 from engine.sip.flow import Flow
 from engine.sip.layer import TransactionLayer
 from engine.sip.uri import NameAddr, Uri
@@ -30,7 +30,9 @@ def wire() -> Wire:
 
 def dialog(target: str, *routes: str) -> Dialog:
     return Dialog(
-        id=DialogId("c", "a", "b"),
+        call_id="c",
+        local_tag="a",
+        remote_tag="b",
         local=ME,
         remote=ME,
         local_cseq=1,
