@@ -8,12 +8,11 @@ from typing import Final
 
 from engine.call.session_timer import MIN_SE_S, too_short
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.grammar import split_list
-from engine.sip.headers import Message, clean
+from engine.sip.grammar import clean, split_list
+from engine.sip.headers import Message
 from engine.sip.message import Request
 
 SDP_TYPE: Final = "application/sdp"
-_SDP_ROW: Final = [SDP_TYPE]
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER, NOTIFY"
 RELIABLE: Final = "100rel"
 SUPPORTED: Final = f"{RELIABLE}, timer, norefersub, replaces"
@@ -43,7 +42,7 @@ def extension_refusal(request: Request) -> Refusal | None:
 
     Raises RemoteProtocolError for one that cannot be read.
     """
-    if "Require" not in request.index:
+    if "Require" not in request.first:
         return None
     unknown = [tag for tag in request.requires if tag not in _TAGS]
     return (420, [("Unsupported", ", ".join(unknown))]) if unknown else None
@@ -57,12 +56,12 @@ def invite_refusal(request: Request) -> Refusal | None:
     refusal = extension_refusal(request)
     if refusal is not None:
         return refusal
-    index = request.index
-    if request.body and index.get("Content-Type") != _SDP_ROW:
+    first = request.first
+    if request.body and first.get("Content-Type") != SDP_TYPE:
         kind = (request.get("Content-Type") or "").partition(";")[0].strip().lower()
         if kind != SDP_TYPE:
             return 415, [("Accept", SDP_TYPE)]
-    if "Session-Expires" in index and too_short(request):
+    if "Session-Expires" in first and too_short(request):
         return 422, [("Min-SE", str(MIN_SE_S))]
     return None
 

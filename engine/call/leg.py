@@ -219,9 +219,9 @@ class Leg(LegDialog):
             self._said_bye_early(key, request)
             return
         self._answer(key, request, 200, self.farewell)
-        index = request.index
-        reasons = reasons_of(request) if "Reason" in index else ()
-        self._end(LegHungUp(report_of(request) if AGENT_HEADER in index else "", reasons))
+        first = request.first
+        reasons = reasons_of(request) if "Reason" in first else ()
+        self._end(LegHungUp(report_of(request) if AGENT_HEADER in first else "", reasons))
 
     def _said_bye_early(self, key: ServerKey, request: Request) -> None:
         """The dialog is an early one."""

@@ -28,7 +28,7 @@ class IncomingLeg(Leg):
         self.heard_body = request.body
         self.offered = bool(request.body)
         """The INVITE made an offer."""
-        self.demands_reliable = "Require" in request.index and has_tag(request, "Require", RELIABLE)
+        self.demands_reliable = "Require" in request.first and has_tag(request, "Require", RELIABLE)
         self.can_update = takes_update(request)
         self._key = key
         self._tag = wire.ids.tag()

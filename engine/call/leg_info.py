@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from engine.call.capabilities import Refusal
 from engine.call.leg_events import LegDtmf, LegInfo
 from engine.sip.effects import ServerKey
-from engine.sip.grammar import is_digits
-from engine.sip.headers import Message, clean
+from engine.sip.grammar import clean, is_digits
+from engine.sip.headers import Message
 from engine.sip.message import Request, response_to
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ class Key(NamedTuple):
 
 def report_of(message: Message) -> str:
     """What the agent says in a message of its own; else nothing."""
-    found = message.index.get(AGENT_HEADER)
-    return clean(found[0]) if found else ""
+    found = message.first.get(AGENT_HEADER)
+    return clean(found) if found else ""
 
 
 def inform(leg: Leg, key: ServerKey, request: Request) -> None:

@@ -184,7 +184,7 @@ class OutgoingLeg(Leg):
         body = response.body
         reliable = offers = False
         rseq = None
-        if self._reliable and "Require" in response.index and has_tag(response, "Require", RELIABLE):
+        if self._reliable and "Require" in response.first and has_tag(response, "Require", RELIABLE):
             rseq = rseq_of(response)
         if rseq is not None:
             if tag not in early or not known.takes(rseq):
@@ -297,7 +297,7 @@ class OutgoingLeg(Leg):
                 self.acknowledge()
             self.hang_up()
             return
-        if self._session_s or "Session-Expires" in response.index:
+        if self._session_s or "Session-Expires" in response.first:
             self.session = LegSession(self)
             self.session.agreed(response, self._session_s)
         body = (early.described if early is not None else b"") or response.body

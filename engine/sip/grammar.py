@@ -25,6 +25,10 @@ _NEEDS_QUOTED_PAIR = re.compile(r'(["\\])')
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
+MAX_VALUES = 128
+"""Of one header, of those that are read one by one: no path is as long, and strangers would have us read."""
+
+
 class Params(dict[str, str | None]):
     """Parameters in order, names in lower case; a parameter without a value maps to None.
 
@@ -64,6 +68,13 @@ NO_PARAMS = Params()
 def is_digits(text: str, most: int = 10) -> bool:
     """Whether text is 1 to `most` ASCII digits and nothing else."""
     return 0 < len(text) <= most and text.isascii() and text.isdigit()
+
+
+def clean(value: str) -> str:
+    """Received text without the surrogates that stand for bytes outside UTF-8."""
+    if value.isascii():
+        return value
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def reject_controls(text: str) -> str:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection
 from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
-from engine.sip.grammar import TOKEN, is_digits, split_list
+from engine.sip.grammar import MAX_VALUES, TOKEN, clean, is_digits, split_list
 from engine.sip.names import LISTS, SPELLINGS, canonical
-from engine.sip.uri import NameAddr
+from engine.sip.uri import NameAddr, addresses, tag_of
 from engine.sip.via import Via
 
 MAX_CSEQ = 2**31 - 1
-MAX_VALUES = 128
-"""Of one header, of those that are read one by one: no path is as long, and strangers would have us read."""
 # A control character may stand in a message only as the second half of a quoted pair, CR and LF never.
 FORBIDDEN = re.compile(r"(?<!\\)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\r\n]")
+NOT_PLAIN = bytes((*range(32), *range(127, 256)))
+"""Bytes that a plain header section has none of, but for the CR and LF between its rows."""
 _SPACES = re.compile(r"[ \t]+")
 
 T = TypeVar("T")
@@ -30,70 +30,57 @@ class CSeq(NamedTuple):
     method: str
 
 
+class Once(Generic[T]):
+    """A value that is read of a message when first asked for, and an attribute of it from then on.
+
+    What functools.cached_property is, without its lock.
+    """
+
+    def __init__(self, read: Callable[[Any], T]) -> None:
+        self._read = read
+        self._name = read.__name__
+
+    def __get__(self, message: object, owner: type) -> T:
+        value = self._read(message)
+        setattr(message, self._name, value)
+        return value
+
+
 class Message:
     """What requests and responses share. Treat as immutable.
 
-    A Content-Length among the rows is never written as it stands.
-    The typed properties raise RemoteProtocolError(400) when the header is absent or malformed.
+    `headers` are all rows as (name, value), in order; the names of a received message are canonical. A
+    Content-Length among them is never written as it stands. The typed values raise RemoteProtocolError(400)
+    when the header is absent or malformed.
     """
 
-    __slots__ = ("_headers", "_index", "_lines", "_parsed", "body")
+    headers: Collection[tuple[str, str]]
+    body: bytes
 
-    def __init__(self, headers: Sequence[tuple[str, str]], body: bytes) -> None:
-        self._headers: Sequence[tuple[str, str]] | None = headers
-        self.body = body
-        self._lines: list[str] = []
-        self._index: dict[str, list[str]] | None = None
-        self._parsed: dict[str, Any] = {}
-
-    def adopt(
-        self, headers: list[tuple[str, str]] | None, index: dict[str, list[str]], lines: list[str]
-    ) -> None:
-        """Take rows with canonical names and their index from the parser.
-
-        Without rows they are made of `lines`, plain ones behind a start line, if anybody wants them.
-        """
-        self._headers = headers
-        self._index = index
-        self._lines = lines
-
-    @property
-    def row_count(self) -> int:
-        """Header rows of a received message."""
-        return len(self._lines) - 1
-
-    @property
-    def headers(self) -> Sequence[tuple[str, str]]:
-        """All rows as (canonical name, value), in order."""
-        rows = self._headers
-        if rows is None:
-            cut = [line.partition(": ") for line in self._lines[1:]]
-            rows = self._headers = [(SPELLINGS[name], value.strip(" ")) for name, _, value in cut]
-        return rows
-
-    @property
-    def index(self) -> Mapping[str, list[str]]:
-        """Canonical name → the values of its rows, of a received message."""
-        if self._index is None:
-            self.rows("Via")
-        return self._index or {}
+    @Once
+    def first(self) -> dict[str, str]:
+        """Canonical name → the value of the first row of that name, as it stands in the message."""
+        names = SPELLINGS
+        return {names.get(name) or canonical(name): value for name, value in reversed([*self.headers])}
 
     def rows(self, name: str) -> list[str]:
         """The values of all rows of that name as they stand in the message, not split at commas."""
-        index = self._index
-        if index is None:
-            index = self._index = {}
-            for spelling, value in self.headers:
-                index.setdefault(canonical(spelling), []).append(value)
-        found = index.get(name)
-        if found is None and SPELLINGS.get(name) != name:
-            found = index.get(canonical(name))
-        return found if found is not None else []
+        first = self.first
+        if name not in first:
+            name = canonical(name)
+            if name not in first:
+                return []
+        if len(first) == len(self.headers):
+            return [first[name]]
+        names = SPELLINGS
+        return [value for other, value in self.headers if (names.get(other) or canonical(other)) == name]
 
     def get(self, name: str) -> str | None:
         """The first row of that name, or None; bytes that were not UTF-8 read as U+FFFD."""
-        found = self.rows(name)
-        return clean(found[0]) if found else None
+        value = self.first.get(name)
+        if value is None and SPELLINGS.get(name) != name:
+            value = self.first.get(canonical(name))
+        return value if value is None or value.isascii() else clean(value)
 
     def get_all(self, name: str) -> list[str]:
         """All values of that name, split at commas where the grammar allows a list."""
@@ -104,51 +91,58 @@ class Message:
             return [clean(value) for value in found]
         return [item for value in found for item in split_list(clean(value))]
 
-    @property
+    @Once
     def call_id(self) -> str:
         """The Call-ID, compared byte by byte."""
         return self._required("Call-ID")
 
-    @property
+    @Once
     def cseq(self) -> CSeq:
         """Sequence number and method."""
-        return self._once("CSeq", _parse_cseq)
+        return self._parsed("CSeq", cseq_of)
 
-    @property
+    @Once
     def from_(self) -> NameAddr:
         """The From header."""
-        return self._once("From", NameAddr.parse)
+        return self._parsed("From", NameAddr.parse)
 
-    @property
+    @Once
+    def from_tag(self) -> str | None:
+        """The tag of From, or None."""
+        return self._parsed("From", tag_of)
+
+    @Once
     def to(self) -> NameAddr:
         """The To header."""
-        return self._once("To", NameAddr.parse)
+        return self._parsed("To", NameAddr.parse)
 
-    @property
+    @Once
+    def to_tag(self) -> str | None:
+        """The tag of To, or None."""
+        return self._parsed("To", tag_of)
+
+    @Once
     def top_via(self) -> Via:
         """The first Via value."""
-        via: Via | None = self._parsed.get("top Via")
-        if via is None:
-            text = self._required("Via")
-            if not text or "," in text:
-                values = split_list(text)
-                if not values:
-                    raise RemoteProtocolError("empty Via")
-                text = values[0]
-            via = self._parsed["top Via"] = Via.parse(text)
-        return via
+        text = self._required("Via")
+        if not text or "," in text:
+            values = split_list(text)
+            if not values:
+                raise RemoteProtocolError("empty Via")
+            text = values[0]
+        return Via.parse(text)
 
     @property
     def vias(self) -> tuple[Via, ...]:
         """All Via values, the last hop first."""
         return self._list("Via", Via.parse)
 
-    @property
+    @Once
     def contacts(self) -> tuple[NameAddr, ...]:
         """All Contact values; none for the `*` of a REGISTER."""
-        if self.rows("Contact") == ["*"]:
+        if self.first.get("Contact") == "*" and len(self.rows("Contact")) == 1:
             return ()
-        return self._list("Contact", NameAddr.parse)
+        return self._addresses("Contact")
 
     @property
     def contact(self) -> NameAddr | None:
@@ -156,76 +150,80 @@ class Message:
         contacts = self.contacts
         return contacts[0] if contacts else None
 
-    @property
+    @Once
     def routes(self) -> tuple[NameAddr, ...]:
         """The Route values."""
-        return self._list("Route", NameAddr.parse)
+        return self._addresses("Route")
 
-    @property
+    @Once
     def record_routes(self) -> tuple[NameAddr, ...]:
         """The Record-Route values."""
-        return self._list("Record-Route", NameAddr.parse)
+        return self._addresses("Record-Route")
 
-    @property
+    @Once
     def requires(self) -> tuple[str, ...]:
         """The option tags of Require, in lower case."""
         return self._list("Require", str.lower)
 
     def validate(self) -> None:
         """Parse all that the layers above rely on; RemoteProtocolError(400) when anything is malformed."""
-        _ = self.from_, self.to, self.call_id, self.cseq
-        index = self._index
-        if index is None or "Contact" in index or "Record-Route" in index:
-            _ = self.contacts, self.record_routes
+        first = self.first
+        try:
+            self.from_tag = tag_of(first["From"])
+            self.to_tag = tag_of(first["To"])
+        except (KeyError, RemoteProtocolError):
+            _ = self.from_, self.to  # they say what is wrong
+        _ = self.call_id, self.cseq
+        if "Contact" in first:
+            _ = self.contacts
+        if "Record-Route" in first:
+            _ = self.record_routes
 
     def _required(self, name: str) -> str:
-        found = self.rows(name)
-        if not found:
+        text = self.first.get(name)
+        if text is None:
             raise RemoteProtocolError(f"no {name} header")
-        return clean(found[0])
+        return text if text.isascii() else clean(text)
 
-    def _once(self, name: str, parse: Callable[[str], T]) -> T:
-        value: T | None = self._parsed.get(name)
-        if value is None:
-            found = self.rows(name)
-            if not found:
-                raise RemoteProtocolError(f"no {name} header")
-            text = found[0]
-            if not text.isascii():
-                text = clean(text)
-            try:
-                value = self._parsed[name] = parse(text)
-            except RemoteProtocolError as error:
-                raise RemoteProtocolError(f"{name}: {error}") from None
-        return value
+    def _parsed(self, name: str, parse: Callable[[str], T]) -> T:
+        text = self._required(name)
+        try:
+            return parse(text)
+        except RemoteProtocolError as error:
+            raise RemoteProtocolError(f"{name}: {error}") from None
+
+    def _addresses(self, name: str) -> tuple[NameAddr, ...]:
+        first = self.first
+        if name not in first:
+            return ()
+        if len(first) == len(self.headers):
+            return self._parsed(name, addresses)
+        return self._list(name, NameAddr.parse)
 
     def _list(self, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
-        if not self.rows(name):
+        if name not in self.first:
             return ()
-        values: tuple[T, ...] | None = self._parsed.get("all " + name)
-        if values is None:
-            try:
-                items = self.get_all(name)
-                if len(items) > MAX_VALUES:
-                    raise RemoteProtocolError(f"more than {MAX_VALUES} values")
-                values = self._parsed["all " + name] = tuple(parse(item) for item in items)
-            except RemoteProtocolError as error:
-                raise RemoteProtocolError(f"{name}: {error}") from None
-        return values
+        try:
+            items = self.get_all(name)
+            if len(items) > MAX_VALUES:
+                raise RemoteProtocolError(f"more than {MAX_VALUES} values")
+            return tuple([parse(item) for item in items])
+        except RemoteProtocolError as error:
+            raise RemoteProtocolError(f"{name}: {error}") from None
 
     def _encode(self, start: str) -> bytes:
         names = SPELLINGS
+        body = self.body
         try:
-            lines = [start, *[f"{names[name]}: {value}" for name, value in self.headers]]
-        except KeyError:
+            rows = [f"{names[name]}: {value}" for name, value in self.headers]
+            head = "\r\n".join((start, *rows, f"Content-Length: {len(body)}\r\n\r\n")).encode("ascii")
+        except (KeyError, UnicodeEncodeError):
             return self._encode_with_care(start)
         # One look at all the text; what is not plain is looked at row by row.
-        text = "".join(lines)
-        if not (text.isascii() and text.isprintable()) or "Content-Length: " in text:
+        ends = 2 * len(rows) + 6
+        if len(head.translate(None, NOT_PLAIN)) + ends != len(head) or head.count(b"\nContent-Length: ") != 1:
             return self._encode_with_care(start)
-        body = self.body
-        head = "\r\n".join(lines)
-        return f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        return head + body
 
     def _encode_with_care(self, start: str) -> bytes:
         lines = [start]
@@ -249,16 +247,10 @@ class Message:
             raise LocalProtocolError("a header is not Unicode text") from None
 
 
-def clean(value: str) -> str:
-    """Received text without the surrogates that stand for bytes outside UTF-8."""
-    if value.isascii():
-        return value
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 # All calls begin with the same few.
 @lru_cache(maxsize=256)  # peers choose how long the texts are
-def _parse_cseq(value: str) -> CSeq:
+def cseq_of(value: str) -> CSeq:
+    """The CSeq value; RemoteProtocolError(400) when the text is none."""
     parts = _SPACES.split(value)
     if len(parts) != 2 or not is_digits(parts[0]) or not TOKEN.fullmatch(parts[1]):
         raise RemoteProtocolError("malformed")

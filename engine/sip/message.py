@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
-from engine.sip.grammar import TOKEN, is_digits, split_list
-from engine.sip.headers import FORBIDDEN, Message, clean
+from engine.sip.grammar import TOKEN, clean, is_digits, split_list
+from engine.sip.headers import FORBIDDEN, NOT_PLAIN, Message, Once, cseq_of
 from engine.sip.names import SINGLE, SPELLINGS, canonical
-from engine.sip.status import reason_phrase
+from engine.sip.status import REASONS, reason_phrase
 from engine.sip.uri import Uri
 from engine.sip.via import Via
 
@@ -22,45 +22,39 @@ _MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 # Responses to these that may create a dialog carry the request's Record-Route (RFC 3261 §12.1.1, RFC 6665).
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER", "NOTIFY")
 # … and whatever the answer is, it repeats these (RFC 3261 §8.2.6.2).
-_REPEATED = ("From", "To", "Call-ID", "CSeq")
-# Bytes that a plain header section has none of: controls but for CR and LF, and all beyond ASCII.
-_NOT_PLAIN = bytes((*range(10), 11, 12, *range(14, 32), *range(127, 256)))
+_COPIED: tuple[str, ...] = ("Via", "From", "To", "Call-ID", "CSeq")
+_COPIED_INTO_DIALOG = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
+_COPIED_BY_TRYING = (*_COPIED, "Timestamp")
+_LISTED = ("Via", "Record-Route", "Timestamp")
 _FOLD = re.compile(r"\r\n[ \t]++")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
+_STATUSES = {str(status): status for status in range(100, 700)}
+_HOPS = {str(hops): hops for hops in range(256)}
 
 
 class Request(Message):
-    """A request; `uri` may be given as text, which is then written unchanged and parsed on first use."""
-
-    __slots__ = ("_uri", "method")
+    """A request; a `request_uri` given as text is written unchanged, and parsed when `uri` is asked for."""
 
     def __init__(
-        self, method: str, uri: Uri | str, headers: Sequence[tuple[str, str]], body: bytes = b""
+        self, method: str, uri: Uri | str, headers: Collection[tuple[str, str]], body: bytes = b""
     ) -> None:
-        super().__init__(headers, body)
         self.method = method
-        self._uri = uri
+        self.request_uri = uri
+        self.headers = headers
+        self.body = body
 
-    @property
+    @Once
     def uri(self) -> Uri:
         """The Request-URI."""
-        uri = self._uri
-        if isinstance(uri, str):
-            uri = self._uri = Uri.parse(clean(uri))
-        return uri
+        given = self.request_uri
+        return Uri.parse(clean(given)) if isinstance(given, str) else given
 
-    @property
-    def request_uri(self) -> Uri | str:
-        """The Request-URI as given or received, for a message that repeats it."""
-        return self._uri
-
-    @property
+    @Once
     def max_forwards(self) -> int:
         """Max-Forwards, 0 to 255; 70 when absent (RFC 3261 §16.6)."""
-        found = self.rows("Max-Forwards")
-        if not found:
+        value = self.first.get("Max-Forwards")
+        if value is None:
             return DEFAULT_MAX_FORWARDS
-        value = found[0]
         if not is_digits(value) or int(value) > 255:
             raise RemoteProtocolError("Max-Forwards is not 0 to 255")
         return int(value)
@@ -68,45 +62,51 @@ class Request(Message):
     def validate(self) -> None:
         """Parse all that the layers above rely on; RemoteProtocolError(400) when anything is malformed."""
         super().validate()
-        _ = self.top_via, self.max_forwards, self.routes
+        first = self.first
+        _ = self.top_via
+        if first.get("Max-Forwards") not in _HOPS:
+            _ = self.max_forwards
+        if "Route" in first:
+            _ = self.routes
         if self.uri.headers:
             raise RemoteProtocolError("headers in the Request-URI")
 
     def below(self, via: str) -> Request:
         """A copy with one more Via on top."""
-        return Request(self.method, self._uri, [("Via", via), *self.headers], self.body)
+        return Request(self.method, self.request_uri, [("Via", via), *self.headers], self.body)
 
     def stamp(self, host: str, port: int) -> None:
         """Note the source in the top Via of a received request (RFC 3261 §18.2.1, RFC 3581 §4)."""
         via = self.top_via
-        stamped = via.stamped(host, port)
-        if stamped is via:
+        if "rport" not in via.params and "received" not in via.params and via.host == host:
             return
-        rows = self.rows("Via")
-        text = rows[0]
+        text = self.first["Via"]
         before, asked, after = text.partition(";rport")
         if (
             asked
             and (not after or after[0] == ";")
             and "rport" not in after
-            and not any(odd in text for odd in (",", '"', "received"))
+            and not ("," in text or '"' in text or "received" in text)
         ):  # by far the commonest: one value that asks by an empty rport
             text = f"{before};rport={port}{after};received={host}"
         else:
-            text = ", ".join((str(stamped), *split_list(text)[1:]))
-        rows[0] = text
-        headers = list(self.headers)
-        place = next(place for place, (name, _) in enumerate(headers) if name == "Via")
-        headers[place] = ("Via", text)
-        self._headers = headers
-        self._parsed.pop("all Via", None)
-        self._parsed["top Via"] = stamped
+            text = ", ".join((str(via.stamped(host, port)), *split_list(text)[1:]))
+        self.put_top_via(text)
+        del self.top_via  # it is read again, should anybody ask
+
+    def put_top_via(self, text: str) -> None:
+        """Another value of the first Via row, of a received request."""
+        if isinstance(self.headers, list):
+            rows = list(self.headers)
+            rows[next(place for place, (name, _) in enumerate(rows) if name == "Via")] = ("Via", text)
+            self.headers = rows
+        self.first["Via"] = text
 
     def to_bytes(self) -> bytes:
         """The message as sent; LocalProtocolError if a value could break out of its place."""
         if not TOKEN.fullmatch(self.method):
             raise LocalProtocolError(f"{self.method!r} is not a method")
-        return self._encode(f"{self.method} {self._uri} SIP/2.0")
+        return self._encode(f"{self.method} {self.request_uri} SIP/2.0")
 
     def __repr__(self) -> str:
         return f"<Request {self.method}>"
@@ -115,14 +115,13 @@ class Request(Message):
 class Response(Message):
     """A response."""
 
-    __slots__ = ("reason", "status")
-
     def __init__(
-        self, status: int, reason: str, headers: Sequence[tuple[str, str]], body: bytes = b""
+        self, status: int, reason: str, headers: Collection[tuple[str, str]], body: bytes = b""
     ) -> None:
-        super().__init__(headers, body)
         self.status = status
         self.reason = reason
+        self.headers = headers
+        self.body = body
 
     def to_bytes(self) -> bytes:
         """The message as sent; LocalProtocolError if a value could break out of its place."""
@@ -150,27 +149,35 @@ def response_to(
     """
     if to_tag is not None and not TOKEN.fullmatch(to_tag):
         raise LocalProtocolError(f"{to_tag!r} is not a tag")
-    rows = request.rows
-    copied = [("Via", value) for value in rows("Via")]
-    if 100 < status < 300 and request.method in _DIALOG_CREATING:
-        copied += [("Record-Route", value) for value in rows("Record-Route")]
-    for name in _REPEATED:
-        for value in rows(name)[:1]:
-            if name == "To" and to_tag is not None and not _has_tag(request):
-                value = f"{value};tag={to_tag}"
-            copied.append((name, value))
-    if status == 100:
-        copied += [("Timestamp", value) for value in rows("Timestamp")]
-    copied += headers
-    return Response(status, reason_phrase(status) if reason is None else reason, copied, body)
-
-
-def _has_tag(request: Request) -> bool:
+    first = request.first
+    whole = len(first) == len(request.headers)
     try:
-        return request.to.tag is not None
+        tag = request.to_tag
     except RemoteProtocolError:
         # A To that cannot be parsed is copied as it is; nobody could find a tag in it.
-        return True
+        tag = to_tag = None
+    if tag is None and to_tag is not None:
+        tag = to_tag
+        first = {**first, "To": f"{first['To']};tag={to_tag}"}
+    names = _COPIED
+    if status == 100:
+        names = _COPIED_BY_TRYING
+    elif status < 300 and request.method in _DIALOG_CREATING:
+        names = _COPIED_INTO_DIALOG
+    if whole:
+        copied = [(name, first[name]) for name in names if name in first]
+    else:
+        copied = [
+            (name, value)
+            for name in names
+            if name in first
+            for value in (request.rows(name) if name in _LISTED else (first[name],))
+        ]
+    copied += headers
+    response = Response(status, reason or REASONS.get(status) or reason_phrase(status), copied, body)
+    if tag is not None:
+        response.to_tag = tag
+    return response
 
 
 def parse(data: bytes) -> Request | Response:
@@ -179,6 +186,58 @@ def parse(data: bytes) -> Request | Response:
     A body longer than Content-Length is cut. RemoteProtocolError carries the request when it can be
     answered: a request line and a top Via could be read, and it is not an ACK.
     """
+    return parse_plainly(data) or parse_with_care(data)
+
+
+def parse_plainly(data: bytes) -> Request | Response | None:
+    """A message as nearly all senders write it: ASCII, known header names, a colon and a space behind them.
+
+    None for any other, and for all that something is wrong with.
+    """
+    end = data.find(b"\r\n\r\n")
+    raw = data[:end]
+    body = data[end + 4 :]
+    if not 0 <= end <= MAX_HEAD_BYTES or len(body) > MAX_BODY_BYTES:
+        return None
+    start, *lines = raw.decode("latin-1").split("\r\n")
+    # Nothing but what can be printed stands between the line ends.
+    if len(raw.translate(None, NOT_PLAIN)) + 2 * len(lines) != len(raw) or len(lines) >= MAX_ROWS:
+        return None
+    names = SPELLINGS
+    message: Request | Response
+    try:
+        pairs = [line.split(": ", 1) for line in lines]
+        first = {names[name]: value.strip(" ") for name, value in pairs}
+        method, uri, rest = start.split(" ", 2)
+        if method == "SIP/2.0":
+            message = Response(_STATUSES[uri], rest, first.items(), body)
+        elif rest == "SIP/2.0" and uri and TOKEN.fullmatch(method):
+            message = Request(method, uri, first.items(), body)
+        else:
+            return None
+        message.first = first
+        if len(first) != len(pairs):
+            _adopt(message, [(names[name], value.strip(" ")) for name, value in pairs])
+        message.call_id = first["Call-ID"]
+        message.cseq = cseq_of(first["CSeq"])
+    except (KeyError, ValueError, RemoteProtocolError):
+        return None
+    stated = first.get("Content-Length")
+    whole = stated is None or stated == str(len(body))
+    return message if whole and _check(message) is None else None
+
+
+def _adopt(message: Message, rows: list[tuple[str, str]]) -> None:
+    """Give a message its rows, whose names are canonical."""
+    first = dict(rows)
+    if len(first) == len(rows):
+        message.first, message.headers = first, first.items()
+    else:
+        message.first, message.headers = dict(reversed(rows)), rows
+
+
+def parse_with_care(data: bytes) -> Request | Response:
+    """The same of any message: all spellings are read, and it is said what is wrong."""
     begin = 0
     while data.startswith(b"\r\n", begin):
         begin += 2
@@ -191,11 +250,7 @@ def parse(data: bytes) -> Request | Response:
     if end - begin > MAX_HEAD_BYTES:
         problem = RemoteProtocolError(f"header section above {MAX_HEAD_BYTES} bytes", 513)
         end = begin + MAX_HEAD_BYTES
-    raw = data[begin:end]
-    plain = problem is None and len(raw.translate(None, _NOT_PLAIN)) == len(raw)
-    head = raw.decode("utf-8", "surrogateescape")
-    if "\r\n " in head or (not plain and "\r\n\t" in head):
-        head, plain = _FOLD.sub(" ", head), False
+    head = _FOLD.sub(" ", data[begin:end].decode("utf-8", "surrogateescape"))
     lines = head.split("\r\n")
     if len(lines) > MAX_ROWS:
         problem = problem or RemoteProtocolError(f"more than {MAX_ROWS} header rows", 513)
@@ -207,11 +262,9 @@ def parse(data: bytes) -> Request | Response:
     else:
         message, error = _request_line(start)
         problem = error or problem
-    if not (plain and _index_plain(message, lines, raw)):
-        error = _index_with_care(message, lines)
-        problem = problem or error
-    error = _check(message) if problem is None else None
-    error = error or _check_body(message, body)
+    error = _read_rows(message, lines)
+    problem = problem or error or _check(message)
+    error = _check_body(message, body)
     problem = problem or error
     if problem is None:
         return message
@@ -247,33 +300,16 @@ def _request_line(start: str) -> tuple[Request, RemoteProtocolError | None]:
     return request, RemoteProtocolError("malformed request line")
 
 
-def _index_plain(message: Request | Response, lines: list[str], raw: bytes) -> bool:
-    """Index rows as nearly all senders write them: known names, a colon and a space. False for any other."""
-    if not raw.count(b"\r") == raw.count(b"\n") == len(lines) - 1:
-        return False  # CR or LF alone
-    names = SPELLINGS
-    rows = [line.partition(": ") for line in lines[1:]]
-    try:
-        index = {names[name]: [value.strip(" ")] for name, _, value in rows}
-        if len(index) != len(rows):
-            index = {}
-            for name, _, value in rows:
-                index.setdefault(names[name], []).append(value.strip(" "))
-    except KeyError:
-        return False
-    message.adopt(None, index, lines)
-    return True
-
-
 def _check(message: Request | Response) -> RemoteProtocolError | None:
     """What must be there, what may be there once, and what is needed to answer."""
-    index = message.index
+    first = message.first
     for name in _MANDATORY:
-        if name not in index:
+        if name not in first:
             return RemoteProtocolError(f"no {name} header")
-    if len(index) != message.row_count:
+    if len(first) != len(message.headers):
+        names = [name for name, _ in message.headers]
         for name in SINGLE:
-            if name in index and len(index[name]) > 1:
+            if names.count(name) > 1:
                 return RemoteProtocolError(f"more than one {name} header")
     try:
         if isinstance(message, Request):
@@ -286,13 +322,12 @@ def _check(message: Request | Response) -> RemoteProtocolError | None:
     return None
 
 
-def _index_with_care(message: Request | Response, lines: list[str]) -> RemoteProtocolError | None:
-    """Index all rows, in any spelling, and say what is wrong with the first bad one.
+def _read_rows(message: Request | Response, lines: list[str]) -> RemoteProtocolError | None:
+    """Read all rows, in any spelling, and say what is wrong with the first bad one.
 
     Those behind a bad one too: an answer needs as many as can be read.
     """
-    headers: list[tuple[str, str]] = []
-    index: dict[str, list[str]] = {}
+    rows: list[tuple[str, str]] = []
     problem: RemoteProtocolError | None = None
     suspect = not "".join(lines).isprintable()
     for line in lines[1:]:
@@ -308,23 +343,18 @@ def _index_with_care(message: Request | Response, lines: list[str]) -> RemotePro
         if not colon or (suspect and FORBIDDEN.search(value)):
             problem = problem or RemoteProtocolError(f"malformed {name} header")
             continue
-        headers.append((name, value))
-        found = index.get(name)
-        if found is None:
-            index[name] = [value]
-        else:
-            found.append(value)
-    message.adopt(headers, index, lines)
+        rows.append((name, value))
+    _adopt(message, rows)
     return problem
 
 
 def _check_body(message: Request | Response, body: bytes) -> RemoteProtocolError | None:
     message.body = body
-    stated = message.rows("Content-Length")
-    if stated:
-        if not is_digits(stated[0]):
+    stated = message.first.get("Content-Length")
+    if stated is not None:
+        if not is_digits(stated):
             return RemoteProtocolError("malformed Content-Length")
-        length = int(stated[0])
+        length = int(stated)
         if length > len(body):
             return RemoteProtocolError(f"{len(body)} bytes of body, Content-Length says {length}")
         message.body = body[:length]
@@ -337,8 +367,7 @@ def _is_answerable(request: Request) -> bool:
     try:
         return request.top_via is not None
     except RemoteProtocolError:
-        found = request.rows("Via")
-        via = Via.salvaged(found[0]) if found else None
+        via = Via.salvaged(request.first.get("Via", ""))
         if via is not None:
-            found[0] = str(via)
+            request.put_top_via(str(via))
         return via is not None

@@ -41,20 +41,20 @@ def out_of_dialog(
 
 def ack_for_failure(invite: Request, response: Response) -> Request:
     """The ACK for a 3xx to 6xx response: the INVITE's branch, the response's To (RFC 3261 §17.1.1.3)."""
-    return _like(invite, "ACK", response.rows("To")[0])
+    return _like(invite, "ACK", response.first["To"])
 
 
 def cancel_for(invite: Request, headers: Iterable[tuple[str, str]]) -> Request:
     """The CANCEL of an INVITE, with `headers` (a Reason) added (RFC 3261 §9.1)."""
-    return _like(invite, "CANCEL", invite.rows("To")[0], headers)
+    return _like(invite, "CANCEL", invite.first["To"], headers)
 
 
 def _like(invite: Request, method: str, to: str, headers: Iterable[tuple[str, str]] = ()) -> Request:
     rows = [
-        ("Via", invite.rows("Via")[0]),
+        ("Via", invite.first["Via"]),
         _MAX_FORWARDS,
         *(("Route", value) for value in invite.rows("Route")),
-        ("From", invite.rows("From")[0]),
+        ("From", invite.first["From"]),
         ("To", to),
         ("Call-ID", invite.call_id),
         ("CSeq", f"{invite.cseq.number} {method}"),

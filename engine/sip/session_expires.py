@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.grammar import is_digits, parse_params
-from engine.sip.headers import Message, clean
+from engine.sip.grammar import clean, is_digits, parse_params
+from engine.sip.headers import Message
 
 
 class SessionExpires(msgspec.Struct, frozen=True):
@@ -21,10 +21,10 @@ class SessionExpires(msgspec.Struct, frozen=True):
 
 def session_expires(message: Message) -> SessionExpires | None:
     """The message's Session-Expires; None where there is none that can be read."""
-    found = message.rows("Session-Expires")
-    if not found:
+    value = message.first.get("Session-Expires")
+    if value is None:
         return None
-    seconds, semicolon, rest = clean(found[0]).partition(";")
+    seconds, semicolon, rest = clean(value).partition(";")
     if not is_digits(seconds.strip(" \t")):
         return None
     try:
@@ -36,8 +36,5 @@ def session_expires(message: Message) -> SessionExpires | None:
 
 def min_se(message: Message) -> int:
     """Seconds of Min-SE; 0 where there is none that can be read."""
-    found = message.rows("Min-SE")
-    if not found:
-        return 0
-    seconds = found[0].partition(";")[0].strip(" \t")
+    seconds = message.first.get("Min-SE", "").partition(";")[0].strip(" \t")
     return int(seconds) if is_digits(seconds) else 0

@@ -11,8 +11,10 @@ import msgspec
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import (
+    MAX_VALUES,
     NO_PARAMS,
     Params,
+    clean,
     drop_controls,
     escape,
     format_params,
@@ -20,6 +22,7 @@ from engine.sip.grammar import (
     parse_params,
     parse_uri_params,
     quote_string,
+    split_list,
     unescape,
     unquote_string,
 )
@@ -50,6 +53,17 @@ _NAME_ADDR = re.compile(
     r"""(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<plain>[^<"]*+))[ \t]*
         <(?P<uri>[^<>]*+)>[ \t]*(?P<params>;.*)?""",
     re.VERBOSE | re.DOTALL,
+)
+
+
+# What nearly all senders write in From and To.
+_PLAIN_PARTY = re.compile(
+    r"""(?:"[^"\\\x00-\x1f\x7f\ud800-\udfff]*+"[ ])?
+        <sips?:(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]++@)?
+        [a-z0-9][a-z0-9._-]{0,254}+(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?
+        (?:;(?P<name>[a-z0-9-]++)(?![^>]*;(?P=name)[;=>])(?:=[A-Za-z0-9._~-]*+)?){0,4}>
+        (?:;tag=(?P<tag>[A-Za-z0-9\-.!%*_+`'~]++))?""",
+    re.VERBOSE,
 )
 
 
@@ -152,7 +166,11 @@ class Uri(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         scheme = self.scheme
         if scheme in ("sip", "sips"):
-            text = f"{scheme}:{self._userinfo()}{format_host(self.host, self.port)}"
+            user = self.user
+            if user and self.password is None and _PLAIN_USER.fullmatch(user):
+                text = f"{scheme}:{user}@{format_host(self.host, self.port)}"
+            else:
+                text = f"{scheme}:{self._userinfo()}{format_host(self.host, self.port)}"
         elif scheme == "tel":
             if self.user is None or not _TEL.fullmatch(self.user):
                 raise LocalProtocolError(f"{self.user!r} is not a telephone number")
@@ -262,6 +280,28 @@ def _parse_name_addr(text: str) -> NameAddr:
 
 # All messages of a dialog repeat the same two or three.
 _parse_known_name_addr = lru_cache(maxsize=2048)(_parse_name_addr)
+
+
+def tag_of(text: str) -> str | None:
+    """The tag of a From or To value, or None; RemoteProtocolError(400) when the text is none."""
+    plain = _PLAIN_PARTY.fullmatch(text)
+    return plain["tag"] if plain is not None else NameAddr.parse(clean(text)).tag
+
+
+def addresses(text: str) -> tuple[NameAddr, ...]:
+    """The values of one Contact, Route or Record-Route row; RemoteProtocolError(400) when one is none."""
+    return _known_addresses(text) if len(text) <= _KNOWN_MOST else _parse_addresses(text)
+
+
+def _parse_addresses(text: str) -> tuple[NameAddr, ...]:
+    items = split_list(text)
+    if len(items) > MAX_VALUES:
+        raise RemoteProtocolError(f"more than {MAX_VALUES} values")
+    return tuple([NameAddr.parse(item) for item in items])
+
+
+# A peer's Contact is the same in many of its messages.
+_known_addresses = lru_cache(maxsize=2048)(_parse_addresses)
 
 
 def _parse_addr_spec(text: str) -> NameAddr:
