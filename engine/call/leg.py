@@ -172,7 +172,7 @@ class Leg(LegDialog):
 
     def received(self, key: ServerKey, request: Request) -> None:
         """A request inside the dialog (RFC 3261 §12.2.2)."""
-        dialog = None if self.ended else self.dialog_with(request.from_.tag or "")
+        dialog = None if self.ended else self.dialog_with(request.from_tag or "")
         if dialog is None:
             self.wire.respond(key, response_to(request, 481))
             return
@@ -389,7 +389,9 @@ class Leg(LegDialog):
     def _agree(self, request: Request) -> Headers:
         """Headers of our 2xx to an INVITE or UPDATE; the interval begins anew."""
         wanted_s = self.wire.session_expires_s
-        if self._leaving or (self.session is None and not wanted_s and not request.rows("Session-Expires")):
+        if self._leaving or (
+            self.session is None and not wanted_s and "Session-Expires" not in request.first
+        ):
             return ()
         if self.session is None:
             self.session = LegSession(self)

@@ -56,7 +56,7 @@ def key_body(digit: str, duration_ms: int) -> bytes:
 
 def read_info(request: Request) -> Key | Refusal | None:
     """The key an INFO tells, how it is to be refused, or None where it says nothing (200 then)."""
-    if request.rows("Info-Package"):  # we take none (RFC 6086 §4.2.2)
+    if "Info-Package" in request.first:  # we take none (RFC 6086 §4.2.2)
         return 469, [("Recv-Info", "")]
     kind = (request.get("Content-Type") or "").partition(";")[0].strip(" \t").lower()
     if not request.body:

@@ -168,7 +168,7 @@ class OutgoingLeg(Leg):
     # --- before the answer ---
 
     def _progressed(self, response: Response) -> None:
-        tag = response.to.tag or ""
+        tag = response.to_tag or ""
         status, early = response.status, self._early
         if early is None:
             early = self._early = {}
@@ -273,12 +273,12 @@ class OutgoingLeg(Leg):
 
     def _answered(self, response: Response) -> None:
         if self.dialog is not None:
-            if (response.to.tag or "") == self.dialog.remote_tag:
+            if (response.to_tag or "") == self.dialog.remote_tag:
                 self.acknowledge_again(response)
             else:
                 self._drop_fork(response)
             return
-        early = self._early.get(response.to.tag or "") if self._early is not None else None
+        early = self._early.get(response.to_tag or "") if self._early is not None else None
         try:
             if early is None or early.dialog is None:
                 dialog = self._opened(response)
@@ -311,7 +311,7 @@ class OutgoingLeg(Leg):
 
     def _drop_fork(self, response: Response) -> None:
         """A second 2xx from another branch of a fork: acknowledge and end it (RFC 3261 §13.2.2.4)."""
-        tag = response.to.tag or ""
+        tag = response.to_tag or ""
         if self._early is None:
             self._early = {}
         early = self._early.get(tag)

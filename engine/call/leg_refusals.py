@@ -30,7 +30,7 @@ def refusal(response: Response) -> LegRefused:
 
 def reasons_of(message: Message) -> tuple[str, ...]:
     """Its Reason values (RFC 3326); none where they cannot be told apart."""
-    if not message.rows("Reason"):
+    if "Reason" not in message.first:
         return ()
     try:
         return tuple(message.get_all("Reason"))

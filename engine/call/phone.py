@@ -122,7 +122,7 @@ class PhoneCore:
         return [effect for effect in effects if isinstance(effect, Send)]
 
     def _request(self, key: ServerKey, request: Request, flow: Flow) -> None:
-        tag = request.to.tag
+        tag = request.to_tag
         if tag is not None:
             leg: Leg | None = self._wire.dialogs.get((request.call_id, tag))
             if leg is None:

@@ -139,8 +139,8 @@ def loop_mark(request: Request) -> str:
     """The end of a branch of ours: the same for the same request, and for none that is routed otherwise."""
     parts = (
         str(request.request_uri),
-        request.from_.tag or "",
-        request.to.tag or "",
+        request.from_tag or "",
+        request.to_tag or "",
         request.call_id,
         str(request.cseq.number),
         *request.rows("Route"),

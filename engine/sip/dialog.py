@@ -21,7 +21,7 @@ class Dialog:
     """
 
     __slots__ = (
-        "_target",
+        "_written",
         "call_id",
         "confirmed",
         "contact",
@@ -62,7 +62,7 @@ class Dialog:
         self.contact = contact
         self.confirmed = confirmed
         # The target beside its text: written once.
-        self._target: tuple[Uri, str] | None = None
+        self._written: tuple[Uri, str] | None = None
 
     @classmethod
     def uas(cls, request: Request, response_or_local_tag: Response | str, contact: str) -> Dialog:
@@ -74,7 +74,7 @@ class Dialog:
             tag: str | None = response_or_local_tag
             confirmed = False
         else:
-            tag = response_or_local_tag.to.tag
+            tag = response_or_local_tag.to_tag
             confirmed = response_or_local_tag.status >= 200
         if not tag:
             raise LocalProtocolError("a response that makes a dialog needs a To tag")
@@ -84,9 +84,9 @@ class Dialog:
         return cls(
             call_id=request.call_id,
             local_tag=tag,
-            remote_tag=request.from_.tag or "",
-            local=f"{request.rows('To')[0]};tag={tag}",
-            remote=request.rows("From")[0],
+            remote_tag=request.from_tag or "",
+            local=f"{request.first['To']};tag={tag}",
+            remote=request.first["From"],
             local_cseq=0,
             remote_cseq=request.cseq.number,
             remote_target=peer.uri,
@@ -102,8 +102,8 @@ class Dialog:
         Call-ID and local tag are the request's, whatever the response says of them. A response without
         Contact, which gateways do send, leaves the Request-URI as remote target.
         """
-        local = request.rows("From")[0]
-        tag = request.from_.tag or ""
+        local = request.first["From"]
+        tag = request.from_tag or ""
         uri = request.request_uri
         return cls.opened(request.call_id, tag, local, request.cseq.number, uri, response, contact)
 
@@ -127,9 +127,9 @@ class Dialog:
         return cls(
             call_id=call_id,
             local_tag=tag,
-            remote_tag=response.to.tag or "",
+            remote_tag=response.to_tag or "",
             local=local,
-            remote=response.rows("To")[0],
+            remote=response.first["To"],
             local_cseq=cseq,
             remote_cseq=None,
             remote_target=target,
@@ -145,7 +145,7 @@ class Dialog:
         """
         if self.remote_cseq is None and not self.confirmed:
             self.route_set = response.record_routes[::-1]
-        if response.from_.tag == self.local_tag:
+        if response.from_tag == self.local_tag:
             self.refresh(response)
         self.confirmed = True
 
@@ -186,22 +186,17 @@ class Dialog:
 
     def _make(self, method: str, cseq: int, headers: Iterable[tuple[str, str]], body: bytes) -> Request:
         target = self.remote_target
-        if not self.route_set:
-            return Request(method, self._written(target), self._rows(method, cseq, (), headers), body)
-        routes = [str(route) for route in self.route_set]
-        if routes and "lr" not in self.route_set[0].uri.params:
-            # A strict router wants itself in the Request-URI and the target last (§12.2.1.1).
-            first = self.route_set[0].uri
-            routes = [*routes[1:], f"<{target}>"]
-            target = first.replace(params=first.params.without("method"), headers=())
-        return Request(method, target, self._rows(method, cseq, routes, headers), body)
-
-    def _rows(
-        self, method: str, cseq: int, routes: Iterable[str], headers: Iterable[tuple[str, str]]
-    ) -> list[tuple[str, str]]:
+        uri: Uri | str
+        routes: list[tuple[str, str]] = []
+        if self.route_set:
+            uri, routes = self._routed(target)
+        else:
+            if self._written is None or self._written[0] is not target:
+                self._written = target, str(target)
+            uri = self._written[1]
         rows = [
             _MAX_FORWARDS,
-            *[("Route", route) for route in routes],
+            *routes,
             ("From", self.local),
             ("To", self.remote),
             ("Call-ID", self.call_id),
@@ -210,9 +205,14 @@ class Dialog:
         if method in _TARGET_REFRESH:
             rows.append(("Contact", self.contact))
         rows += headers
-        return rows
+        return Request(method, uri, rows, body)
 
-    def _written(self, target: Uri) -> str:
-        if self._target is None or self._target[0] is not target:
-            self._target = target, str(target)
-        return self._target[1]
+    def _routed(self, target: Uri) -> tuple[Uri, list[tuple[str, str]]]:
+        """The Request-URI and the Route rows where there is a route set (§12.2.1.1)."""
+        routes = [str(route) for route in self.route_set]
+        first = self.route_set[0].uri
+        if "lr" not in first.params:
+            # A strict router wants itself in the Request-URI and the target last.
+            routes = [*routes[1:], f"<{target}>"]
+            target = first.replace(params=first.params.without("method"), headers=())
+        return target, [("Route", route) for route in routes]

@@ -67,7 +67,7 @@ class Message:
         """The values of all rows of that name as they stand in the message, not split at commas."""
         first = self.first
         if name not in first:
-            name = canonical(name)
+            name = SPELLINGS.get(name) or canonical(name)
             if name not in first:
                 return []
         if len(first) == len(self.headers):
@@ -186,17 +186,18 @@ class Message:
         return text if text.isascii() else clean(text)
 
     def _parsed(self, name: str, parse: Callable[[str], T]) -> T:
-        text = self._required(name)
+        text = self.first.get(name)
+        if text is None:
+            raise RemoteProtocolError(f"no {name} header")
         try:
-            return parse(text)
+            return parse(text if text.isascii() else clean(text))
         except RemoteProtocolError as error:
             raise RemoteProtocolError(f"{name}: {error}") from None
 
     def _addresses(self, name: str) -> tuple[NameAddr, ...]:
-        first = self.first
-        if name not in first:
+        if name not in self.first:
             return ()
-        if len(first) == len(self.headers):
+        if len(self.first) == len(self.headers):
             return self._parsed(name, addresses)
         return self._list(name, NameAddr.parse)
 

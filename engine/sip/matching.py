@@ -18,7 +18,7 @@ def server_key(request: Request, via: Via) -> ServerKey:
         # RFC 2543 matching: Request-URI, From tag, Call-ID, CSeq number and the whole top Via.
         parts = (
             str(request.request_uri),
-            request.from_.tag or "",
+            request.from_tag or "",
             request.call_id,
             str(request.cseq.number),
             str(via),
