@@ -206,7 +206,14 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             callbacks=stack.enter_context(closing(callbacks)),
         )
         ids = HashedIds(secrets.token_bytes(32))
-        core = SipCore(call_settings(config), config.trunk, ids, routes=trunks, screen=screener)
+        core = SipCore(
+            call_settings(config),
+            config.trunk,
+            ids,
+            routes=trunks,
+            screen=screener,
+            protects=screener.protects,
+        )
         try:
             worker = EngineWorker(config, core, screener, numbering, journal, publisher)
         except ListenError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import inf
 
 from engine.call.admission import refusal_of
@@ -45,6 +45,8 @@ from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, response_to
+from engine.sip.salvage import salvaged
+from engine.sip.uri import Uri
 
 CoreEffect = Effect | CallEffect
 
@@ -60,10 +62,12 @@ class SipCore:
         *,
         routes: Trunks | None = None,
         screen: Screen | None = None,
+        protects: Callable[[str, Uri], bool] = lambda trunk, uri: False,
     ) -> None:
         """`sections` is the configuration of trunks, `routes` their state where others need it too.
 
-        With `screen`, calls that it refuses are answered at the gate (`engine.call.gate`).
+        With `screen`, calls that it refuses are answered at the gate (`engine.call.gate`). `protects` knows
+        which URIs in a call from a trunk are numbers for help: for their form such calls are not refused.
         """
         contact = settings.contact
         contacts = settings.contacts
@@ -83,6 +87,8 @@ class SipCore:
         self._calls = Calls(self._wire, self._timers, settings, sections, self.trunks)
         self._arrivals = Arrivals(self._wire, self._calls, self._popups, settings, sections, self.trunks)
         self._newcomers = Newcomers(self._wire, self._calls, sections)
+        self._protects = protects
+        self._layer.rescue = self._rescue
         self._gate: Gate | None = None
         if screen is not None:
             self._gate = Gate(self._wire, screen, sections, self.trunks, settings.redress, self._popups)
@@ -228,14 +234,24 @@ class SipCore:
             return
         assert trunk is not None
         refusal = refusal_of(request)
+        if refusal is not None and refusal[0] == 400:
+            request = self._rescue(request.to_bytes(), flow) or request
+            refusal = refusal_of(request)
         if refusal is not None:
             self._wire.answer(key, request, *refusal)
         elif request.method == "OPTIONS":
             self._options(key, request)
-        elif request.rows("Replaces"):
+        elif request.rows("Replaces") and not self._protects(trunk, request.uri):
             self._newcomers.asked(key, request, flow, trunk)
         else:
             self._arrivals.ask(key, request, flow, trunk)
+
+    def _rescue(self, data: bytes, flow: Flow) -> Request | None:
+        """A malformed call for help, as far as it can be read."""
+        trunk = self.trunks.of(flow.remote)
+        if trunk is None:
+            return None
+        return salvaged(data, flow.remote, lambda uri: self._protects(trunk, uri))
 
     def _options(self, key: ServerKey, request: Request) -> None:
         """RFC 3261 §11.2; whoever asks before he sends calls hears that a stopping worker takes none."""

@@ -31,6 +31,7 @@ from engine.sip.flow import DEFAULT_PORT, Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, response_to
+from engine.sip.salvage import salvaged
 from engine.sip.timers import Timers
 from engine.sip.uri import Uri
 
@@ -64,6 +65,7 @@ class EdgeCore:
         self._layer = TransactionLayer(
             ids, settings.addresses["udp"], timers, sent_by_of=settings.addresses, proxy=True
         )
+        self._layer.rescue = lambda data, flow: salvaged(data, flow.remote, is_emergency)
         self._router = Router(settings, FlowTokens(settings.key))
         self._proxy = Proxy(self._layer, self._router, ids, settings.timer_c_s, timers)
         self._digest = DigestServer(

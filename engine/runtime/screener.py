@@ -37,6 +37,7 @@ from engine.runtime.counting import CallCounting
 from engine.screening.decide import STATUS_REJECTED, Table, decide, with_entry
 from engine.screening.policy import Policy
 from engine.screening.shadow import compare
+from engine.sip.uri import Uri
 from engine.warning.announcements import Catalogue
 from scoring.numbers import Number, Numbering, canonical_id, is_emergency_uri
 
@@ -178,6 +179,14 @@ class Screener:
             else self.counting.read(calling, name),
             language=self._config.language_of(subscriber.display),
         )
+
+    def protects(self, trunk: str, uri: Uri) -> bool:
+        """Whether a call from there to that URI is one for help."""
+        if is_emergency_uri(str(uri)):
+            return True
+        text = uri.user or ""
+        meant = self._trunks.meaning(trunk, "", text)[1]
+        return any(self._numbering.of_user(each).protected for each in (text, meant))
 
     def party(self, number: Number) -> Party:
         """What is shown of a number, and its keyed id."""

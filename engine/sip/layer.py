@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2s
 from types import MappingProxyType
 from typing import Final
@@ -81,6 +81,8 @@ class TransactionLayer:
         self._own = frozenset((self._sent_by, *ours.values()))
         self.gate: Gate | None = None
         """Asked of every INVITE before it is parsed."""
+        self.rescue: Callable[[bytes, Flow], Request | None] | None = None
+        """Asked of what is malformed: the request that is made of it after all."""
         self._timers = timers or Timers()
         self._queues = TimerQueues(self._timers)
         self._clients: dict[str, ClientTransaction] = {}
@@ -118,7 +120,16 @@ class TransactionLayer:
         except RemoteProtocolError as error:
             if error.request is None and isinstance(message, Request):
                 error.request = message
-            return self._refuse(error, flow)
+            effects = self._rescued(data, flow, now)
+            return self._refuse(error, flow) if effects is None else effects
+
+    def _rescued(self, data: bytes, flow: Flow, now: float) -> list[Effect] | None:
+        """What a malformed request is worth all the same; None: its refusal."""
+        request = self.rescue(data, flow) if self.rescue is not None else None
+        try:
+            return self._receive_request(request, flow, now) if request is not None else None
+        except RemoteProtocolError:
+            return None
 
     def send_failed(self, flow: Flow, branch: str, error: str, now: float) -> list[Effect]:
         """The transport could not send what `Send` named by this branch (RFC 3261 §17.1.4)."""

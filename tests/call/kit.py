@@ -93,7 +93,9 @@ class Lab:
     def __init__(self, *, trunks: dict[str, TrunkSection] | None = None, **settings: Any) -> None:
         self.now = 100.0
         self.settings = structs.replace(SETTINGS, **settings)
-        self.core = SipCore(self.settings, trunks or TRUNKS, SeededIds("e"))
+        self.core = SipCore(
+            self.settings, trunks or TRUNKS, SeededIds("e"), protects=lambda trunk, uri: uri.user == "110"
+        )
         self.carrier = Peer("C", CARRIER, ENGINE, self.post)
         self.phone = Peer("S", ACCESS, ENGINE, self.post)
         self.agent = Peer("A", AGENT, ENGINE, self.post)

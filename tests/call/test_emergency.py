@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.call.kit import ACCESS, Lab
+from engine.sip.flow import Flow
+from tests.call.kit import ACCESS, CARRIER, ENGINE, Lab
 from tests.call.peer import sdp
 
+FLOW = Flow("udp", ENGINE, CARRIER)
 BOUNDARY = "multipart/mixed;boundary=b1"
 LOCATED = (
     b"--b1\r\nContent-Type: application/sdp\r\n\r\n" + sdp("127.0.10.1") + b"\r\n--b1\r\n"
@@ -43,3 +45,86 @@ def test_another_call_with_the_same_is_refused(lab: Lab) -> None:
     assert ask.status == 415
     assert lab.phone.calls == []
     assert lab.events == []
+
+
+MALFORMED = {
+    "Contact": "<sip:",
+    "Max-Forwards": "many",
+    "Record-Route": "<sip:a;lr",
+    "Session-Expires": "soon;x=",
+    "Min-SE": "x",
+    "Supported": '"x',
+    "Require": '"x',
+    "Privacy": '"',
+    "P-Asserted-Identity": "<<>",
+    "Diversion": "<sip:x",
+    "History-Info": "<sip:x",
+    "Allow": '"',
+    "Feature-Caps": "<",
+    "Content-Disposition": '"',
+    "Bad Name": "x",
+    "Subject": "a\x01b",
+    "Expires": "never",
+    "RSeq": "x",
+    "Replaces": "a;to-tag=1;from-tag=2",
+}
+
+
+def malformed(lab: Lab, number: str, name: str) -> list[str]:
+    """Who hears what when somebody at the carrier calls with such a header."""
+    host, port = lab.carrier.address
+    rows = {
+        "Via": f"SIP/2.0/UDP {host}:{port};branch=z9hG4bKm",
+        "From": f"<sip:+8613800000001@{host}>;tag=m",
+        "To": f"<sip:{number}@x>",
+        "Call-ID": "m",
+        "CSeq": "1 INVITE",
+        "Contact": f"<sip:{host}:{port}>",
+        "Content-Type": "application/sdp",
+        name: MALFORMED[name],
+    }
+    lines = [f"INVITE sip:{number}@x SIP/2.0", *(f"{each}: {value}" for each, value in rows.items()), "", ""]
+    lab.ladder()
+    lab.carry_out(lab.core.receive("\r\n".join(lines).encode() + sdp(host), FLOW, lab.now))
+    return lab.ladder()
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_header_that_a_call_for_help_needs_not(lab: Lab, name: str) -> None:
+    lab.verdict(protected=True)
+    assert malformed(lab, "110", name)[:2] == ["E→C 100", "E→S INVITE"]
+    called = lab.phone.calls[0]
+    called.invite.reply(200, sdp(ACCESS[0], 50000))
+    assert lab.ladder() == ["S→E 200", "E→S ACK", "E→C 200"]
+    called.bye()
+    lab.settle()
+
+
+@pytest.mark.parametrize("name", ["Contact", "Max-Forwards", "Record-Route", "Bad Name", "Subject"])
+def test_another_call_with_it_is_malformed(lab: Lab, name: str) -> None:
+    assert malformed(lab, "13900000002", name) == ["E→C 400"]
+
+
+def test_another_call_with_a_dialog_to_replace_is_no_call(lab: Lab) -> None:
+    assert malformed(lab, "13900000002", "Replaces") == ["E→C 603"]
+
+
+def test_it_may_come_again_while_it_waits(lab: Lab) -> None:
+    """Mended the same way: no second call, and no refusal."""
+    lab.verdict(protected=True)
+    malformed(lab, "110", "Contact")
+    assert malformed(lab, "110", "Contact") == ["E→C 100"]
+    lab.phone.calls[0].invite.reply(486)
+    lab.advance(60)
+
+
+def test_what_is_malformed_inside_a_dialog_is_refused(lab: Lab) -> None:
+    ask = lab.carrier.invite("110")
+    lab.phone.calls[0].invite.reply(200, sdp(ACCESS[0], 50000))
+    ask.ack()
+    assert (
+        ask.side.ask("INVITE", sdp(CARRIER[0]), headers=[("Max-Forwards", "many")], forwards=None).status
+        == 400
+    )
+    lab.end()
+    lab.settle()

@@ -210,3 +210,36 @@ def test_a_branch_that_is_used_again_leaves_nothing_behind_and_loses_no_answer(l
     say("ACK", "two")
     lab.advance(200)
     assert {name: count for name, count in lab.core.counts().items() if count} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Contact", "<sip:"),
+        ("Max-Forwards", "many"),
+        ("Route", "<<>"),
+        ("Bad Name", "x"),
+        ("Subject", "a\x01b"),
+    ],
+)
+@pytest.mark.parametrize("number", ["110", "13800138000"])
+def test_a_call_for_help_is_not_refused_for_its_form(lab: Lab, number: str, name: str, value: str) -> None:
+    address = ("192.0.2.77", 5060)
+    lab.stranger("S", address)
+    rows = {
+        "Via": f"SIP/2.0/UDP {address[0]};branch=z9hG4bKbad",
+        "From": "<sip:s@x>;tag=s",
+        "To": f"<sip:{number}@x>",
+        "Call-ID": "bad",
+        "CSeq": "1 INVITE",
+        "Contact": f"<sip:s@{address[0]}>",
+        name: value,
+    }
+    lines = [f"INVITE sip:{number}@{EDGE[0]} SIP/2.0", *(f"{each}: {text}" for each, text in rows.items())]
+    lab.inject("\r\n".join([*lines, "", ""]).encode(), address, lab.edge)
+    if number == "110":
+        came = lab.engine.hear(RequestReceived).request
+        assert came.uri.user == "110"
+        came.validate()
+    else:
+        assert lab.engine.heard == []

@@ -169,6 +169,19 @@ async def test_a_call_for_help_goes_out_under_whatever_from(lab: Programs) -> No
     await phone.hear("486")
 
 
+async def test_a_call_for_help_goes_out_however_it_is_written(lab: Programs) -> None:
+    """Malformed, and as if it were to replace a call."""
+    stranger = await lab.phone("udp", "nobody")
+    invite = described(stranger, stranger.make("INVITE", "110", [("Replaces", "a;to-tag=b;from-tag=c")]))
+    broken = [(name, "<sip:" if name == "Contact" else value) for name, value in invite.headers]
+    broken += [("Max-Forwards", "many")]
+    await stranger.send(Request("INVITE", invite.uri, broken, invite.body))
+    came = await lab.comes("INVITE")
+    assert came.uri.user == "110" and came.body
+    lab.carrier.send(response_to(came, 486, to_tag="psap").to_bytes(), (lab.engine_host, 5060))
+    await stranger.hear("486")
+
+
 async def test_a_killed_edge_knows_its_phones_when_it_is_back(lab: Programs) -> None:
     desk = await lab.phone("udp")
     await desk.register()
