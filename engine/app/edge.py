@@ -134,6 +134,8 @@ def _engines(edge: EdgeSection) -> list[tuple[str, int]]:
     for text in edge.engine_hosts:
         try:
             (source,) = Source.parse(text)
+            if source.network.num_addresses > 1:
+                raise ValueError(text)
         except ValueError:
             raise ConfigError(f"edge.engine_hosts: {text} is no address, nor address:port") from None
         found.append((str(source.network.network_address), source.port or DEFAULT_PORT))

@@ -12,7 +12,7 @@ from engine.app.edge_users import load_users
 from engine.app.numbering import address_of, numbering_of
 from engine.app.paths import dialplans_folder
 from engine.cli.serve import children
-from engine.model.config import Config, EdgeSection
+from engine.model.config import Config, DataSection, EdgeSection
 from engine.sip.digest_server import Secret
 from engine.sip.uri import Uri
 
@@ -136,3 +136,41 @@ def test_its_metrics_have_a_port_of_their_own(tmp_path: Path) -> None:
     config = load_config(lab, [f"data.folder={tmp_path}", "metrics.listen=127.0.0.1:9100"], {})
     edge = children(config, lab, [])[-1]
     assert edge.arguments[-1] == "metrics.listen=127.0.0.1:9102"
+
+
+def test_a_number_is_one_user_s_alone(tmp_path: Path) -> None:
+    section = users_file(tmp_path, "user,password,numbers\nbob,two,013900000002\ncarol,three,\n")
+    accounts = load_users(section).accounts(NUMBERING)
+    assert [accounts.owner(user) for user in ("bob", "+8613900000002", "alice", "dora")] == [
+        "bob",
+        "bob",
+        "alice",
+        None,
+    ]
+    other = EdgeSection(users={"alice": "one", "+8613900000002": "two"}, numbers={"alice": ("13900000002",)})
+    with pytest.raises(ConfigError, match="13900000002 is alice's and another user's"):
+        load_users(other).accounts(NUMBERING)
+
+
+def test_numbers_of_nobody_are_a_mistake() -> None:
+    with pytest.raises(ConfigError, match=r"edge\.numbers\.bob"):
+        load_users(EdgeSection(users={"alice": "one"}, numbers={"bob": ("801",)}))
+
+
+def test_where_the_engine_s_workers_are(tmp_path: Path) -> None:
+    edge = EdgeSection(engine_hosts=("192.0.2.1", "192.0.2.2:5062", "[2001:db8::1]:5063", "2001:db8::2"))
+    made = settings(Config(edge=edge, data=DataSection(folder=tmp_path)), {"udp": ("127.0.30.1", 5060)})
+    assert made.engine_ports == {
+        ("192.0.2.1", 5060),
+        ("192.0.2.2", 5062),
+        ("2001:db8::1", 5063),
+        ("2001:db8::2", 5060),
+    }
+    assert made.engine_hosts == {host for host, _ in made.engine_ports}
+
+
+@pytest.mark.parametrize("text", ["engine.example", "192.0.2.1:0", "192.0.2.0/24", ""])
+def test_what_is_no_worker_s_address(tmp_path: Path, text: str) -> None:
+    config = Config(edge=EdgeSection(engine_hosts=(text,)), data=DataSection(folder=tmp_path))
+    with pytest.raises(ConfigError, match=r"edge\.engine_hosts"):
+        settings(config, {"udp": ("127.0.30.1", 5060)})

@@ -8,6 +8,7 @@ from engine.call.trunk import Dialled, Route
 from engine.call.trunks import Trunks
 from engine.model.config import TranslationSection, TrunkSection
 from engine.model.screening import Action
+from engine.sip.uri import Uri
 from tests.runtime.test_decisions import ACCESS, CARRIER, CLEAN, KEY, RED, SUBSCRIBER, World
 
 OUTSIDE = "+8621620000001"
@@ -132,3 +133,20 @@ def test_a_block_asks_for_no_way_unless_its_popup_needs_one() -> None:
     incoming = here.decide(RED)
     assert incoming.action is Action.REJECT and incoming.popup is not None and incoming.hops
     assert trunks.asked == 2
+
+
+def test_which_uris_are_numbers_for_help() -> None:
+    """However they are spelt, and whatever the trunk's rules make of them."""
+    here = world(called_in=(TranslationSection(match="9", strip=1),))
+    expected = {
+        "sip:110@x": True,
+        "sip:+86110@x": True,
+        "tel:119": True,
+        "sip:9110@x": True,
+        "urn:service:sos.fire": True,
+        "sip:13800138000@x": False,
+        "sip:x": False,
+        "urn:isbn:110": False,
+    }
+    for uri, helps in expected.items():
+        assert here.screener.protects("carrier", Uri.parse(uri)) is helps, uri
