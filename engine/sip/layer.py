@@ -206,7 +206,7 @@ class TransactionLayer:
         tag: str | None = None
         if server.is_invite and status > 100:
             tag = None if self._proxy else server.to_tag
-            tag = tag or response.to.tag
+            tag = tag or response.to_tag
             if tag is None and not self._proxy:
                 raise LocalProtocolError(f"{status} to an INVITE needs a To tag")
         effects = self._step(server, given, now, data=data)
@@ -313,8 +313,8 @@ class TransactionLayer:
         if method == "CANCEL":
             return self._receive_cancel(request, key, via, flow, now)
         merge_key: MergeKey | None = None
-        if request.to.tag is None and not self._proxy:
-            merge_key = (request.from_.tag, request.call_id, request.cseq.number, method)
+        if request.to_tag is None and not self._proxy:
+            merge_key = (request.from_tag, request.call_id, request.cseq.number, method)
             if merge_key in self._merges:
                 return [_stateless(request, 482, None, via, flow)]  # RFC 3261 §8.2.2.2
         if method == "INVITE":
@@ -330,7 +330,7 @@ class TransactionLayer:
         # A failure's ACK has the INVITE's branch, a 2xx's has its own and is known by its dialog.
         server = self._servers.get(key)
         if server is None:
-            server = self._accepted.get((ack.call_id, ack.to.tag, ack.cseq.number))
+            server = self._accepted.get((ack.call_id, ack.to_tag, ack.cseq.number))
         if server is None and self._proxy:
             ack.validate()
             return [AckReceived(ack, flow)]
@@ -356,13 +356,14 @@ class TransactionLayer:
         return effects
 
     def _receive_response(self, response: Response, flow: Flow, now: float) -> list[Effect]:
-        rows = response.rows("Via")
+        first = response.first["Via"]
         ours = self._via_of[flow.transport]
-        if len(rows) == 1 and rows[0].startswith(ours) and "," not in rows[0]:
+        if len(response.first) == len(response.headers) and first.startswith(ours) and "," not in first:
             # our own Via came back as we wrote it, but for space
-            branch = rows[0][len(ours) :].partition(";")[0].rstrip(" \t")
+            branch = first[len(ours) :].partition(";")[0].rstrip(" \t")
         else:
             via = response.top_via
+            rows = response.rows("Via")
             if not self._proxy and (len(rows) > 1 or ("," in rows[0] and len(split_list(rows[0])) > 1)):
                 return [Discarded("response for another element", flow)]  # RFC 3261 §8.1.3.3
             if (via.host, via.port or DEFAULT_PORTS.get(via.transport, DEFAULT_PORT)) not in self._own:
