@@ -61,6 +61,9 @@ def screening_request(request: Request, trunk: str, *, trusted: bool) -> Screeni
     uri = request.uri
     asserted = identities(request, "P-Asserted-Identity") if trusted else []
     caller = request.from_
+    diversion: tuple[str, ...] = ()
+    if "Diversion" in request.first:
+        diversion = tuple(each.uri.user for each in identities(request, "Diversion") if each.uri.user)
     return ScreeningRequest(
         trunk=trunk,
         calling=caller.uri.user or "",
@@ -68,5 +71,5 @@ def screening_request(request: Request, trunk: str, *, trusted: bool) -> Screeni
         request_uri=str(uri),
         display=caller.display or "",
         asserted=asserted[0].uri.user if asserted else None,
-        diversion=tuple(each.uri.user for each in identities(request, "Diversion") if each.uri.user),
+        diversion=diversion,
     )

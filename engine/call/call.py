@@ -347,11 +347,6 @@ class Call:
     # --- helpers of the actions ---
 
     @property
-    def called_user(self) -> str:
-        """The number as the caller dialled it."""
-        return (self.invite.uri.user or "") if self.invite is not None else ""
-
-    @property
     def calling_role(self) -> str:
         return "agent" if self.plan.agent else "caller"
 

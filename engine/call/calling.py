@@ -49,7 +49,11 @@ def end_announced(call: Call) -> None:
 
 def invite_callee(call: Call) -> None:
     """By the first of the decision's hops."""
-    dialled = call.place.called_user if call.place is not None else call.called_user
+    if call.place is not None:
+        dialled = call.place.called_user
+    else:
+        assert call.invite is not None
+        dialled = call.invite.uri.user or ""
     redirects = call.settings.redirects if call.place is None else 0
     settings = call.settings
     call.attempts = Attempts(call.decision.hops, dialled, settings.contact, settings.own, redirects)

@@ -53,10 +53,10 @@ def invite_refusal(request: Request) -> Refusal | None:
 
     Raises RemoteProtocolError for a Require that cannot be read.
     """
-    refusal = extension_refusal(request)
+    first = request.first
+    refusal = extension_refusal(request) if "Require" in first else None
     if refusal is not None:
         return refusal
-    first = request.first
     if request.body and first.get("Content-Type") != SDP_TYPE:
         kind = (request.get("Content-Type") or "").partition(";")[0].strip().lower()
         if kind != SDP_TYPE:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from engine.call.reliable import in_order
 from engine.sip.dialog import Dialog
 from engine.sip.message import Response
@@ -15,22 +17,19 @@ And to no more who answer too late is BYE said.
 """
 
 
-class Early:
+class Early(msgspec.Struct, eq=False):
     """One of them."""
 
-    __slots__ = ("described", "dialog", "dropped", "response", "rseq")
-
-    def __init__(self, response: Response) -> None:
-        self.response = response
-        """The first that was heard in it."""
-        self.dialog: Dialog | None = None
-        """Made when something is sent or received in it."""
-        self.rseq = 0
-        """Of the last reliable response taken; 0 where there was none."""
-        self.dropped = False
-        """Its 2xx came after that of another one: it has been told BYE."""
-        self.described = b""
-        """The peer's last description that counts: from a reliable response, or an UPDATE since."""
+    response: Response
+    """The first that was heard in it."""
+    dialog: Dialog | None = None
+    """Made when something is sent or received in it."""
+    rseq: int = 0
+    """Of the last reliable response taken; 0 where there was none."""
+    dropped: bool = False
+    """Its 2xx came after that of another one: it has been told BYE."""
+    described: bytes = b""
+    """The peer's last description that counts: from a reliable response, or an UPDATE since."""
 
     def takes(self, rseq: int) -> bool:
         """Whether a reliable response is the next in order; it counts as taken then (RFC 3262 §4)."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import Final, Generic, TypeVar
 
+import msgspec
+
 from engine.model.ids import CallId
 
 _SPARE: Final = 64
@@ -15,22 +17,19 @@ _SPARE: Final = 64
 T = TypeVar("T")
 
 
-class Timer(Generic[T]):
+class Timer(msgspec.Struct, Generic[T]):
     """One running timer. It holds what it is for only as long as it runs."""
 
-    __slots__ = ("_timers", "at", "what")
-
-    def __init__(self, timers: Timers[T], at: float, what: T) -> None:
-        self._timers = timers
-        self.at = at
-        self.what: T | None = what
-        """None: fired, or cancelled."""
+    timers: Timers[T]
+    at: float
+    what: T | None
+    """None: fired, or cancelled."""
 
     def cancel(self) -> None:
         """Also after it has fired."""
         if self.what is not None:
             self.what = None
-            self._timers.dropped()
+            self.timers.dropped()
 
 
 class Timers(Generic[T]):

@@ -87,7 +87,11 @@ class Trunks:
     def meaning(self, trunk: str, calling: str, called: str) -> tuple[str, str]:
         """What the user parts of a call from `trunk` mean by its rules."""
         section = self._trunks[trunk].section
-        return translated(calling, section.calling_in), translated(called, section.called_in)
+        if section.calling_in:
+            calling = translated(calling, section.calling_in)
+        if section.called_in:
+            called = translated(called, section.called_in)
+        return calling, called
 
     # --- where to ---
 

@@ -197,7 +197,7 @@ class Wire:
             case ResponseReceived(key, response):
                 self.responded(key, response)
             case AckReceived(request, _):
-                leg = self.dialogs.get((request.call_id, request.to.tag or ""))
+                leg = self.dialogs.get((request.call_id, request.to_tag or ""))
                 if leg is not None:
                     leg.acknowledged(request)
             case TransactionFailed(key, reason):
@@ -214,7 +214,7 @@ class Wire:
         handler = self._handlers.get(key)
         if handler is None:
             return
-        if response.status >= 300 or (response.status >= 200 and response.cseq.method != "INVITE"):
+        if response.status >= 300 or (response.status >= 200 and key.method != "INVITE"):
             del self._handlers[key]
         handler(response, "")
 
