@@ -50,8 +50,8 @@ def _figures(found: dict[str, Any]) -> Table:
         shown.add_row("  with waiting for a processor", _stall(found, name), "")
     shown.add_row("no change: longest stall of the loop by itself", _stall(found, "quiet_own"), "")
     shown.add_row("  with waiting for a processor", _stall(found, "quiet"), "")
-    stolen = sum(found[f"{name}_stolen_beats"] for name in ("quiet", "small_delta", "delta"))
-    shown.add_row("heartbeats left out: the host had taken a processor away", f"{stolen}", "")
+    stolen = sum(found[f"{name}_stolen"] for name in ("quiet", "small_delta", "delta"))
+    shown.add_row("moments left out: the host had taken a processor away", f"{stolen}", "")
     return shown
 
 

@@ -32,15 +32,16 @@ _TENANT = "bench"
 _QUIET_S = 5.0
 _CHANGE_S = 300.0
 """A change that does not count after so long never will."""
-_SAMPLE_BEATS = 20
+_WINDOW = 50
 _AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """`worst_ms` is the longest delay of a heartbeat; `own_ms` the same without the time for which the loop's
-    thread could run and another process had the processor, and without the `stolen` heartbeats during which
-    the host of a virtual machine took a processor away. `seconds`: until the last change counted."""
+    thread could run and another process had the processor, and without those moments of `_WINDOW` heartbeats,
+    `stolen` in number, in which the host of a virtual machine took a processor away. `seconds`: until the
+    last change counted."""
 
     worst_ms: float
     own_ms: float
@@ -67,7 +68,7 @@ def stalls(path: Path, listed: np.ndarray[Any, np.dtype[np.uint64]]) -> dict[str
         found[f"{name}_stall_ms_min"] = round(min(run.worst_ms for run in runs), 2)
         found[f"{name}_own_stall_ms"] = round(median(run.own_ms for run in runs), 2)
         found[f"{name}_own_stall_ms_min"] = round(min(run.own_ms for run in runs), 2)
-        found[f"{name}_stolen_beats"] = sum(run.stolen for run in runs)
+        found[f"{name}_stolen"] = sum(run.stolen for run in runs)
         found[f"{name}_s"] = round(median(run.seconds for run in runs), 2)
     return found
 
@@ -132,6 +133,8 @@ class _Heart:
         self._work = work
         self._beats = 0
         self.worst_s = self.own_s = self._due = 0.0
+        self._last_s = self._now_s = 0.0
+        """The longest of the last moment, and of the present one."""
         self.stolen = self._waited = 0
         self._timer: asyncio.TimerHandle | None = None
         self._schedule = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
@@ -148,18 +151,25 @@ class _Heart:
         self.worst_s = max(self.worst_s, late)
         own = late - (self._waiting_ns() - self._waited) / 1e9
         self._beats += 1
-        if own > self.own_s or self._beats % _SAMPLE_BEATS == 0:
-            before, self._stolen_ticks = self._stolen_ticks, self._stolen()
-            if self._stolen_ticks == before:
-                self.own_s = max(self.own_s, own)
-            else:
-                self.stolen += 1
+        self._now_s = max(self._now_s, own)
+        if self._beats % _WINDOW == 0:
+            self._judge()
         self._work(self._beats)
         self.start()
 
     def _waiting_ns(self) -> int:
         """For how long this thread has waited for a processor so far (proc(5), schedstat)."""
         return int(os.pread(self._schedule, 100, 0).split()[1])
+
+    def _judge(self) -> None:
+        """What the host takes is told a little late: a moment counts once the next one is clean too."""
+        before, self._stolen_ticks = self._stolen_ticks, self._stolen()
+        if self._stolen_ticks == before:
+            self.own_s, self._last_s = max(self.own_s, self._last_s), self._now_s
+        else:
+            self.stolen += 1
+            self._last_s = 0.0
+        self._now_s = 0.0
 
     def _stolen(self) -> int:
         """For how many ticks the host has had a processor that was wanted here (proc_stat(5), steal)."""
@@ -168,6 +178,8 @@ class _Heart:
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._judge()
+        self._judge()
         os.close(self._schedule)
         os.close(self._machine)
 
