@@ -305,7 +305,7 @@ class Call:
     def legs(self) -> list[Leg]:
         target = self.transfer.leg if self.transfer is not None else None
         known = (self.caller, self.callee, target, self.newcomer, *self.former)
-        return [leg for leg in known if leg is not None]
+        return list(filter(None, known))
 
     @property
     def busy(self) -> bool:

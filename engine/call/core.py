@@ -219,7 +219,7 @@ class SipCore:
         return effects
 
     def _request(self, key: ServerKey, request: Request, flow: Flow) -> None:
-        tag = request.to.tag
+        tag = request.to_tag
         leg = self._wire.dialogs.get((request.call_id, tag)) if tag is not None else None
         trunk = self.trunks.of(flow.remote)
         if trunk is None and (leg is None or not leg.is_from(flow.remote[0])):

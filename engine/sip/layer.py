@@ -444,6 +444,7 @@ class TransactionLayer:
         if action is Action.PASS_UP:
             assert isinstance(message, Request) and flow is not None
             effects.append(AckReceived(message, flow))
+            server.data = b""  # an acknowledged 2xx is not sent again
         else:
             effects.append(AckTimeout(server.key, "2xx" if action is Action.REPORT_NO_ACK_2XX else "failure"))
 
@@ -467,6 +468,8 @@ class TransactionLayer:
         elif action is Action.PASS_UP:
             assert isinstance(message, Response)
             effects.append(ResponseReceived(client.key, message))
+            if client.state is State.ACCEPTED:
+                client.request, client.data = None, b""  # neither cancelled nor sent again
         else:
             effects.append(
                 TransactionFailed(client.key, "timeout" if action is Action.REPORT_TIMEOUT else "transport")
