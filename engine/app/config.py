@@ -23,7 +23,10 @@ import msgspec
 from engine.app.paths import dialplans_folder
 from engine.app.trunk_checks import trunk_problem
 from engine.call.sources import ANYWHERE
-from engine.model.config import Address, Config, PortRange, Section, TrunkSection
+from engine.model.address import Address, PortRange
+from engine.model.config import Config
+from engine.model.section import Section
+from engine.model.trunk_sections import TrunkSection
 
 ENVIRONMENT_PREFIX = "RINGWARD_"
 ROUTE, ANYONE = "route", "anyone"

@@ -18,7 +18,9 @@ from engine.app.numbering import numbering_of
 from engine.call.sources import Source
 from engine.edge.core import EdgeCore
 from engine.edge.settings import EdgeSettings
-from engine.model.config import Address, Config, EdgeSection
+from engine.model.address import Address
+from engine.model.config import Config
+from engine.model.edge_section import EdgeSection
 from engine.runtime.binding_file import BindingFile
 from engine.runtime.edge import EdgeTransports, EdgeWorker, Listening
 from engine.runtime.flood import emergency_calls

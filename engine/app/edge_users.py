@@ -11,7 +11,7 @@ from typing import Final
 from engine.app.config import ConfigError
 from engine.app.numbering import address_of
 from engine.edge.accounts import Accounts
-from engine.model.config import EdgeSection
+from engine.model.edge_section import EdgeSection
 from engine.sip.digest_server import Secret
 from scoring.numbers import Numbering
 

@@ -19,7 +19,8 @@ from prometheus_client.registry import Collector
 
 from engine.app.config import ConfigError
 from engine.app.process_metrics import ProcessFigures
-from engine.model.config import Address, Config
+from engine.model.address import Address
+from engine.model.config import Config
 
 PATH: Final = "/metrics"
 PATIENCE_S: Final = 10.0

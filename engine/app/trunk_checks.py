@@ -8,7 +8,7 @@ from typing import Final
 
 from engine.call.sources import Source
 from engine.call.translation import failed_example
-from engine.model.config import NextHopSection, TrunkSection
+from engine.model.trunk_sections import NextHopSection, TrunkSection
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.location import TRANSPORTS, is_name
 from engine.sip.uri import Uri, is_address

@@ -17,7 +17,7 @@ from amqtt.broker import Broker
 from amqtt.errors import BrokerError
 
 from engine.bus.access import KeyPlugin
-from engine.model.config import Address
+from engine.model.address import Address
 from recordings.parent import die_with_parent
 
 

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from engine.call.diversion import Diverted
 from engine.call.values import NOTHING_OWN, Decision, Hop
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.sdp import OwnAddresses, SdpError
 from engine.sdp.addresses import check_address
 from engine.sip.flow import DEFAULT_PORTS

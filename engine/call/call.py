@@ -25,11 +25,11 @@ from engine.call.transfer import Transfer
 from engine.call.trunks import Trunks
 from engine.call.values import CallSettings, Decision, Hop, LegOpened, PlaceCall, ScreeningRequest
 from engine.call.wire import Wire
-from engine.model.config import TrunkSection
 from engine.model.events import Alarm, CallEnded, CallStage
 from engine.model.ids import CallId, PlaybackId, RecordingId
 from engine.model.outcome import Outcome
 from engine.model.screening import Action
+from engine.model.trunk_sections import TrunkSection
 from engine.sdp import SdpError
 from engine.sip.message import Request
 

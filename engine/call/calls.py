@@ -15,9 +15,9 @@ from engine.call.timers import CallTimers
 from engine.call.trunks import Trunks
 from engine.call.values import CallSettings, Decision
 from engine.call.wire import Wire
-from engine.model.config import TrunkSection
 from engine.model.ids import CallId, SessionId
 from engine.model.media import AnyMediaEvent, CaptureClosed, CaptureStarted, MediaFailed
+from engine.model.trunk_sections import TrunkSection
 from engine.sip.message import Request
 
 

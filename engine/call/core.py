@@ -38,8 +38,8 @@ from engine.call.values import (
 )
 from engine.call.wire import Wire
 from engine.model.commands import Acknowledgement
-from engine.model.config import TrunkSection
 from engine.model.ids import CallId, CommandId
+from engine.model.trunk_sections import TrunkSection
 from engine.sip.effects import CancelReceived, Effect, RequestReceived, Send, ServerKey
 from engine.sip.flow import Flow
 from engine.sip.ids import IdSource

@@ -19,10 +19,10 @@ from engine.call.telling import tell_refused, tell_screened
 from engine.call.trunks import Trunks
 from engine.call.values import Block, CallRefused, Decision, Redress, ScreeningRequest
 from engine.call.wire import Wire
-from engine.model.config import TrunkSection
 from engine.model.ids import CallId
 from engine.model.outcome import Blame, Outcome
 from engine.model.screening import HotEntry
+from engine.model.trunk_sections import TrunkSection
 from engine.sip.flow import Flow
 from engine.sip.plain import AtOnce, PlainInvite
 

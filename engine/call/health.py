@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from engine.model.config import HealthSection
+from engine.model.trunk_sections import HealthSection
 
 FAILURES: Final = frozenset({408, 503})
 

@@ -7,7 +7,7 @@ from engine.call.trunk import Endpoint
 from engine.call.trunks import Trunks
 from engine.call.values import Hop, Resolved
 from engine.call.wire import Wire
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.sip.effects import ClientKey
 from engine.sip.message import Response
 from engine.sip.messages import out_of_dialog

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from engine.model.config import TrunkSection
+from engine.model.trunk_sections import TrunkSection
 
 
 class Way(StrEnum):

@@ -11,7 +11,7 @@ from engine.call.capabilities import Refusal
 from engine.call.legs import IncomingLeg, Leg
 from engine.call.transfer import replace
 from engine.call.wire import Wire
-from engine.model.config import TrunkSection
+from engine.model.trunk_sections import TrunkSection
 from engine.sip.effects import ServerKey
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow

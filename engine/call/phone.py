@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from engine.call.legs import ALLOW, SDP_TYPE, Headers, IncomingLeg, Leg, Listener, OutgoingLeg
 from engine.call.wire import Wire
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.sip.effects import (
     CancelReceived,
     Effect,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from engine.call.values import Decision, ScreeningRequest
 from engine.call.wire import Wire
-from engine.model.config import TrunkSection
 from engine.model.events import CallEnded, CallScreened, CallStarted
 from engine.model.ids import CallId
 from engine.model.outcome import Outcome
+from engine.model.trunk_sections import TrunkSection
 
 
 def tell_screened(

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import phonenumbers
 
-from engine.model.config import TranslationSection
+from engine.model.trunk_sections import TranslationSection
 from scoring.numbers import Number, NumberKind
 
 Format = Literal["dialled", "e164", "international", "national"]

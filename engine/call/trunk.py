@@ -12,7 +12,8 @@ from engine.call.health import Health
 from engine.call.limits import Limit, Way
 from engine.call.translation import formatted, translated
 from engine.call.values import Hop
-from engine.model.config import Address, NextHopSection, TrunkSection
+from engine.model.address import Address
+from engine.model.trunk_sections import NextHopSection, TrunkSection
 from engine.sip.flow import DEFAULT_PORTS
 from engine.sip.location import Draw, Location, Target, in_order, locate
 from engine.sip.uri import Uri

@@ -19,9 +19,10 @@ from engine.call.sources import Sources
 from engine.call.translation import translated
 from engine.call.trunk import MAX_HOPS, Dialled, Endpoint, Route, Trunk
 from engine.call.values import Hop
-from engine.model.config import Address, TrunkSection
+from engine.model.address import Address
 from engine.model.events import Alarm, AnyEvent, TrunkChanged
 from engine.model.ids import CallId
+from engine.model.trunk_sections import TrunkSection
 from engine.sip.flow import Flow
 from engine.sip.location import Draw, Location, Target, in_order
 from engine.sip.uri import Uri

@@ -12,8 +12,8 @@ from typing import Final
 import msgspec
 
 from engine.call.credentials import Credentials
+from engine.model.address import Address
 from engine.model.commands import Acknowledgement
-from engine.model.config import Address
 from engine.model.events import AnyEvent, Party
 from engine.model.ids import CallId, CaseId, CommandId
 from engine.model.media import AnyMediaCommand, AnyMediaEvent

@@ -12,7 +12,7 @@ from engine.call.names import Names
 from engine.call.timers import LegTimers
 from engine.call.troubles import Troubles
 from engine.call.values import NO_CONTACTS, EventRaised, Hop, MediaRequested
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.events import AnyEvent
 from engine.model.media import AnyMediaCommand
 from engine.sip.dialog import Dialog

@@ -17,7 +17,8 @@ from engine.app.policies import catalogue_labels, read_policy
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
 from engine.dissuasion.lint import lint
 from engine.dissuasion.script import ScriptError
-from engine.model.config import Address, PortRange, Section
+from engine.model.address import Address, PortRange
+from engine.model.section import Section
 from engine.screening import PolicyError
 from engine.screening.policy import Text
 from engine.warning.announcements import CatalogueError

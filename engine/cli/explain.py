@@ -18,7 +18,7 @@ from engine.app.paths import dialplans_folder
 from engine.app.policies import catalogue_labels, read_policy
 from engine.app.switches import SwitchError, read_switch
 from engine.cli.options import ConfigFile, Overrides, read_config, reported
-from engine.model.config import Config, TrunkSection
+from engine.model.config import Config
 from engine.model.screening import (
     UNAUTHORISED_ACTIONS,
     Action,
@@ -28,6 +28,7 @@ from engine.model.screening import (
     HotEntry,
     Number,
 )
+from engine.model.trunk_sections import TrunkSection
 from engine.screening import Explanation, PolicyError, explain, with_entry
 from engine.screening.decide import Table
 from engine.screening.lines import nearest

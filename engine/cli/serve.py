@@ -14,7 +14,8 @@ from engine.app.processes import run, stop_event
 from engine.app.supervisor import STOP_LIMIT_S, Child, ChildFailed, Supervisor
 from engine.cli.options import ConfigFile, Overrides, fail, read_config
 from engine.cli.serving import Options, say, serve
-from engine.model.config import Address, Config
+from engine.model.address import Address
+from engine.model.config import Config
 
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 """Given by `up`: end when it dies."""

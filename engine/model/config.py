@@ -5,55 +5,15 @@ Paths are absolute once loaded. Unknown keys are errors.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """`host:port` in the file; IPv6 hosts in brackets."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]\s]+)):([0-9]{1,5})", text)
-        if match is None or not 0 <= int(match[3]) <= 65535:
-            raise ValueError(f"expected host:port, not {text!r}")
-        host = str(IPv6Address(match[1])) if match[1] else match[2]  # as the kernel writes it
-        return cls(host, int(match[3]))
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class PortRange:
-    """`low-high` in the file, both included."""
-
-    low: int
-    high: int
-
-    @classmethod
-    def parse(cls, text: str) -> PortRange:
-        match = re.fullmatch(r"([0-9]{1,5})-([0-9]{1,5})", text)
-        if match is None or not 0 < int(match[1]) < int(match[2]) <= 65535:
-            raise ValueError(f"expected low-high, such as 20000-29999, not {text!r}")
-        return cls(int(match[1]), int(match[2]))
-
-    def __str__(self) -> str:
-        return f"{self.low}-{self.high}"
+from engine.model.address import Address, PortRange
+from engine.model.edge_section import EdgeSection
+from engine.model.section import Section
+from engine.model.trunk_sections import RouteSection, TrunkSection
 
 
 class NodeSection(Section, frozen=True):
@@ -210,135 +170,6 @@ class RedressSection(Section, frozen=True):
         return base.rstrip("/") + "/" if base else ""
 
 
-class RouteSection(Section, frozen=True):
-    """One next hop for every call from anywhere, for tests: it makes `trunk.route` and `trunk.anyone`."""
-
-    next_hop: Address | None = None
-    transport: Literal["same", "udp", "tcp", "tls"] = "same"
-    """"same": as the call came, then by UDP."""
-
-
-class NextHopSection(Section, frozen=True):
-    """One place a trunk's calls go to (RFC 3263); the lowest priority first, within it by weight."""
-
-    uri: str
-    """sip:host:port;transport=tcp; without port and transport the DNS is asked for both."""
-    priority: int = 1
-    weight: int = 10
-
-
-class HealthSection(Section, frozen=True):
-    """When a trunk's target counts as down. Calls without an answer and 503 count; OPTIONS do beside them."""
-
-    options_s: float = 0.0
-    """An OPTIONS to each target so often; 0: none."""
-    timeout_s: float = 4.0
-    """An OPTIONS that has no response by then has failed."""
-    failures: int = 3
-    """So many in a row take a target down."""
-    recoveries: int = 2
-    """So many responses in a row bring it up again."""
-    retry_s: float = 30.0
-    """Without OPTIONS: after so long a call may try a target that is down."""
-
-
-class TranslationSection(Section, frozen=True):
-    """One rule for numbers; of a list the first that matches is applied."""
-
-    match: str = ""
-    """What the number begins with; empty: every number."""
-    strip: int = 0
-    """So many characters are taken off its front …"""
-    prefix: str = ""
-    """… and this is put there."""
-    examples: dict[str, str] = {}
-    """Number → what the list makes of it; tested when the file is read."""
-
-
-class TrunkSection(Section, frozen=True):
-    side: Literal["carrier", "access"]
-    match: tuple[str, ...] = ()
-    """Sources whose requests are this trunk's: address, address:port, network (192.0.2.0/24) or "*".
-
-    The most exact one counts; requests from elsewhere are refused.
-    """
-    next_hop: Address | None = None
-    next_hops: tuple[NextHopSection, ...] = ()
-    """Instead of `next_hop`, where there are several or the DNS knows them."""
-    transport: Literal["udp", "tcp", "tls"] = "udp"
-    """To `next_hop`."""
-    prefixes: tuple[str, ...] = ()
-    """Called numbers that leave by this trunk, as +86… or a short code; empty: all. The longest counts."""
-    priority: int = 1
-    """Among the trunks that take a number: the lowest first."""
-    weight: int = 10
-    """Among those of one priority: the share of the calls."""
-    max_calls: int = 0
-    """At once, in each direction; 0: no limit. Emergency calls pass any limit."""
-    max_calls_per_s: float = 0.0
-    """New calls, in each direction; 0: no limit."""
-    health: HealthSection = HealthSection()
-    failover_statuses: tuple[int, ...] = (500, 502, 503, 504)
-    """Answers to an INVITE after which the next hop is tried; no answer and no connection always are."""
-    called_in: tuple[TranslationSection, ...] = ()
-    """What the called number of a call from here means, before it is screened."""
-    calling_in: tuple[TranslationSection, ...] = ()
-    called_format: Literal["dialled", "e164", "international", "national"] = "dialled"
-    """How this trunk wants called numbers: as they came, +86139…, 0086139…, or 139… and 010…"""
-    calling_format: Literal["dialled", "e164", "international", "national"] = "dialled"
-    called_out: tuple[TranslationSection, ...] = ()
-    """Applied after the format; protected numbers go as they came."""
-    calling_out: tuple[TranslationSection, ...] = ()
-    callers: tuple[str, ...] = ()
-    """Calling numbers that may come from here, by prefix (+8613…); empty: all."""
-    callers_else: Literal["pass", "label", "reject"] = "label"
-    """What becomes of a call from another number."""
-    tls_name: str = ""
-    """What the certificate of `next_hop` must name, sent as SNI; empty: its address."""
-    tcp_above_bytes: int = 0
-    """Longer requests to its next hops' addresses go by TCP, by UDP where that fails. 0: never.
-
-    RFC 3261 §18.1.1 says 1300.
-    """
-    announce_608: bool = True
-    """Play an announcement in early media to callers that do not support sip.608 (RFC 8688 §3.4)."""
-    reject: Literal["608", "603+"] = "608"
-    """How callers here are told of a block: RFC 8688, or 603 Network Blocked with a Reason."""
-    trusted_identity: bool = False
-    """Believe P-Asserted-Identity from here, and pass it on to here (RFC 3325)."""
-    refer: bool = False
-    """A peer here may transfer its calls by REFER (RFC 3515)."""
-    redirect_anywhere: bool | None = None
-    """Who is called here may send the call on, by 3xx, to addresses that are no trunk's.
-
-    Else only the number in such a contact counts. Not set: carriers may, access trunks may not.
-    """
-    username: str = ""
-    password: str = ""
-    """Answer a digest challenge of the next hop with these; better given by the environment than here."""
-    realm: str = ""
-    """Answer challenges of this realm alone. Without it a callee behind the trunk may ask as well, and guess
-    the password from our answer.
-    """
-    public_service: bool = False
-    """May carry calls from emergency and police numbers."""
-
-    @property
-    def redirects_anywhere(self) -> bool:
-        return self.side == "carrier" if self.redirect_anywhere is None else self.redirect_anywhere
-
-    def may_carry(self, calling: str) -> bool:
-        """Whether a call from here may have that calling number (+86…)."""
-        return not self.callers or calling.startswith(self.callers)
-
-    @property
-    def places(self) -> tuple[NextHopSection, ...]:
-        """Where calls by this trunk go to."""
-        if self.next_hop is None:
-            return self.next_hops
-        return (NextHopSection(uri=f"sip:{self.next_hop};transport={self.transport}"), *self.next_hops)
-
-
 class CountersSection(Section, frozen=True):
     """Counters of recent calls, for conditions such as caller_short_calls_3600s; one set a worker."""
 
@@ -358,7 +189,7 @@ class SubscribersSection(Section, frozen=True):
     prefixes: tuple[str, ...] = ()
     """E.164 prefixes with plus of the numbers behind the access trunk; used for calls from there."""
     language: str = "zh-CN"
-    languages: dict[str, str] = {}
+    languages: dict[str, str] = msgspec.field(default_factory=dict)
     """Number → "en" or "zh-CN" for those who prefer another than `language`."""
 
 
@@ -413,59 +244,8 @@ class LoggingSection(Section, frozen=True):
 
 
 class SpeechSection(Section, frozen=True):
-    models: dict[str, Path] = {}
+    models: dict[str, Path] = msgspec.field(default_factory=dict)
     """Language → folder of a Vosk model."""
-
-
-class EdgeSection(Section, frozen=True):
-    """The edge for phones: registrar and outbound proxy in front of the engine's access side."""
-
-    listen: Address | None = None
-    """Where phones and engine reach it by UDP; without it there is no edge."""
-    tcp: bool = True
-    """Take SIP over TCP at `listen` too."""
-    tls: Address | None = None
-    ws: Address | None = None
-    """SIP over WebSocket (RFC 7118)."""
-    wss: Address | None = None
-    certificate: Path | None = None
-    """PEM, the chain included, for `tls` and `wss`."""
-    key: Path | None = None
-    host: str = ""
-    """Address under which phones and engine reach it, where that is another than those listened on."""
-    realm: str = "ringward"
-    engine: Address | None = None
-    """Where calls of phones go; empty: sip.listen."""
-    engine_hosts: tuple[str, ...] = ()
-    """Further hosts whose requests are the engine's: other workers, a proxy before them.
-
-    As host:port where it listens elsewhere than at 5060: phones' requests in dialogs go to no other port.
-    """
-    users: dict[str, str] = {}
-    """User → password, for a lab; others have `users_file`."""
-    users_file: Path | None = None
-    """CSV: user,password,ha1_md5,ha1_sha256,numbers; a password, or hashes of user:realm:password."""
-    numbers: dict[str, tuple[str, ...]] = {}
-    """User → numbers it has beside its name, the main one first; in the file with spaces between them.
-
-    Its phones may call as one of these or as anonymous, and are called by each.
-    """
-    registered_pass: bool = False
-    """Take calls from the very UDP address of a registration unchallenged, for phones that know no 407."""
-    algorithms: tuple[Literal["SHA-256", "MD5"], ...] = ("SHA-256", "MD5")
-    """Of the digest, in this order; MD5 alone for phones that give up at a challenge they do not know."""
-    without_qop: bool = False
-    """Take answers to a challenge in the form of RFC 2069, each nonce once, for phones that know no other."""
-    min_expires_s: int = 60
-    default_expires_s: int = 3600
-    max_expires_s: int = 7200
-    guesses: int = 10
-    """So many wrong passwords within `guess_window_s` ban a source.
-
-    Five times as many, from whatever sources, shut a user for `ban_s` to those it is not registered from.
-    """
-    guess_window_s: float = 300.0
-    ban_s: float = 600.0
 
 
 class Config(Section, frozen=True):
@@ -481,7 +261,7 @@ class Config(Section, frozen=True):
     warning: WarningSection = WarningSection()
     recording: RecordingSection = RecordingSection()
     redress: RedressSection = RedressSection()
-    trunk: dict[str, TrunkSection] = {}
+    trunk: dict[str, TrunkSection] = msgspec.field(default_factory=dict)
     route: RouteSection = RouteSection()
     edge: EdgeSection = EdgeSection()
     subscribers: SubscribersSection = SubscribersSection()

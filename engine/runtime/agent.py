@@ -37,7 +37,7 @@ from engine.dissuasion.dialogue import (
     step,
 )
 from engine.dissuasion.script import Script
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.media import Codec
 from engine.runtime.prompts import read_samples
 from engine.runtime.rtp_stream import RtpStream

@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from engine.edge.bindings import BindingRepository
 from engine.edge.core import EdgeCore
 from engine.edge.settings import BindingRemoved, BindingSaved, EdgeEffect, SourceBanned
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.runtime.connection import Connection, StreamLimits
 from engine.runtime.stream import StreamTransport
 from engine.runtime.tls import Tls

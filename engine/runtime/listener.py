@@ -7,7 +7,7 @@ import socket
 import struct
 from typing import Final
 
-from engine.model.config import Address
+from engine.model.address import Address
 
 BACKLOG: Final = 512
 

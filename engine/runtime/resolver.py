@@ -22,7 +22,7 @@ import dns.nameserver
 import dns.resolver
 from dns.rdatatype import RdataType
 
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.sip.location import IPV4, MAX_RECORDS, Answer, Family, Location, Naptr, Query, Srv, locate
 from engine.sip.uri import Uri
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.media import Codec
 from engine.rtp.events import EventReceiver, EventSender
 from engine.rtp.g711 import FRAME_MS, FRAME_SAMPLES, SILENCE, Law, Samples, decode, encode

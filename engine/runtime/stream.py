@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Coroutine
 from ipaddress import ip_address
 from typing import Final
 
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.runtime.bpf import Source
 from engine.runtime.connection import Connection, StreamLimits
 from engine.runtime.listener import listening, reset

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from engine.model.config import Address, Config, LimitsSection, TlsSection, TrunkSection
+from engine.model.address import Address
+from engine.model.config import Config, LimitsSection, TlsSection
+from engine.model.trunk_sections import TrunkSection
 from engine.runtime.bpf import Source
 from engine.runtime.connection import StreamLimits
 from engine.runtime.flood import FloodGuard, TrunkHosts, emergency_calls

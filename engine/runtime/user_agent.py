@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from engine.call.phone import OnCall, OnMessage, PhoneCore
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.runtime.udp import UdpSocket
 from engine.sip.effects import Send
 from engine.sip.flow import Flow

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.model.config import Address
+from engine.model.address import Address
 from lab.phones.messages import Observation, Order, Quit
 
 

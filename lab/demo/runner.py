@@ -15,7 +15,8 @@ from engine.app.keys import load_keys
 from engine.app.processes import stop_event
 from engine.app.supervisor import Supervisor
 from engine.cli.serve import children
-from engine.model.config import Address, Config
+from engine.model.address import Address
+from engine.model.config import Config
 from lab.demo.checks import CallReport, Report
 from lab.demo.narration import Narrator
 from lab.demo.phones import Missing, PhoneProcess

@@ -10,7 +10,7 @@ import msgspec
 
 from engine import logs
 from engine.app.processes import run, stop_event
-from engine.model.config import Address
+from engine.model.address import Address
 from lab.phones.messages import AnyOrder, Call, Expect, HangUp, Observation, Quit
 from lab.phones.phone import LabPhone
 from recordings.parent import die_with_parent

@@ -20,7 +20,7 @@ from engine.call.leg_events import (
     LegRinging,
 )
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.media import Codec
 from engine.rtp.g711 import FRAME_MS, Samples
 from engine.runtime.prompts import read_samples

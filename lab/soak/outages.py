@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.events import CallEnded, CallStarted
 from lab.soak.system import System
 from lab.soak.traffic import Traffic

@@ -8,7 +8,7 @@ from collections import Counter
 
 from engine.call.leg_events import LegAnswered, LegEnded, LegEvent, LegHungUp, LegRefused
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.media import Codec
 from engine.runtime.user_agent import UserAgent
 from engine.sdp import build_answer, build_offer, parse

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.app.config import ConfigError, load_config
-from engine.model.config import Address, Config, PortRange
+from engine.model.address import Address, PortRange
+from engine.model.config import Config
 
 RECORDING = '[recording]\nenabled = true\npurpose = "p"\nlegal_basis = "b"\nretention_days = 7\n'
 

@@ -12,7 +12,8 @@ from engine.app.edge_users import load_users
 from engine.app.numbering import address_of, numbering_of
 from engine.app.paths import dialplans_folder
 from engine.cli.serve import children
-from engine.model.config import Config, DataSection, EdgeSection
+from engine.model.config import Config, DataSection
+from engine.model.edge_section import EdgeSection
 from engine.sip.digest_server import Secret
 from engine.sip.uri import Uri
 

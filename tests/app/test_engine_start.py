@@ -12,7 +12,8 @@ from engine.app.config import ConfigError, load_config
 from engine.app.engine import run_engine
 from engine.app.processes import Stop
 from engine.journal import Journal
-from engine.model.config import Address, Config, SipSection
+from engine.model.address import Address
+from engine.model.config import Config, SipSection
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from engine.app.config import ConfigError
 from engine.app.metrics import Metrics, served
 from engine.app.process_metrics import GcPauses, Histogram, LoopLag
-from engine.model.config import Address, Config, MetricsSection
+from engine.model.address import Address
+from engine.model.config import Config, MetricsSection
 
 
 def free_port(host: str = "127.0.0.1") -> int:

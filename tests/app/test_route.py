@@ -9,7 +9,7 @@ import pytest
 from engine.app.config import ConfigError, load_config
 from engine.app.engine import call_settings
 from engine.call.sources import Sources
-from engine.model.config import Address
+from engine.model.address import Address
 from lab.peers.ringward import CHECKOUT
 
 PASSTHROUGH = CHECKOUT / "lab" / "passthrough.toml"

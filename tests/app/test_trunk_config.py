@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine.app.config import ConfigError, load_config
-from engine.model.config import Address, Config, HealthSection, TranslationSection
+from engine.model.address import Address
+from engine.model.config import Config
+from engine.model.trunk_sections import HealthSection, TranslationSection
 
 WHOLE = """
 [sip]

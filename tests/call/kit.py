@@ -29,13 +29,14 @@ from engine.call.values import (
     ScreeningRequest,
     ScreeningRequested,
 )
+from engine.model.address import Address
 from engine.model.commands import Acknowledgement
-from engine.model.config import Address, TrunkSection
 from engine.model.events import Alarm, AnyEvent, CallEnded, CallStage, CallStarted, Party
 from engine.model.ids import CaseId, CommandId, NumberId, SessionId
 from engine.model.media import AnyMediaEvent, WorkerLost
 from engine.model.outcome import REASONS
 from engine.model.screening import Action
+from engine.model.trunk_sections import TrunkSection
 from engine.sip.effects import Discarded, Send
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow

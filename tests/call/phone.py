@@ -7,7 +7,7 @@ from collections.abc import Callable
 from engine.call.leg_events import LegEvent
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
 from engine.call.phone import PhoneCore
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.sip.effects import Send
 from engine.sip.flow import Flow
 from engine.sip.uri import NameAddr, Uri

@@ -8,7 +8,7 @@ import pytest
 
 from engine.call.credentials import Attempt, Authenticator, Credentials
 from engine.call.values import Hop
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.sip.digest import directives
 from engine.sip.message import Request, Response
 from tests.call.kit import ACCESS, CARRIER, NUMBER, Lab

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.call.values import Hop
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.events import CallStage
 from tests.call.kit import ACCESS, NUMBER, Lab
 from tests.call.peer import Peer, sdp

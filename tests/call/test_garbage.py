@@ -11,7 +11,7 @@ from engine.call.call import Call
 from engine.call.credentials import Credentials
 from engine.call.leg import Leg
 from engine.call.values import Hop
-from engine.model.config import Address
+from engine.model.address import Address
 from tests.call.kit import ACCESS, CARRIER, LONG, NUMBER, Lab
 from tests.call.peer import sdp
 

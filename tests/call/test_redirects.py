@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from engine.call.values import Decision, Hop, ScreeningRequest
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.screening import Action
 from engine.sdp import OwnAddresses
 from tests.call.kit import ACCESS, CARRIER, NUMBER, TRUNKS, Lab, allow

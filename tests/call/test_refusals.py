@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from engine.call.values import EndCallNow, Hop
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.events import CallEnded, CallStarted
 from engine.model.ids import CallId, CommandId
 from engine.model.screening import Action

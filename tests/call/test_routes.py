@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.call.wire import Wire
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.sip.dialog import Dialog
 from engine.sip.flow import Flow
 from engine.sip.layer import TransactionLayer

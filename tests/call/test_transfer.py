@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from engine.call.values import Decision, Hop, ScreeningRequest
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.events import CallEnded, CallStage
 from engine.model.media import StartCapture, StopCapture
 from engine.model.screening import Action

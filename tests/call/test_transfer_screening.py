@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from engine.call.values import Decision, Hop, ScreeningRequest
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.screening import Action
 from tests.call.kit import ACCESS, CARRIER, NUMBER, TRUNKS, Lab
 from tests.call.peer import sdp

@@ -10,7 +10,7 @@ from engine.call.health import IMPOSSIBLE, TABLE, Health, Input, State
 from engine.call.limits import Limit
 from engine.call.sources import Source, Sources
 from engine.call.translation import failed_example, formatted, translated
-from engine.model.config import HealthSection, TranslationSection, TrunkSection
+from engine.model.trunk_sections import HealthSection, TranslationSection, TrunkSection
 from scoring.numbers import Numbering
 
 # --- sources ---

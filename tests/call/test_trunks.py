@@ -12,15 +12,10 @@ import pytest
 from engine.call.trunk import Dialled, Route
 from engine.call.trunks import Trunks
 from engine.call.values import Decision, Resolved, ScreeningRequest
-from engine.model.config import (
-    HealthSection,
-    NextHopSection,
-    TranslationSection,
-    TrunkSection,
-)
 from engine.model.events import Alarm, TrunkChanged
 from engine.model.ids import CallId
 from engine.model.screening import Action
+from engine.model.trunk_sections import HealthSection, NextHopSection, TranslationSection, TrunkSection
 from engine.sip.location import Location, Server, Target
 from scoring.numbers import Numbering
 from tests.call.kit import ACCESS, CALLER, CARRIER, ENGINE, NUMBER, SUBSCRIBER, Lab

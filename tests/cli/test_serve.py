@@ -8,7 +8,8 @@ import pytest
 
 from engine.cli.serve import children
 from engine.cli.serving import Options, plain_options
-from engine.model.config import Address, Config, DissuasionSection, MetricsSection
+from engine.model.address import Address
+from engine.model.config import Config, DissuasionSection, MetricsSection
 
 
 def metrics_of(config: Config) -> dict[str, list[str]]:

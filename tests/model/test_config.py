@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.model.config import Address, PortRange
+from engine.model.address import Address, PortRange
 
 
 @pytest.mark.parametrize("text", ["127.0.20.1:5060", "[::1]:5060", "sip.example:0", "[2001:db8::1]:65535"])

@@ -10,12 +10,14 @@ from engine.app.engine import call_settings
 from engine.app.paths import dialplans_folder
 from engine.call.core import SipCore
 from engine.call.values import PopupRequested
+from engine.model.address import Address
 from engine.model.commands import Acknowledgement
-from engine.model.config import Address, BusSection, Config, DissuasionSection, SipSection, TrunkSection
+from engine.model.config import BusSection, Config, DissuasionSection, SipSection
 from engine.model.events import AnyEvent
 from engine.model.ids import EventId, TenantId
 from engine.model.media import AnyMediaCommand, OpenSession, SessionOpened
 from engine.model.screening import HotEntry, Number
+from engine.model.trunk_sections import TrunkSection
 from engine.runtime.screener import Screener
 from engine.runtime.worker import EngineWorker
 from engine.screening import Policy

@@ -11,7 +11,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 
-from engine.model.config import Address
+from engine.model.address import Address
 
 SOA = "ns.example.org. root.example.org. 1 3600 600 86400 30"
 

@@ -14,7 +14,7 @@ import soundfile
 
 from engine.call.leg_events import LegAnswered, LegEvent
 from engine.call.legs import Leg, OutgoingLeg
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.media import Codec
 from engine.rtp.g711 import Samples
 from engine.runtime.rtp_stream import RtpStream

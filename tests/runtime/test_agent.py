@@ -19,7 +19,7 @@ from engine.call.leg_events import (
     LegRefused,
 )
 from engine.dissuasion.script import load as load_script
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.runtime.agent import DissuasionAgent
 from engine.sdp import Direction, audio_target, parse
 from engine.warning.announcements import load as load_catalogue

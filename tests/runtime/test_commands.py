@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from engine.model.commands import Acknowledgement, AnyCommand, EndCall, PlaceDissuasionCall
-from engine.model.config import DissuasionSection, TrunkSection
+from engine.model.config import DissuasionSection
 from engine.model.events import CallStarted
 from engine.model.ids import CallId, CaseId, CommandId, TenantId
+from engine.model.trunk_sections import TrunkSection
 from engine.runtime.commands import REMEMBERED
 from engine.sip.message import Request
 from tests.runtime.bench import Bench, read

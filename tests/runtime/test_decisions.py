@@ -12,15 +12,10 @@ from msgspec import structs
 from engine.app.paths import dialplans_folder
 from engine.call.trunks import Trunks
 from engine.call.values import Decision, ScreeningRequest
-from engine.model.config import (
-    Address,
-    Config,
-    RecordingSection,
-    RedressSection,
-    SubscribersSection,
-    TrunkSection,
-)
+from engine.model.address import Address
+from engine.model.config import Config, RecordingSection, RedressSection, SubscribersSection
 from engine.model.screening import Action, Level
+from engine.model.trunk_sections import TrunkSection
 from engine.runtime.screener import Screener
 from engine.warning.announcements import load as load_catalogue
 from scoring.numbers import Numbering

@@ -21,9 +21,11 @@ from engine.call.values import (
     ScreeningDecided,
     ScreeningRequested,
 )
-from engine.model.config import Address, Config, RedressSection, TrunkSection
+from engine.model.address import Address
+from engine.model.config import Config, RedressSection
 from engine.model.events import AnyEvent, CallEnded
 from engine.model.screening import Action, Level
+from engine.model.trunk_sections import TrunkSection
 from engine.runtime.screener import Screener
 from engine.sip.effects import Send
 from engine.sip.flow import Flow

@@ -10,8 +10,10 @@ from msgspec import structs
 
 from engine.app.paths import dialplans_folder
 from engine.call.values import Decision, ScreeningRequest
-from engine.model.config import Address, Config, TrunkSection
+from engine.model.address import Address
+from engine.model.config import Config
 from engine.model.screening import Action, Facts, HotEntry, Level, Number
+from engine.model.trunk_sections import TrunkSection
 from engine.runtime.screener import Screener
 from engine.screening.policy import Condition, Policy, Rule
 from engine.warning.announcements import load as load_catalogue

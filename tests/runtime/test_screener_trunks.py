@@ -6,8 +6,8 @@ import pytest
 
 from engine.call.trunk import Dialled, Route
 from engine.call.trunks import Trunks
-from engine.model.config import TranslationSection, TrunkSection
 from engine.model.screening import Action
+from engine.model.trunk_sections import TranslationSection, TrunkSection
 from engine.sip.uri import Uri
 from tests.runtime.test_decisions import ACCESS, CARRIER, CLEAN, KEY, RED, SUBSCRIBER, World
 

@@ -10,7 +10,7 @@ import pytest
 
 from engine.call.leg_events import LegAcknowledged, LegAnswered, LegEnded, LegEvent, LegHungUp, LegRefused
 from engine.call.legs import IncomingLeg, Leg
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.rtp.g711 import Samples
 from engine.runtime.rtp_stream import RtpStream
 from engine.runtime.user_agent import UserAgent

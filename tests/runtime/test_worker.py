@@ -7,7 +7,8 @@ from typing import cast
 
 from engine.call.core import CoreEffect, SipCore
 from engine.call.values import CallCommand, Drain, EventRaised
-from engine.model.config import Address, Config, SipSection
+from engine.model.address import Address
+from engine.model.config import Config, SipSection
 from engine.model.events import Alarm, AnyEvent
 from engine.model.ids import EventId, TenantId
 from engine.runtime.screener import Screener

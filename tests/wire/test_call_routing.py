@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from engine.model.config import NextHopSection, RedressSection, TrunkSection
+from engine.model.config import RedressSection
 from engine.model.events import CallEnded, CallStage
 from engine.model.screening import Action, Level
+from engine.model.trunk_sections import NextHopSection, TrunkSection
 from engine.sip.message import Request, Response
 from tests.call.peer import sdp
 from tests.runtime.bench import Bench, read, reply

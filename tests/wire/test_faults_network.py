@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from msgspec import structs
 
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.events import Alarm, CallEnded
 from engine.sip.message import Response, parse
 from tests.call.peer import sdp

@@ -16,7 +16,7 @@ from engine.app.config import load_config
 from engine.app.shipping import Shipping
 from engine.call.leg_events import LegAnswered, LegEvent
 from engine.call.legs import IncomingLeg, Leg, Listener, OutgoingLeg
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.model.events import CallEnded, PolicyLoaded, Record, RecordingStarted
 from engine.model.ids import NumberId, RecordingId, TenantId
 from engine.runtime.rtp_stream import RtpStream

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from engine.model.config import Address, LimitsSection, SipSection, TlsSection, TrunkSection
+from engine.model.address import Address
+from engine.model.config import LimitsSection, SipSection, TlsSection
 from engine.model.events import CallEnded
+from engine.model.trunk_sections import TrunkSection
 from tests.runtime.bench import Bench
 from tests.runtime.net import PATIENCE_S, host
 from tests.wire.transport_kit import Authority, Call, Side

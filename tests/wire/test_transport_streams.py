@@ -10,7 +10,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.runtime.connection import StreamLimits
 from engine.runtime.stream import StreamTransport
 from engine.sip.flow import Flow

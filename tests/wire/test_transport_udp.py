@@ -8,7 +8,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from engine.model.config import Address, Config, LimitsSection, SipSection, TrunkSection
+from engine.model.address import Address
+from engine.model.config import Config, LimitsSection, SipSection
+from engine.model.trunk_sections import TrunkSection
 from engine.runtime.transports import ListenError, Transports
 from engine.runtime.udp import UdpSocket, is_unreachable
 from engine.sip.flow import Flow

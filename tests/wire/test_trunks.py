@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from engine.model.config import Address, HealthSection, NextHopSection, SipSection, TrunkSection
+from engine.model.address import Address
+from engine.model.config import SipSection
 from engine.model.events import Alarm, CallEnded, CallStarted, TrunkChanged
+from engine.model.trunk_sections import HealthSection, NextHopSection, TrunkSection
 from engine.sip.message import Request, parse
 from tests.call.peer import sdp
 from tests.runtime.bench import Bench, read, reply

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from engine.model.config import Address
+from engine.model.address import Address
 from engine.sip.message import Request, Response, parse
 from engine.sip.uri import format_host
 from tests.call.peer import sdp
