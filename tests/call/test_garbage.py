@@ -1,9 +1,13 @@
-"""A call that is over is free at once: nothing of it waits for the cyclic collector and its pauses."""
+"""A call that is over is free at once, and one that is up keeps no message: what is held is small.
+
+Nothing of it waits for the cyclic collector and its pauses.
+"""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FunctionType, ModuleType
 
 import pytest
 
@@ -12,6 +16,7 @@ from engine.call.credentials import Credentials
 from engine.call.leg import Leg
 from engine.call.values import Hop
 from engine.model.address import Address
+from engine.sip.headers import Message
 from tests.call.kit import ACCESS, CARRIER, LONG, NUMBER, Lab
 from tests.call.peer import sdp
 
@@ -77,3 +82,23 @@ def test_nothing_of_a_call_waits_for_the_collector(lab: Lab, walk: Callable[[Lab
         gc.garbage.clear()
         gc.enable()
     assert left == []
+
+
+def held(root: object) -> Iterator[object]:
+    """All that an object leads to, but for code."""
+    seen, waiting = set[int](), [root]
+    while waiting:
+        each = waiting.pop()
+        if id(each) in seen or isinstance(each, type | ModuleType):
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += each.__closure__ or () if isinstance(each, FunctionType) else gc.get_referents(each)
+
+
+def test_a_call_that_is_up_keeps_no_message(lab: Lab) -> None:
+    caller, _ = lab.connect()
+    found = list(held(lab.core))
+    assert sum(isinstance(each, Leg) for each in found) == 2
+    assert [each for each in found if isinstance(each, Message)] == []
+    caller.bye()
