@@ -190,7 +190,7 @@ def parse(data: bytes) -> Request | Response:
 
 
 def parse_plainly(data: bytes) -> Request | Response | None:
-    """A message as nearly all senders write it: ASCII, known header names, a colon and a space behind them.
+    """A message as nearly all senders write it: ASCII, a colon and a space behind each header name.
 
     None for any other, and for all that something is wrong with.
     """
@@ -207,7 +207,7 @@ def parse_plainly(data: bytes) -> Request | Response | None:
     message: Request | Response
     try:
         pairs = [line.split(": ", 1) for line in lines]
-        first = {names[name]: value.strip(" ") for name, value in pairs}
+        first = {names.get(name) or canonical(name): value.strip(" ") for name, value in pairs}
         method, uri, rest = start.split(" ", 2)
         if method == "SIP/2.0":
             message = Response(_STATUSES[uri], rest, first.items(), body)
@@ -217,7 +217,7 @@ def parse_plainly(data: bytes) -> Request | Response | None:
             return None
         message.first = first
         if len(first) != len(pairs):
-            _adopt(message, [(names[name], value.strip(" ")) for name, value in pairs])
+            _adopt(message, [(canonical(name), value.strip(" ")) for name, value in pairs])
         message.call_id = first["Call-ID"]
         message.cseq = cseq_of(first["CSeq"])
     except (KeyError, ValueError, RemoteProtocolError):

@@ -14,7 +14,7 @@ from tests.sip.kit import wire
 INVITE = wire(extra=["Record-Route: <sip:r;lr>", "Supported: timer, path", "Via: SIP/2.0/TCP c"], body="v=0")
 SEEDS = [
     INVITE,
-    wire("ACK", to_tag=";tag=x"),
+    wire("ACK", to_tag=";tag=x", extra=["x-charge: a", "X-Charge: b", "m: <sip:c@d>"]),
     wire(
         via="SIP/2.0/UDP a;branch=z9hG4bK1, SIP/2.0/UDP b",
         extra=["Timestamp: 4", "Contact: <sip:z@y>;q=0.4, <sip:z@x>"],
