@@ -36,7 +36,6 @@ from engine.call.leg_refusals import reasons_of
 from engine.call.leg_session import LegSession
 from engine.call.session_timer import Input, State
 from engine.call.wire import ResponseHandler, Wire
-from engine.sdp import SdpError, build_refusal
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.errors import RemoteProtocolError
@@ -56,22 +55,17 @@ class Leg(LegDialog):
     __slots__ = (
         "_accepted_cseq",
         "_accepted_key",
-        "_ack_body",
-        "_ack_branch",
-        "_ack_cseq",
         "_alone",
         "_leaving",
         "_listener",
         "_offers",
         "_parting",
-        "_unacknowledged",
         "accepted",
         "answered",
         "can_update",
         "farewell",
         "heard_body",
         "referral",
-        "sent_body",
         "session",
     )
 
@@ -93,7 +87,12 @@ class Leg(LegDialog):
         self.ended = False
         self._session_id = self._session_version = 0
         self._described = b""
+        self.sent_body = b""
         self._identity = None
+        self._unacknowledged = None
+        self._ack_cseq = 0
+        self._ack_body = b""
+        self._ack_branch = ""
         self._listener = listener
         self.answered = False
         """A 2xx has been received, or is on its way: a reliable 18x may still hold ours."""
@@ -101,8 +100,6 @@ class Leg(LegDialog):
         """A 2xx has been sent or received."""
         self.farewell: Headers = ()
         """Headers of our answer to the peer's BYE."""
-        self.sent_body = b""
-        """Our last description, as sent."""
         self.heard_body = b""
         """The peer's last."""
         self.can_update = False
@@ -115,11 +112,6 @@ class Leg(LegDialog):
         self._accepted_cseq = 0
         self._alone = False
         """It was a refresh, which the call was not asked about."""
-        self._ack_cseq = 0
-        self._ack_body = b""
-        self._ack_branch = ""
-        self._unacknowledged: bytes | None = None
-        """Body of the peer's 2xx that we have not acknowledged."""
         self._leaving = False
         self._parting: Headers | None = None
         """Headers of a BYE that waits for an ACK."""
@@ -337,42 +329,6 @@ class Leg(LegDialog):
         """CANCEL our re-INVITE, where it has no final response yet; one follows."""
         if self._offers is not None:
             self._offers.withdraw()
-
-    def must_acknowledge(self, response: Response) -> None:
-        """The peer's 2xx to an INVITE of ours wants its ACK."""
-        self._ack_cseq, self._unacknowledged = response.cseq.number, response.body
-
-    def acknowledge(self, body: bytes = b"") -> None:
-        """ACK for the peer's 2xx; with a body it answers the peer's offer. Nothing where none is due."""
-        if self.dialog is None or self._unacknowledged is None:
-            return
-        self._unacknowledged = None
-        self._ack_body, self._ack_branch = body, ""
-        if body:
-            self.sent_body = body
-        self._send_ack(self.dialog)
-
-    def acknowledge_again(self, response: Response) -> None:
-        """The peer has not heard our ACK: the very same once more (RFC 3261 §13.2.2.4)."""
-        acknowledged = self._unacknowledged is None and response.cseq.number == self._ack_cseq
-        if acknowledged and self.dialog is not None:
-            self._send_ack(self.dialog)
-
-    def _send_ack(self, dialog: Dialog) -> None:
-        headers = [("Content-Type", SDP_TYPE)] if self._ack_body else []
-        if self._identity is not None:
-            headers += self._identity.invite_headers
-        ack = dialog.ack(self._ack_cseq, body=self._ack_body, headers=headers)
-        wire = self.wire
-        self._ack_branch = wire.send(ack, wire.flow_for(dialog, self.flow), self._ack_branch)
-
-    def decline(self) -> None:
-        """Acknowledge a 2xx whose offer nobody will answer (RFC 3261 §13.2.2.4)."""
-        offer = self._unacknowledged
-        try:
-            self.acknowledge(build_refusal(offer, self.next_origin()) if offer else b"")
-        except SdpError:
-            self.acknowledge()
 
     # --- the session's life (RFC 4028) ---
 

@@ -1,15 +1,18 @@
-"""A leg as an end of a dialog: who its peer is, and who it is there."""
+"""A leg as an end of a dialog: who its peer is, who it is there, and the ACKs that it sends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from engine.call.capabilities import SDP_TYPE
 from engine.call.credentials import Authenticator, Credentials
 from engine.call.leg_events import LegEvent
 from engine.call.leg_origin import OwnOrigin
+from engine.sdp import SdpError, build_refusal
 from engine.sip.dialog import Dialog
 from engine.sip.flow import Flow
+from engine.sip.message import Response
 
 if TYPE_CHECKING:
     from engine.call.leg import Leg
@@ -24,7 +27,21 @@ def nobody(leg: Leg, event: LegEvent) -> None:
 class LegDialog(OwnOrigin):
     """What `engine.call.leg.Leg`, and nothing else, stands on."""
 
-    __slots__ = ("_identity", "contact", "credentials", "dialog", "ended", "flow", "role", "trunk")
+    __slots__ = (
+        "_ack_body",
+        "_ack_branch",
+        "_ack_cseq",
+        "_identity",
+        "_unacknowledged",
+        "contact",
+        "credentials",
+        "dialog",
+        "ended",
+        "flow",
+        "role",
+        "sent_body",
+        "trunk",
+    )
 
     owns_call_id = False
     """Whether the Call-ID is of our making: it decides who waits how long after a glare."""
@@ -40,6 +57,13 @@ class LegDialog(OwnOrigin):
     """What challenges of this leg's peer are answered with."""
     dialog: Dialog | None
     ended: bool
+    sent_body: bytes
+    """Our last description, as sent."""
+    _unacknowledged: bytes | None
+    """Body of the peer's 2xx that we have not acknowledged."""
+    _ack_cseq: int
+    _ack_body: bytes
+    _ack_branch: str
     _identity: Authenticator | None
 
     def is_from(self, host: str) -> bool:
@@ -65,3 +89,41 @@ class LegDialog(OwnOrigin):
         if self._identity is None:
             self._identity = Authenticator(self.credentials, self.wire.ids.token)
         return self._identity
+
+    # --- the ACK of the peer's 2xx ---
+
+    def must_acknowledge(self, response: Response) -> None:
+        """The peer's 2xx to an INVITE of ours wants its ACK."""
+        self._ack_cseq, self._unacknowledged = response.cseq.number, response.body
+
+    def acknowledge(self, body: bytes = b"") -> None:
+        """ACK for the peer's 2xx; with a body it answers the peer's offer. Nothing where none is due."""
+        if self.dialog is None or self._unacknowledged is None:
+            return
+        self._unacknowledged = None
+        self._ack_body, self._ack_branch = body, ""
+        if body:
+            self.sent_body = body
+        self._send_ack(self.dialog)
+
+    def acknowledge_again(self, response: Response) -> None:
+        """The peer has not heard our ACK: the very same once more (RFC 3261 §13.2.2.4)."""
+        acknowledged = self._unacknowledged is None and response.cseq.number == self._ack_cseq
+        if acknowledged and self.dialog is not None:
+            self._send_ack(self.dialog)
+
+    def _send_ack(self, dialog: Dialog) -> None:
+        headers = [("Content-Type", SDP_TYPE)] if self._ack_body else []
+        if self._identity is not None:
+            headers += self._identity.invite_headers
+        ack = dialog.ack(self._ack_cseq, body=self._ack_body, headers=headers)
+        wire = self.wire
+        self._ack_branch = wire.send(ack, wire.flow_for(dialog, self.flow), self._ack_branch)
+
+    def decline(self) -> None:
+        """Acknowledge a 2xx whose offer nobody will answer (RFC 3261 §13.2.2.4)."""
+        offer = self._unacknowledged
+        try:
+            self.acknowledge(build_refusal(offer, self.next_origin()) if offer else b"")
+        except SdpError:
+            self.acknowledge()
