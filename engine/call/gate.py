@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import inf
 from typing import Final, Protocol
 
 import msgspec
@@ -31,6 +32,13 @@ _CALLED: Final = re.compile(rb"INVITE sip:(\+?[0-9]{1,32})@")
 _CALLING: Final = re.compile(rb"\r\nFrom: [^\r<]*<sip:(\+?[0-9]{1,32})@")
 
 
+STANDING_S: Final = 60.0
+"""After so long a block that stands is thought over all the same."""
+LOOK_S: Final = 0.02
+"""How often it is asked whether what such blocks depend on has changed."""
+MAX_STANDING: Final = 20_000
+
+
 class Screen(Protocol):
     """Screening, as the gate sees it: what is known at once."""
 
@@ -40,6 +48,14 @@ class Screen(Protocol):
 
     def block(self, request: ScreeningRequest, entry: HotEntry) -> Block | None:
         """The verdict on a call that this entry of the other party makes a reject; None for any other."""
+        ...
+
+    def may_refuse(self, called: str) -> bool:
+        """Whether a block that stands holds for a call to that number too."""
+        ...
+
+    def view(self) -> object:
+        """What blocks that stand depend on, beside their entry; another value, and none stands any more."""
         ...
 
     def blocked(self, call_id: CallId, request: ScreeningRequest, block: Block) -> Decision:
@@ -52,12 +68,27 @@ class _Suspect(msgspec.Struct, frozen=True, gc=False):
     text: str
     """The other party's number as it was found."""
     entry: HotEntry
+    block: Block | None = None
+    """One that stands until `until`, monotonic seconds."""
+    until: float = 0.0
+    answer: AtOnce | None = None
 
 
 class Gate:
     """Asked by the transaction layer of every INVITE."""
 
-    __slots__ = ("_popups", "_redress", "_screen", "_sections", "_trunks", "_wire", "closed")
+    __slots__ = (
+        "_look_at",
+        "_popups",
+        "_redress",
+        "_screen",
+        "_sections",
+        "_standing",
+        "_trunks",
+        "_view",
+        "_wire",
+        "closed",
+    )
 
     def __init__(
         self,
@@ -74,6 +105,9 @@ class Gate:
         self._trunks = trunks
         self._redress = redress
         self._popups = popups
+        self._standing: dict[tuple[str, str], _Suspect] = {}
+        self._view: object = None
+        self._look_at = -inf
         self.closed = False
         """While draining, every call takes the long way."""
 
@@ -86,6 +120,12 @@ class Gate:
         if found is None:
             return None
         text = found[1].decode()
+        now = self._wire.now
+        if now >= self._look_at:
+            self._look(now)
+        standing = self._standing.get((trunk, text))
+        if standing is not None and now < standing.until:
+            return standing
         entry = self._screen.listed(text)
         return _Suspect(trunk, text, entry) if entry is not None else None
 
@@ -100,13 +140,36 @@ class Gate:
         if trunk.announce_608 and trunk.reject == "608" and plain.has_body:
             return None  # the caller may hear why first
         asked = ScreeningRequest(name, plain.calling, plain.called, plain.uri, plain.display, None, ())
-        block = self._screen.block(asked, suspect.entry)
-        if block is None:
-            return None
-        final = rejection(block, trunk.reject, self._redress)
+        block, answer = suspect.block, suspect.answer
+        if block is None or answer is None or not self._screen.may_refuse(plain.called):
+            block = self._screen.block(asked, suspect.entry)
+            if block is None:
+                return None
+            final = rejection(block, trunk.reject, self._redress)
+            answer = AtOnce(final.status, final.phrase, final.headers)
+            if block.stands:
+                self._stand(suspect, block, answer)
         call_id = CallId(self._wire.ids.token())
-        self._wire.effects.append(CallRefused(call_id, asked, plain.call_id, block, final.status))
-        return AtOnce(final.status, final.phrase, final.headers)
+        self._wire.effects.append(CallRefused(call_id, asked, plain.call_id, block, answer.status))
+        return answer
+
+    def _stand(self, suspect: _Suspect, block: Block, answer: AtOnce) -> None:
+        if len(self._standing) >= MAX_STANDING:
+            self._standing.clear()
+        left_s = STANDING_S
+        if suspect.entry.expires is not None:
+            left_s = min(left_s, (suspect.entry.expires - block.decided).total_seconds())
+        self._standing[suspect.trunk, suspect.text] = msgspec.structs.replace(
+            suspect, block=block, until=self._wire.now + left_s, answer=answer
+        )
+
+    def _look(self, now: float) -> None:
+        """Whether what blocks stand on is still the same."""
+        self._look_at = now + LOOK_S
+        view = self._screen.view()
+        if view != self._view:
+            self._view = view
+            self._standing.clear()
 
     def tell(self, refused: CallRefused) -> None:
         """The events of a call that was refused here, and its popup."""

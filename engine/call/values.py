@@ -6,6 +6,7 @@ Effects are told to the runtime, which does them; commands are what the runtime 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -17,7 +18,7 @@ from engine.model.commands import Acknowledgement
 from engine.model.events import AnyEvent, Party
 from engine.model.ids import CallId, CaseId, CommandId
 from engine.model.media import AnyMediaCommand, AnyMediaEvent
-from engine.model.screening import Action, Facts, Verdict
+from engine.model.screening import Action, HotEntry, Verdict
 from engine.sdp import OwnAddresses
 from engine.sip.location import Family, Location
 from engine.sip.uri import Uri
@@ -110,8 +111,11 @@ class Decision(msgspec.Struct, frozen=True):
 class Block(msgspec.Struct, frozen=True):
     """The verdict on a call that is refused at the gate, and what its answer says."""
 
-    facts: Facts
+    entry: HotEntry
     verdict: Verdict
+    decided: datetime
+    stands: bool
+    """It holds for the caller's further calls by this trunk, see `engine.screening.standing`."""
     status: int
     appeal_code: str
     redress: str

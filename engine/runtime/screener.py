@@ -37,6 +37,7 @@ from engine.runtime.counting import CallCounting
 from engine.screening.decide import STATUS_REJECTED, Table, decide, with_entry
 from engine.screening.policy import Policy
 from engine.screening.shadow import compare
+from engine.screening.standing import stands
 from engine.sip.uri import Uri
 from engine.warning.announcements import Catalogue
 from scoring.numbers import Number, Numbering, canonical_id, is_emergency_uri
@@ -121,18 +122,32 @@ class Screener:
             trunk = self._config.trunk[request.trunk]
             if trunk.calling_in or trunk.called_in:  # they may make another number of it
                 return None
+            policy = self._policy()
             facts = structs.replace(self.facts(request), entry=entry, table_version=self._table.version)
-            verdict = decide(facts, self._policy())
+            verdict = decide(facts, policy)
         except Exception:  # the long way asks again, and tells of it
             return None
         if verdict.action is not Action.REJECT:
             return None
-        return Block(facts, verdict, verdict.status or STATUS_REJECTED, *self._told(facts, verdict))
+        steady = facts.direction is Direction.INBOUND and stands(verdict, policy)
+        told = self._told(facts, verdict)
+        return Block(entry, verdict, facts.at, steady, verdict.status or STATUS_REJECTED, *told)
+
+    def may_refuse(self, called: str) -> bool:
+        """Whether a block that stands holds for a call to that number too."""
+        number = self._numbering.of_user(called)
+        return not number.protected and not self._callbacks.is_open(number, self._clock())
+
+    def view(self) -> tuple[Policy, int, bool]:
+        """What standing blocks depend on, beside their entry: policy, version of the table, kill switch."""
+        return self._policy(), self._table.version, self._kill_switch()
 
     def blocked(self, call_id: CallId, request: ScreeningRequest, block: Block) -> Decision:
         """Count a call that was refused so, and say all that is to be told of it."""
-        self.counting.screened(call_id, block.facts, block.verdict)
-        return self._decision(request, block.facts, block.verdict)
+        verdict = block.verdict
+        facts = structs.replace(self.facts(request), entry=block.entry, table_version=verdict.table_version)
+        self.counting.screened(call_id, facts, verdict)
+        return self._decision(request, facts, verdict)
 
     def facts(self, request: ScreeningRequest) -> Facts:
         """The facts but for the table's entry."""

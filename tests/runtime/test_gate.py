@@ -24,9 +24,10 @@ from engine.call.values import (
 from engine.model.address import Address
 from engine.model.config import Config, RedressSection
 from engine.model.events import AnyEvent, CallEnded
-from engine.model.screening import Action, Level
+from engine.model.screening import Action, HotEntry, Level
 from engine.model.trunk_sections import TrunkSection
 from engine.runtime.screener import Screener
+from engine.screening import load_policy
 from engine.sip.effects import Send
 from engine.sip.flow import Flow
 from engine.warning.announcements import load as load_catalogue
@@ -36,6 +37,7 @@ from tests.screening.kit import entry
 from tests.sip.ids import SeededIds
 
 CARRIER, TRUSTED, ACCESS = "192.0.2.1", "192.0.2.3", "192.0.2.2"
+USUAL = "+8613900000002"
 RED, ORDERED, YELLOW, CLEAN = "+8617000000001", "+8617000000009", "+8617000000002", "+8613800000001"
 AT = datetime(2026, 11, 1, 8, 0, tzinfo=UTC)
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8\r\n"
@@ -43,6 +45,18 @@ CATALOGUE = load_catalogue(dialplans_folder() / "announcements.toml")
 POLICY = read_policy(
     dialplans_folder() / "screening" / "default.toml", Numbering(), catalogue_labels(CATALOGUE)
 )
+POLICY_TEXT = (dialplans_folder() / "screening" / "default.toml").read_text(encoding="utf-8")
+QUIET = load_policy(
+    POLICY_TEXT.replace(
+        "[[rule]]",
+        '[[rule]]\nid = "quiet"\naction = "label"\nwhen = { called = "+8613900000003" }\n\n[[rule]]',
+        1,
+    ),
+    "quiet.toml",
+    Numbering(),
+    catalogue_labels(CATALOGUE),
+)
+"""As shipped, but calls to one number are only labelled: what a rule says stands for no other call."""
 TRUNKS = {
     "carrier": TrunkSection(
         side="carrier", match=(CARRIER,), next_hop=Address(CARRIER, 5060), announce_608=False
@@ -68,8 +82,8 @@ class Engine:
     """A core with the real screener, with or without a gate."""
 
     def __init__(self, *, gate: bool) -> None:
-        table = Table()
-        table.entries = {
+        self.policy, self.killed, self.table = POLICY, False, Table()
+        self.table.entries = {
             RED: entry(Level.RED, action=Action.REJECT, row=7),
             ORDERED: entry(Level.RED, action=Action.REJECT, row=9),
             YELLOW: entry(Level.YELLOW, action=Action.WARN, row=8),
@@ -77,10 +91,10 @@ class Engine:
         self.screener = Screener(
             Config(tenant="lab", trunk=TRUNKS, redress=RedressSection(url="https://example.org/appeal")),
             numbering=Numbering(),
-            table=table,
-            policy=lambda: POLICY,
+            table=self.table,
+            policy=lambda: self.policy,
             shadow=lambda: None,
-            kill_switch=lambda: False,
+            kill_switch=lambda: self.killed,
             catalogue=CATALOGUE,
             key=b"k" * 32,
             on_failure=lambda error: None,
@@ -95,6 +109,19 @@ class Engine:
     def receive(self, data: bytes, source: tuple[str, int], now: float = 1.0) -> None:
         flow = Flow("udp", ("192.0.2.9", 5060), source)
         self._do(self.core.receive(data, flow, now))
+
+    def change(self, what: str) -> None:
+        """Something that blocks stand on."""
+        match what:
+            case "killed":
+                self.killed = not self.killed
+            case "unlisted":
+                self.table.entries.pop(RED, None)
+                self.table.version += 1
+            case "policy":
+                self.policy = QUIET
+            case "emergency":
+                self.receive(_emergency("110"), (ACCESS, 5060))
 
     def _do(self, effects: list[CoreEffect]) -> None:
         refused: list[CallRefused] = []
@@ -147,8 +174,8 @@ PLAIN = "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK{n}"
 def invites(draw: st.DrawFn) -> bytes:
     """INVITEs of all kinds, most of them plain."""
     user = st.sampled_from((RED, RED, RED, ORDERED, YELLOW, CLEAN, RED[1:], "00" + RED[1:], "anonymous"))
-    called = draw(st.sampled_from(("+8613900000002", "+8613900000002", "110", "+86110", "010110", "ada")))
-    n = draw(st.integers(1, 3))
+    called = draw(st.sampled_from((*(USUAL,) * 3, "+8613900000003", "110", "+86110", "010110", "ada")))
+    n = draw(st.integers(1, 6))
     via = draw(st.sampled_from((PLAIN, PLAIN + ";rport", "SIP / 2.0 / UDP 192.0.2.1 ; branch = z9hG4bK{n}")))
     display = draw(
         st.sampled_from(
@@ -180,7 +207,7 @@ def invites(draw: st.DrawFn) -> bytes:
         f"Via: {via.format(n=n)}",
         f"From: {display}<sip:{draw(user)}@192.0.2.1>;tag=f{draw(st.integers(1, 2))}",
         f"To: <sip:{called}@192.0.2.9>{to_tag}",
-        f"Call-ID: call-{draw(st.integers(1, 2))}",
+        f"Call-ID: call-{draw(st.integers(1, 4))}",
         "CSeq: 1 INVITE",
         f"Max-Forwards: {hops}",
         *([f"Contact: {contact}"] if contact else []),
@@ -196,16 +223,65 @@ SOURCES = st.sampled_from(
 )
 
 
-@settings(max_examples=400)
-@given(st.lists(st.tuples(invites(), SOURCES), min_size=1, max_size=3))
-def test_the_gate_and_the_long_way_agree(messages: list[tuple[bytes, tuple[str, int]]]) -> None:
+def _emergency(number: str) -> bytes:
+    """A call of the usual callee to there: for a while nobody who calls back is refused."""
+    rows = (
+        f"INVITE sip:{number}@192.0.2.9 SIP/2.0",
+        f"Via: {PLAIN.format(n=99)}",
+        f"From: <sip:{USUAL}@192.0.2.2>;tag=e",
+        f"To: <sip:{number}@192.0.2.9>",
+        "Call-ID: emergency",
+        "CSeq: 1 INVITE",
+        "Contact: <sip:e@192.0.2.2>",
+    )
+    return "\r\n".join(rows).encode() + b"\r\n\r\n"
+
+
+CHANGES = st.sampled_from(("", "", "", "killed", "unlisted", "policy", "emergency"))
+
+
+@settings(max_examples=600)
+@given(st.lists(st.tuples(invites(), SOURCES, CHANGES), min_size=1, max_size=5))
+def test_the_gate_and_the_long_way_agree(steps: list[tuple[bytes, tuple[str, int], str]]) -> None:
     gated, long = Engine(gate=True), Engine(gate=False)
-    for data, source in messages:
-        gated.receive(data, source)
-        long.receive(data, source)
+    for place, (data, source, change) in enumerate(steps):
+        for engine in (gated, long):
+            engine.receive(data, source, 1.0 + place)
+            engine.change(change)
     assert gated.sent == long.sent
     assert gated.events == long.events
     assert gated.core.counts() == long.core.counts()
+
+
+def test_a_block_stands_until_something_it_stands_on_changes() -> None:
+    """Each INVITE is from the same caller; what is said of it is what screening would say of it anew."""
+    engine = Engine(gate=True)
+    asked: list[str] = []
+    listed = engine.screener.listed
+
+    def noted(text: str) -> HotEntry | None:
+        asked.append(text)
+        return listed(text)
+
+    engine.screener.listed = noted  # type: ignore[method-assign]
+
+    def call(n: int) -> bytes:
+        engine.sent.clear()
+        engine.receive(
+            invite().replace(b"bK1", b"bK%d" % n).replace(b"call-1", b"call-%d" % n), (CARRIER, 5060), n
+        )
+        return engine.sent[0].data[:12]
+
+    assert [call(1), call(2), call(3)] == [b"SIP/2.0 608 "] * 3
+    assert asked == [RED]
+    engine.policy = QUIET
+    assert call(4) == b"SIP/2.0 608 "
+    assert call(5) == b"SIP/2.0 608 "
+    assert asked == [RED] * 3, "nothing stands where a rule before asks for the called number"
+    engine.policy = POLICY
+    call(6)
+    engine.killed = True
+    assert call(7) != b"SIP/2.0 608 "
 
 
 def invite(number: str = RED, *more: str) -> bytes:

@@ -1,0 +1,36 @@
+"""Which verdicts hold for every further call of the same caller by the same trunk. Pure.
+
+A campaign is many calls of few numbers. What was decided by nothing but the caller, the trunk and the
+caller's table entry needs no second thought until one of them, the policy or the kill switch changes; the
+called number is looked at each time (`engine.call.gate`).
+"""
+
+from typing import Final
+
+from engine.model.screening import Verdict
+from engine.screening.policy import Policy
+
+STEADY: Final = frozenset(
+    (
+        *("direction", "trunk", "attestation", "diverted"),
+        *("calling", "asserted", "diverting", "calling_kind", "calling_protected", "asserted_differs"),
+        *("level", "entry_action", "entry_reason", "standing", "wildcard"),
+    )
+)
+"""Conditions that ask nothing of the called number, the time of day or what happened before."""
+ORDER: Final = "order"
+
+
+def stands(verdict: Verdict, policy: Policy) -> bool:
+    """Whether an inbound call's verdict by its caller's entry was decided by steady conditions alone.
+
+    For calls without asserted and diverting numbers; those of protected numbers never get here.
+    """
+    if verdict.rule == ORDER:
+        return True
+    for rule in policy.rules:
+        if not all(condition.name in STEADY for condition in (*rule.when, *rule.unless)):
+            return False
+        if rule.id == verdict.rule:
+            return True
+    return False
