@@ -314,6 +314,23 @@ def test_anybody_else_takes_the_long_way() -> None:
     assert engine.asked == 1
 
 
+def test_a_block_that_stands_holds_neither_for_emergency_numbers_nor_for_calls_back() -> None:
+    engine = Engine(gate=True)
+    engine.receive(invite(), (CARRIER, 5060))
+
+    def to(number: str, n: int) -> bytes:
+        engine.sent.clear()
+        data = invite().replace(USUAL.encode(), number.encode()).replace(b"bK1", b"bK%d" % n)
+        engine.receive(data.replace(b"call-1", b"call-%d" % n), (CARRIER, 5060), 1.0)
+        return engine.sent[0].data[:12]
+
+    assert to("+8613900000009", 2) == b"SIP/2.0 608 "
+    assert to("110", 3) == b"SIP/2.0 100 "
+    assert to(USUAL, 4) == b"SIP/2.0 608 "
+    engine.change("emergency")
+    assert to(USUAL, 5) == b"SIP/2.0 100 "
+
+
 def test_its_ack_ends_the_retransmissions() -> None:
     for ack in (
         b"Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1\r\n",
