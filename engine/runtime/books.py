@@ -61,6 +61,7 @@ class Books:
     def settle(self) -> CallRefused | None:
         """Tell all that was noted, or all up to a refused call, which is the caller's to go on with."""
         notes, tally, trace = self._notes, self._tally, self.trace
+        self._counting.count()
         while notes:
             note = notes.popleft()
             kind = note[0]

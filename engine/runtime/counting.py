@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -34,27 +35,38 @@ class CallCounting:
         self._short_ms = section.short_call_s * 1000
         self._clock = clock
         self._open: dict[CallId, Subject] = {}
+        self._waiting: deque[tuple[CallId | None, Facts, Verdict, float]] = deque()
 
     def read(self, calling: Number, trunk: str) -> Mapping[str, int]:
         """The counters before this call; nothing is counted up until a name is asked for."""
+        self.count()
         return self._counters.read(self._counters.subject(calling, trunk), self._clock())
 
     def screened(self, call_id: CallId | None, facts: Facts, verdict: Verdict) -> None:
-        """A call got its verdict. Without an id only the attempt is counted, not how the call ends."""
-        if verdict.protected:
-            return
-        now = self._clock()
-        subject = self._counters.subject(facts.calling, facts.trunk)
-        self._counters.attempt(subject, facts.called, now)
-        if verdict.action is Action.REJECT:
-            self._counters.add(subject, Field.REJECTED, now)
-        elif call_id is not None:
-            self._open[call_id] = subject
-            if len(self._open) > MAX_OPEN:
-                del self._open[next(iter(self._open))]
+        """A call got its verdict. Without an id only the attempt is counted, not how the call ends.
+
+        It is done by `count`, which comes before anything is read.
+        """
+        if not verdict.protected:
+            self._waiting.append((call_id, facts, verdict, self._clock()))
+
+    def count(self) -> None:
+        """Count what was screened since the last time; cheaper for some calls together."""
+        waiting, counters = self._waiting, self._counters
+        while waiting:
+            call_id, facts, verdict, at = waiting.popleft()
+            subject = counters.subject(facts.calling, facts.trunk)
+            counters.attempt(subject, facts.called, at)
+            if verdict.action is Action.REJECT:
+                counters.add(subject, Field.REJECTED, at)
+            elif call_id is not None:
+                self._open[call_id] = subject
+                if len(self._open) > MAX_OPEN:
+                    del self._open[next(iter(self._open))]
 
     def ended(self, event: CallEnded) -> None:
         """A call is over; one that was not counted when it began is not counted now."""
+        self.count()
         subject = self._open.pop(event.call_id, None)
         if subject is None:
             return

@@ -280,6 +280,9 @@ class Screener:
 
         Without its parameters: a context would make another number of it for whoever heeds one.
         """
+        trunk = self._config.trunk[request.trunk]
+        if not trunk.calling_in and not trunk.called_in and ";" not in request.called:
+            return request.calling, request.called
         calling, called = self._trunks.meaning(request.trunk, request.calling, request.called)
         for text in (request.called, called):
             if self._numbering.of_user(text).protected:

@@ -164,11 +164,11 @@ def _hours(name: str, value: object) -> Condition:
 
 
 def _level(facts: Facts) -> str:
-    return facts.entry.level.value if facts.entry is not None else NONE
+    return facts.entry.level._value_ if facts.entry is not None else NONE
 
 
 def _entry_action(facts: Facts) -> str:
-    return facts.entry.action.value if facts.entry is not None and facts.entry.action is not None else NONE
+    return facts.entry.action._value_ if facts.entry is not None and facts.entry.action is not None else NONE
 
 
 def _standing(facts: Facts) -> str:
@@ -183,11 +183,12 @@ NUMBERS: Final = frozenset({"calling", "called", "asserted", "diverting"})
 """Conditions on numbers; their values may name the policy's own lists."""
 _OF_ENTRY: Final = frozenset({"level", "entry_action", "standing"})
 
+# Of enumerations `_value_` is read: the property `value` costs two calls, here for each rule of each call.
 CONDITIONS: Final[Mapping[str, Builder]] = {
     # the call
-    "direction": _one_of(Direction, lambda facts: facts.direction.value),
+    "direction": _one_of(Direction, lambda facts: facts.direction._value_),
     "trunk": _any_slug(lambda facts: facts.trunk),
-    "attestation": _one_of(Attestation, lambda facts: facts.attestation.value),
+    "attestation": _one_of(Attestation, lambda facts: facts.attestation._value_),
     "diverted": _flag(lambda facts: bool(facts.diversion)),
     "hours": _hours,
     # its numbers
@@ -195,8 +196,8 @@ CONDITIONS: Final[Mapping[str, Builder]] = {
     "called": _number(lambda facts: (facts.called,)),
     "asserted": _number(_asserted),
     "diverting": _number(lambda facts: facts.diversion),
-    "calling_kind": _one_of(NumberKind, lambda facts: facts.calling.kind.value),
-    "called_kind": _one_of(NumberKind, lambda facts: facts.called.kind.value),
+    "calling_kind": _one_of(NumberKind, lambda facts: facts.calling.kind._value_),
+    "called_kind": _one_of(NumberKind, lambda facts: facts.called.kind._value_),
     "calling_protected": _flag(lambda facts: facts.calling.protected),
     "asserted_differs": _flag(lambda facts: facts.asserted is not None and facts.asserted != facts.calling),
     # what the hot table says of the other party

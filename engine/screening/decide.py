@@ -81,11 +81,12 @@ def decide(facts: Facts, policy: Policy) -> Verdict:
 
 def draft(facts: Facts, policy: Policy) -> Draft:
     """The first step or rule that applies."""
-    for step in PRECEDENCE:
-        found = step.decide(facts, policy)
-        if found is not None:
-            return found
-    for rule in policy.rules:
+    if not _is_ordinary(facts):
+        for step in PRECEDENCE:
+            found = step.decide(facts, policy)
+            if found is not None:
+                return found
+    for rule in policy.rules if facts.entry is not None else policy.unlisted:
         action = rule.chosen(facts)
         if action is not None:
             entry = facts.entry if rule.from_entry else None
@@ -99,6 +100,20 @@ def draft(facts: Facts, policy: Policy) -> Draft:
                 confirmed=rule.confirmed_by is not None,
             )
     return Draft(Action.ALLOW, "no_rule", "clean", policy.presentation)
+
+
+def _is_ordinary(facts: Facts) -> bool:
+    """Whether no step of the precedence can apply, by far the commonest: told without asking each."""
+    return not (
+        facts.entry is not None
+        or facts.called.protected
+        or facts.calling.protected
+        or facts.emergency_callback
+        or facts.screening_failed
+        or facts.subscriber_block
+        or facts.subscriber_allow
+        or is_emergency_uri(facts.request_uri)
+    )
 
 
 def authorised(facts: Facts, policy: Policy, drafted: Draft) -> Draft:

@@ -76,6 +76,11 @@ class Rule:
     confirmed_by: str | None = None
     from_entry: bool = False
 
+    @property
+    def needs_entry(self) -> bool:
+        """It can match only where the hot table has an entry."""
+        return self.action is None or any(condition.needs_entry for condition in self.when)
+
     def ends(self, at: datetime) -> datetime | None:
         """When a block of this rule ends that begins `at` this moment."""
         return self.expires if self.expires_in_s is None else at + timedelta(seconds=self.expires_in_s)
@@ -126,7 +131,11 @@ class Policy:
     failure: Failure = Failure()
     counters: tuple[str, ...] = field(init=False)
     """Those that its rules ask for, in their order."""
+    unlisted: tuple[Rule, ...] = field(init=False)
+    """The rules that may match a call whose other party is not in the hot table, in their order."""
 
     def __post_init__(self) -> None:
+        unlisted = (rule for rule in self.rules if not rule.needs_entry)
+        object.__setattr__(self, "unlisted", tuple(unlisted))
         asked = (each.name for rule in self.rules for each in (*rule.when, *rule.unless) if each.counter)
         object.__setattr__(self, "counters", tuple(dict.fromkeys(asked)))

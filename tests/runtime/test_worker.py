@@ -48,7 +48,7 @@ async def test_what_follows_a_failure_is_still_done() -> None:
     worker = EngineWorker(
         Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
         cast(SipCore, Core([EventRaised(event) for event in events])),
-        cast(Screener, SimpleNamespace(counting=None)),
+        cast(Screener, SimpleNamespace(counting=SimpleNamespace(count=lambda: None))),
         Numbering(),
         journal,
         cast(Publisher, None),

@@ -18,6 +18,7 @@ from engine.model.screening import (
     Precedence,
 )
 from engine.screening import Policy, decide, explain, load_policy
+from engine.screening.decide import PRECEDENCE, draft
 from engine.screening.policy import Presentation, Text
 from tests.screening.kit import AT, COUNTERS, ENTRIES, FACTS, NUMBERS, POLICIES, PROTECTED_NUMBERS
 
@@ -223,3 +224,18 @@ def test_counters_alone_block_nobody_for_good(facts: Facts, text: str, counters:
     if verdict.action.blocks:
         assert verdict.expires is not None
         assert facts.at < verdict.expires <= facts.at + timedelta(days=1)
+
+
+@given(FACTS, POLICIES, st.booleans())
+def test_what_is_not_asked_would_not_have_applied(facts: Facts, text: str, all_but_one: bool) -> None:
+    """The short ways of `draft` give what asking every step and every rule gives."""
+    policy = load_policy(text)
+    if all_but_one:
+        facts = ordinary(facts, entry=None, subscriber_allow=False)
+    found = next((step.decide(facts, policy) for step in PRECEDENCE if step.decide(facts, policy)), None)
+    drafted = draft(facts, policy)
+    if found is not None:
+        assert drafted == found
+    else:
+        chosen = next((rule.id for rule in policy.rules if rule.chosen(facts) is not None), "no_rule")
+        assert drafted.rule == chosen
