@@ -36,6 +36,7 @@ class Programs(EdgeLab):
             side = "carrier"
             match = ["{self.carrier.address[0]}"]
             next_hop = "{self.carrier.address[0]}:5060"
+            announce_608 = false
             [trunk.access]
             side = "access"
             match = ["{self.host}"]
@@ -91,6 +92,10 @@ class Programs(EdgeLab):
         target = f"sip:{BOB}@{self.engine_host}:5060"
         self.carrier.send(Request(method, target, rows, body).to_bytes(), (self.engine_host, 5060))
 
+    def refuse(self, invite: Request) -> None:
+        """At the carrier: busy."""
+        self.carrier.send(response_to(invite, 486, to_tag="c").to_bytes(), (self.engine_host, 5060))
+
 
 @pytest.fixture
 async def lab(tmp_path: Path) -> AsyncIterator[Programs]:
@@ -129,7 +134,7 @@ async def test_a_phones_call_for_help_reaches_the_carrier_without_a_password(lab
     await stranger.send(described(stranger, stranger.make("INVITE", "110")))
     came = await lab.comes("INVITE")
     assert came.uri.user == "110"
-    lab.carrier.send(response_to(came, 486, to_tag="psap").to_bytes(), (lab.engine_host, 5060))
+    lab.refuse(came)
     await stranger.hear("486")
 
 
@@ -139,47 +144,66 @@ def described(phone: Phone, invite: Request) -> Request:
     return Request(invite.method, invite.uri, headers, sdp(phone.line.address[0]))
 
 
-@pytest.mark.parametrize("transport", ["udp", "tls"])
-async def test_a_phone_calls_as_itself_or_not_at_all(lab: Programs, transport: str) -> None:
+async def test_a_phone_calls_as_itself_or_not_at_all(lab: Programs) -> None:
     """Whatever else it says of who it is goes no further than the edge."""
-    phone = await lab.phone(transport)
-    await phone.register()
     forged = [("P-Asserted-Identity", "<sip:110@x>"), ("Diversion", "<sip:110@x>;reason=unconditional")]
-    for user, to in (("13900000003", "13800000001"), ("+8613800000009", "13800000001")):
-        invite = described(phone, phone.make("INVITE", to, forged, user=user, call=user))
-        assert (await phone.ask(phone.with_credentials(invite, await phone.ask(invite)))).status == 403
-    invite = described(phone, phone.make("INVITE", "13800000001", forged, call="own"))
-    await phone.send(invite)
-    if transport == "udp":
-        await phone.send(phone.with_credentials(invite, await phone.hear("407")))
-    came = await lab.comes("INVITE")
-    assert came.from_.uri.user == BOB
-    assert b"110" not in came.to_bytes().partition(b"\r\n\r\n")[0].replace(BOB.encode(), b"")
-    lab.carrier.send(response_to(came, 486, to_tag="c").to_bytes(), (lab.engine_host, 5060))
-    await phone.hear("486")
+    for transport in ("udp", "tls"):
+        phone = await lab.phone(transport)
+        await phone.register()
+        for user, to in (("13900000003", "13800000001"), ("+8613800000009", "13800000001")):
+            invite = described(phone, phone.make("INVITE", to, forged, user=user, call=transport + user))
+            assert (await phone.ask(phone.with_credentials(invite, await phone.ask(invite)))).status == 403
+        invite = described(phone, phone.make("INVITE", "13800000001", forged, call=transport))
+        await phone.send(invite)
+        if transport == "udp":
+            await phone.send(phone.with_credentials(invite, await phone.hear("407")))
+        came = await lab.comes("INVITE")
+        assert came.from_.uri.user == BOB
+        assert b"110" not in came.to_bytes().partition(b"\r\n\r\n")[0].replace(BOB.encode(), b"")
+        lab.refuse(came)
+        await phone.hear("486")
 
 
-async def test_a_call_for_help_goes_out_under_whatever_from(lab: Programs) -> None:
-    phone = await lab.phone("udp")
+async def test_a_call_for_help_goes_out_from_whomever_and_however_it_is_written(lab: Programs) -> None:
+    """Under another's number; malformed, and as if it were to replace a call."""
+    phone, stranger = await lab.phone("udp"), await lab.phone("udp", "nobody")
     await phone.register()
     await phone.send(described(phone, phone.make("INVITE", "110", user="13900000003")))
     came = await lab.comes("INVITE")
     assert (came.uri.user, came.from_.uri.user) == ("110", "13900000003")
-    lab.carrier.send(response_to(came, 486, to_tag="psap").to_bytes(), (lab.engine_host, 5060))
+    lab.refuse(came)
     await phone.hear("486")
-
-
-async def test_a_call_for_help_goes_out_however_it_is_written(lab: Programs) -> None:
-    """Malformed, and as if it were to replace a call."""
-    stranger = await lab.phone("udp", "nobody")
     invite = described(stranger, stranger.make("INVITE", "110", [("Replaces", "a;to-tag=b;from-tag=c")]))
     broken = [(name, "<sip:" if name == "Contact" else value) for name, value in invite.headers]
     broken += [("Max-Forwards", "many")]
     await stranger.send(Request("INVITE", invite.uri, broken, invite.body))
     came = await lab.comes("INVITE")
     assert came.uri.user == "110" and came.body
-    lab.carrier.send(response_to(came, 486, to_tag="psap").to_bytes(), (lab.engine_host, 5060))
+    lab.refuse(came)
     await stranger.hear("486")
+
+
+async def test_who_called_for_help_is_called_back_though_the_engine_was_killed(lab: Programs) -> None:
+    """RFC 7090: even from a number that is blocked."""
+    await lab.end("engine", signal.SIGKILL)
+    row = "+8613800000001,red,reject,police_list,\n"
+    (lab.folder / "numbers.csv").write_text(f"number,level,action,reason,expires\n{row}")
+    await lab.run("engine")
+    phone = await lab.phone("tcp")
+    await phone.register()
+    lab.call("INVITE", 1, body=sdp(lab.carrier.address[0]))
+    assert (await lab.comes("608")).cseq.method == "INVITE"
+    lab.call("ACK", 1)
+    await phone.send(described(phone, phone.make("INVITE", "110")))
+    lab.refuse(await lab.comes("INVITE"))
+    await phone.hear("486")
+    await lab.end("engine", signal.SIGKILL)
+    await lab.run("engine")
+    lab.call("INVITE", 1, body=sdp(lab.carrier.address[0]))
+    await phone.answer(await ringing(phone), 486)
+    await lab.comes("486")
+    held = (lab.folder / "data" / "callbacks").read_bytes()
+    assert any(held) and BOB.encode() not in held
 
 
 async def test_a_killed_edge_knows_its_phones_when_it_is_back(lab: Programs) -> None:
