@@ -30,6 +30,7 @@ from scoring.numbers import Number
 
 LOOKUP_MIN_S: Final = 1.0
 _LOOKUP: Final = "trunk "
+_NO_WAY: Final = ("", "")
 
 Emit = Callable[[AnyEvent], None]
 
@@ -77,8 +78,8 @@ class Trunks:
             side: [each for each in self._trunks.values() if each.section.side == side and each.places]
             for side in ("access", "carrier")
         }
-        self._ways: dict[CallId, dict[Way, str]] = {}
-        """Call → the trunks that it came and leaves by."""
+        self._ways: dict[CallId, tuple[str, str]] = {}
+        """Call → the trunks that it came and leaves by; empty: by none."""
         self._endpoints: dict[Target, list[Endpoint]] = {}
         self._next: float | None = None
         self._reached_anew()
@@ -156,26 +157,26 @@ class Trunks:
 
     def entered(self, call_id: CallId, trunk: str) -> None:
         """A call has come by that trunk."""
-        self._take(call_id, Way.IN, trunk)
+        self._ways[call_id] = trunk, ""
+        self._trunks[trunk].limits[Way.IN].take(self.now)
 
     def left(self, call_id: CallId, trunk: str) -> None:
         """A call tries that trunk now, and no longer the one before."""
-        self._take(call_id, Way.OUT, trunk)
+        if trunk not in self._trunks:  # the dissuasion agent is on none
+            return
+        came, before = self._ways.get(call_id, _NO_WAY)
+        if before:
+            self._trunks[before].limits[Way.OUT].give_back()
+        self._ways[call_id] = came, trunk
+        self._trunks[trunk].limits[Way.OUT].take(self.now)
 
     def gone(self, call_id: CallId) -> None:
         """The call is over."""
-        for way, trunk in self._ways.pop(call_id, {}).items():
-            self._trunks[trunk].limits[way].give_back()
-
-    def _take(self, call_id: CallId, way: Way, trunk: str) -> None:
-        if trunk not in self._trunks:  # the dissuasion agent is on none
-            return
-        ways = self._ways.setdefault(call_id, {})
-        earlier = ways.get(way)
-        if earlier is not None:
-            self._trunks[earlier].limits[way].give_back()
-        ways[way] = trunk
-        self._trunks[trunk].limits[way].take(self.now)
+        came, left = self._ways.pop(call_id, _NO_WAY)
+        if came:
+            self._trunks[came].limits[Way.IN].give_back()
+        if left:
+            self._trunks[left].limits[Way.OUT].give_back()
 
     @property
     def calls(self) -> int:
