@@ -39,7 +39,7 @@ def salvaged(data: bytes, source: tuple[str, int], wanted: Callable[[Uri], bool]
     """
     head, _, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
     lines = _FOLD.sub(" ", head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape")).split("\r\n")
-    start = _START.fullmatch(lines[0])
+    start = _START.fullmatch(lines[0]) if lines[0].isprintable() else None
     try:
         uri = Uri.parse(start[1]).replace(headers=()) if start is not None else None
     except RemoteProtocolError:
@@ -47,8 +47,7 @@ def salvaged(data: bytes, source: tuple[str, int], wanted: Callable[[Uri], bool]
     if uri is None or not wanted(uri):
         return None
     rows = _rows(lines[1:])
-    to = rows.get("To", [""])[0]
-    if _TAG.search(to):  # inside a dialog
+    if any(_TAG.search(value) for value in rows.get("To", ())):  # inside a dialog
         return None
     tag = _TAG.search(rows.get("From", [""])[0])
     instead = {

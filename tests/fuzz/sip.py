@@ -17,6 +17,7 @@ from engine.sip.layer import TransactionLayer
 from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, Request, Response, parse, response_to
 from engine.sip.plain import plain_invite
 from engine.sip.replaces import Replaces
+from engine.sip.salvage import salvaged
 from engine.sip.session_expires import min_se, session_expires
 from engine.sip.uri import NameAddr, Uri
 from engine.sip.via import Via
@@ -68,6 +69,19 @@ def message(data: bytes) -> None:
             safe_message(answer)
             if len(answer) < MAX_HEAD_BYTES:
                 parse(answer)
+
+
+def salvage(data: bytes) -> None:
+    """What is made of a malformed INVITE is well-formed, and still a call to whom it was to."""
+    made = salvaged(data, THERE, lambda uri: True)
+    if made is None:
+        return
+    made.validate()
+    assert made.method == "INVITE" and made.to.tag is None and made.contact is not None
+    written = made.to_bytes()
+    safe_message(written)
+    again = parse(written)
+    assert isinstance(again, Request) and str(again.uri) == str(made.uri)
 
 
 def kept(found: Request | Response) -> list[tuple[str, str]]:
@@ -195,6 +209,7 @@ _VALUES = (
 
 TARGETS = (
     Target("sip-message", message, (_INVITE, ANSWER, *TORTURE), TOKENS),
+    Target("sip-salvage", salvage, (_INVITE, *TORTURE), TOKENS),
     Target("sip-glance", glance, (_INVITE, ANSWER, *TORTURE), TOKENS),
     Target("sip-stream", stream, (b"\x07" + _INVITE + b"\r\n\r\n" + ANSWER, b"\x30" + _INVITE * 3), TOKENS),
     Target("sip-values", values, _VALUES, TOKENS),

@@ -28,7 +28,7 @@ def invite(start: str = "INVITE sip:110@x SIP/2.0", body: bytes = b"", **rows: s
 
 
 def wanted(uri: Uri) -> bool:
-    return uri.user == "110" or uri.host.startswith("service:sos")
+    return (uri.user or "").startswith("110") or uri.host.startswith("service:sos")
 
 
 def saved(data: bytes) -> Request:
@@ -96,6 +96,8 @@ def test_start_lines_that_can_be_read(start: str) -> None:
         invite("BYE sip:110@x SIP/2.0", CSeq="1 BYE", Contact="<sip:"),
         invite("INVITE sip:110@x SIP/3.0"),
         invite(To="<sip:110@x>;tag=inside", Contact="<sip:"),
+        invite(To="unreadable <", X="\r\nTo: <sip:110@x>;tag=inside"),
+        invite("INVITE sip:110\udc80@x SIP/2.0"),
         invite(Via="SIP/2.0"),
         invite(Call_ID=None),
         invite(CSeq="x INVITE"),
