@@ -11,7 +11,7 @@ from collections import deque
 from typing import Any, Final, Protocol
 
 from engine.call.values import CallRefused, LegOpened
-from engine.model.events import AnyEvent, CallEnded
+from engine.model.events import AnyEvent
 from engine.model.ids import EventId, TenantId
 from engine.runtime.counting import CallCounting
 from engine.runtime.tally import Tally
@@ -89,8 +89,6 @@ class Books:
         return None
 
     def _happened(self, event: AnyEvent, wall: float, now: float) -> None:
-        if isinstance(event, CallEnded):
-            self._counting.ended(event)
         self._tally.event(event)
         if self.trace is not None:
             self.trace.happened(event, now)

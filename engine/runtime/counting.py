@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
+
 from engine.model.config import CountersSection
 from engine.model.events import CallEnded
 from engine.model.ids import CallId
@@ -15,6 +17,13 @@ from scoring.counters import Counters, Field, Sizes, Subject
 
 MAX_OPEN: Final = 100_000
 """Calls whose end is waited for; of the oldest beyond that only the attempt counts."""
+
+
+class _Screened(msgspec.Struct, frozen=True, gc=False):
+    call_id: CallId | None
+    facts: Facts
+    verdict: Verdict
+    at: float
 
 
 class CallCounting:
@@ -35,7 +44,7 @@ class CallCounting:
         self._short_ms = section.short_call_s * 1000
         self._clock = clock
         self._open: dict[CallId, Subject] = {}
-        self._waiting: deque[tuple[CallId | None, Facts, Verdict, float]] = deque()
+        self._waiting: deque[_Screened | CallEnded] = deque()
 
     def read(self, calling: Number, trunk: str) -> Mapping[str, int]:
         """The counters before this call; nothing is counted up until a name is asked for."""
@@ -48,25 +57,35 @@ class CallCounting:
         It is done by `count`, which comes before anything is read.
         """
         if not verdict.protected:
-            self._waiting.append((call_id, facts, verdict, self._clock()))
-
-    def count(self) -> None:
-        """Count what was screened since the last time; cheaper for some calls together."""
-        waiting, counters = self._waiting, self._counters
-        while waiting:
-            call_id, facts, verdict, at = waiting.popleft()
-            subject = counters.subject(facts.calling, facts.trunk)
-            counters.attempt(subject, facts.called, at)
-            if verdict.action is Action.REJECT:
-                counters.add(subject, Field.REJECTED, at)
-            elif call_id is not None:
-                self._open[call_id] = subject
-                if len(self._open) > MAX_OPEN:
-                    del self._open[next(iter(self._open))]
+            self._waiting.append(_Screened(call_id, facts, verdict, self._clock()))
 
     def ended(self, event: CallEnded) -> None:
         """A call is over; one that was not counted when it began is not counted now."""
-        self.count()
+        self._waiting.append(event)
+
+    def count(self) -> None:
+        """Count what happened since the last time; cheaper for some calls together."""
+        waiting = self._waiting
+        while waiting:
+            what = waiting.popleft()
+            if isinstance(what, CallEnded):
+                self._count_end(what)
+            else:
+                self._count_attempt(what)
+
+    def _count_attempt(self, screened: _Screened) -> None:
+        call_id, facts, at = screened.call_id, screened.facts, screened.at
+        counters = self._counters
+        subject = counters.subject(facts.calling, facts.trunk)
+        counters.attempt(subject, facts.called, at)
+        if screened.verdict.action is Action.REJECT:
+            counters.add(subject, Field.REJECTED, at)
+        elif call_id is not None:
+            self._open[call_id] = subject
+            if len(self._open) > MAX_OPEN:
+                del self._open[next(iter(self._open))]
+
+    def _count_end(self, event: CallEnded) -> None:
         subject = self._open.pop(event.call_id, None)
         if subject is None:
             return

@@ -37,7 +37,7 @@ from engine.call.values import (
 from engine.media.port import MediaPort
 from engine.model.commands import Acknowledgement
 from engine.model.config import Config
-from engine.model.events import Alarm, AnyEvent
+from engine.model.events import Alarm, AnyEvent, CallEnded
 from engine.model.ids import TenantId
 from engine.model.media import AnyMediaEvent
 from engine.runtime.books import HAPPENED, RECEIVED, SENT, Books, EventLog, Trace
@@ -200,7 +200,10 @@ class EngineWorker:
                 if isinstance(effect, Send):
                     self._send(effect, effects)
                 elif isinstance(effect, EventRaised):
-                    self._books.note((HAPPENED, effect.event, time.time(), time.monotonic()))
+                    event = effect.event
+                    if isinstance(event, CallEnded):  # the next call's policy may ask for it
+                        self._screener.counting.ended(event)
+                    self._books.note((HAPPENED, event, time.time(), time.monotonic()))
                 else:
                     effects += self._carry_out(effect)
             except Exception:  # those behind it are other calls' answers, timers and events

@@ -14,6 +14,7 @@ from engine.sip.framing import Broken, Framer
 from engine.sip.glance import branch_of, is_response, top_via_of
 from engine.sip.grammar import split_list
 from engine.sip.layer import TransactionLayer
+from engine.sip.matching import server_key
 from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, Request, Response, parse, response_to
 from engine.sip.plain import plain_invite
 from engine.sip.replaces import Replaces
@@ -41,6 +42,8 @@ LISTS = ("Contact", "Route", "Record-Route", "Via", "Supported", "Allow", "Reaso
 
 def message(data: bytes) -> None:
     """What is read can be written, is read again the same, and carries nothing but its rows."""
+    if data.startswith(b"INVITE "):
+        glanced_at(data)
     try:
         found = parse(data)
     except RemoteProtocolError as error:
@@ -63,7 +66,6 @@ def message(data: bytes) -> None:
     with suppress(RemoteProtocolError):
         found.validate()
         if isinstance(found, Request):
-            plain_invite(found)
             found.stamp("198.51.100.7", 5080)
             answer = response_to(found, 200, to_tag="t").to_bytes()
             safe_message(answer)
@@ -82,6 +84,21 @@ def salvage(data: bytes) -> None:
     safe_message(written)
     again = parse(written)
     assert isinstance(again, Request) and str(again.uri) == str(made.uri)
+
+
+def glanced_at(data: bytes) -> None:
+    """What the gate reads of a plain INVITE is what the parser reads."""
+    plain = plain_invite(data)
+    if plain is None:
+        return
+    found = parse(data)
+    assert isinstance(found, Request)
+    found.validate()
+    assert found.request_uri == plain.uri
+    assert (found.uri.user, found.from_.uri.user) == (plain.called, plain.calling)
+    assert (found.from_tag, found.to_tag, found.call_id) == (plain.from_tag, None, plain.call_id)
+    assert (found.cseq.number, server_key(found, found.top_via)) == (plain.cseq, plain.key)
+    assert (bool(found.body), "P-Asserted-Identity" in found.first) == (plain.has_body, plain.asserted)
 
 
 def kept(found: Request | Response) -> list[tuple[str, str]]:
