@@ -30,6 +30,7 @@ from engine.sip.machines import (
     INVITE_SERVER,
     NON_INVITE_CLIENT,
     NON_INVITE_SERVER,
+    STARTS,
     Action,
     Input,
     State,
@@ -83,8 +84,7 @@ class TransactionLayer:
         """Asked of every INVITE before it is parsed."""
         self.rescue: Callable[[bytes, Flow], Request | None] | None = None
         """Asked of what is malformed: the request that is made of it after all."""
-        self._timers = timers or Timers()
-        self._queues = TimerQueues(self._timers)
+        self._queues = TimerQueues(timers or Timers())
         self._clients: dict[str, ClientTransaction] = {}
         # A CANCEL shares its INVITE's branch.
         self._cancels: dict[str, ClientTransaction] = {}
@@ -415,12 +415,13 @@ class TransactionLayer:
             return []
         transaction.state, actions = row
         effects: list[Effect] = []
+        timed = False
         for action in actions:
             if action is _SEND_RESPONSE:
                 transaction.data = data
                 effects.append(Send(transaction.flow, data, ""))
-            elif self._queues.act(transaction, action, now):
-                continue
+            elif action in STARTS:
+                timed = True
             elif action is Action.RESEND:
                 if transaction.data:
                     self.repeats_sent += 1
@@ -429,6 +430,8 @@ class TransactionLayer:
                 self._act_as_server(transaction, action, message, flow, effects)
             else:
                 self._act_as_client(transaction, action, message, now, effects)
+        if timed:
+            self._queues.start(transaction, actions, now)
         if transaction.state is _TERMINATED:
             self._forget(transaction)
         return effects
@@ -479,13 +482,12 @@ class TransactionLayer:
         machine = INVITE_CLIENT if key.method == "INVITE" else NON_INVITE_CLIENT
         client = ClientTransaction(key, machine, request, request.to_bytes(), flow)
         (self._cancels if client.absorbed else self._clients)[key.branch] = client
-        for action in machine.entry:
-            self._queues.act(client, action, now)
+        self._queues.start(client, machine.entry, now)
         return [Send(flow, client.data, key.branch)]
 
     def _send_cancel(self, invite: ClientTransaction, now: float) -> list[Effect]:
         assert invite.cancel is not None
-        self._queues.start(invite, Input.TIMER_CANCEL, now, self._timers.patience_s)
+        self._queues.start(invite, (Action.START_CANCEL,), now)
         return self._start(ClientKey(invite.key.branch, "CANCEL"), invite.cancel, invite.flow, now)
 
     def _forget(self, transaction: Transaction) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum, auto
 from itertools import product
+from typing import Final
 
 import msgspec
 
@@ -83,7 +84,12 @@ class Action(StrEnum):
     START_K = auto()
     START_L = auto()
     START_M = auto()
+    # With the CANCEL, which SEND_CANCEL sends where it was asked for.
+    START_CANCEL = auto()
 
+
+STARTS: Final = frozenset(action for action in Action if action.name.startswith("START_"))
+"""The actions that start timers."""
 
 Row = tuple[State, tuple[Action, ...]]
 

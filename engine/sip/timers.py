@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from math import inf
 
 import msgspec
@@ -36,6 +37,7 @@ class TimerQueues:
         # Action: the timer, its seconds over UDP, its seconds over a reliable transport (RFC 3261 table 4).
         self._once = {
             Action.START_B: (Input.TIMER_B, patience, patience),
+            Action.START_CANCEL: (Input.TIMER_CANCEL, patience, patience),
             Action.START_D: (Input.TIMER_D, timers.timer_d_s, 0.0),
             Action.START_F: (Input.TIMER_F, patience, patience),
             Action.START_H: (Input.TIMER_H, patience, patience),
@@ -55,37 +57,35 @@ class TimerQueues:
             Action.START_2XX: (Input.TIMER_2XX, timers.t2_s, True),
         }
 
-    def act(self, transaction: Transaction, action: Action, now: float) -> bool:
-        """Start the timer an action names; False when it names none."""
-        once = self._once.get(action)
-        if once is not None:
-            timer, unreliable_s, reliable_s = once
-            duration_s = unreliable_s if transaction.flow.transport == "udp" else reliable_s
-            self.start(transaction, timer, now, duration_s)
-            return True
-        repeated = self._repeated.get(action)
-        if repeated is None:
-            return False
-        timer, most_s, always = repeated
-        if always or transaction.flow.transport == "udp":
-            if action is Action.START_E_AT_T2:
-                transaction.interval_s = most_s
-            elif transaction.interval_s:
-                transaction.interval_s = min(2 * transaction.interval_s, most_s)
+    def start(self, transaction: Transaction, actions: Iterable[Action], now: float) -> None:
+        """Start the timers that actions name: each reaches the transaction later, by `due`. `now` never goes
+        backwards.
+        """
+        datagrams = transaction.flow.transport == "udp"
+        for action in actions:
+            once = self._once.get(action)
+            if once is not None:
+                timer, unreliable_s, reliable_s = once
+                duration_s = unreliable_s if datagrams else reliable_s
             else:
-                transaction.interval_s = self._timers.t1_s
-            self.start(transaction, timer, now, transaction.interval_s)
-        return True
-
-    def start(self, transaction: Transaction, timer: Input, now: float, duration_s: float) -> None:
-        """Let `timer` reach the transaction `duration_s` after `now`, which never goes backwards."""
-        queue = self._queues.get(duration_s)
-        if queue is None:
-            queue = self._queues[duration_s] = deque()
-        at = now + duration_s
-        queue.append((at, transaction, timer))
-        if at < self.soonest:
-            self.soonest = at
+                repeated = self._repeated.get(action)
+                if repeated is None or not (datagrams or repeated[2]):
+                    continue
+                timer, most_s, _ = repeated
+                if action is Action.START_E_AT_T2:
+                    duration_s = most_s
+                elif transaction.interval_s:
+                    duration_s = min(2 * transaction.interval_s, most_s)
+                else:
+                    duration_s = self._timers.t1_s
+                transaction.interval_s = duration_s
+            at = now + duration_s
+            queue = self._queues.get(duration_s)
+            if queue is None:
+                queue = self._queues[duration_s] = deque()
+            queue.append((at, transaction, timer))
+            if at < self.soonest:
+                self.soonest = at
 
     def next(self) -> float | None:
         """When the next timer that still matters is due, or None. `soonest` is that from then on."""
