@@ -221,9 +221,11 @@ class SipCore:
     def _request(self, key: ServerKey, request: Request, flow: Flow) -> None:
         tag = request.to_tag
         leg = self._wire.dialogs.get((request.call_id, tag)) if tag is not None else None
+        if leg is not None and leg.is_from(flow.remote[0]):  # the other end of that dialog
+            leg.received(key, request)
+            return
         trunk = self.trunks.of(flow.remote)
-        if trunk is None and (leg is None or not leg.is_from(flow.remote[0])):
-            # neither a trunk's nor the other end of that dialog
+        if trunk is None:
             self._wire.dismiss(key, request, 403, flow)
             return
         if tag is not None:
@@ -232,7 +234,6 @@ class SipCore:
             else:
                 self._wire.respond(key, response_to(request, 481))
             return
-        assert trunk is not None
         refusal = refusal_of(request)
         if refusal is not None and refusal[0] == 400:
             request = self._rescue(request.to_bytes(), flow) or request
@@ -241,7 +242,7 @@ class SipCore:
             self._wire.answer(key, request, *refusal)
         elif request.method == "OPTIONS":
             self._options(key, request)
-        elif request.rows("Replaces") and not self._protects(trunk, request.uri):
+        elif "Replaces" in request.first and not self._protects(trunk, request.uri):
             self._newcomers.asked(key, request, flow, trunk)
         else:
             self._arrivals.ask(key, request, flow, trunk)

@@ -195,7 +195,13 @@ class Wire:
         """Pass on what a leg or a handler of ours waits for; False for what is the core's own to take."""
         match effect:
             case ResponseReceived(key, response):
-                self.responded(key, response)
+                handler = self._handlers.get(key)
+                if handler is None:
+                    return True
+                status = response.status
+                if status >= 300 or (status >= 200 and key.method != "INVITE"):
+                    del self._handlers[key]
+                handler(response, "")
             case AckReceived(request, _):
                 leg = self.dialogs.get((request.call_id, request.to_tag or ""))
                 if leg is not None:
@@ -209,14 +215,6 @@ class Wire:
             case _:
                 return False
         return True
-
-    def responded(self, key: ClientKey, response: Response) -> None:
-        handler = self._handlers.get(key)
-        if handler is None:
-            return
-        if response.status >= 300 or (response.status >= 200 and key.method != "INVITE"):
-            del self._handlers[key]
-        handler(response, "")
 
     def failed(self, key: ClientKey, reason: str) -> None:
         handler = self._handlers.pop(key, None)

@@ -80,6 +80,8 @@ class FloodGuard:
         on_bans: Callable[[list[Banned]], None],
     ) -> None:
         self._flood = Flood(limits, known.__contains__)
+        self.within_limit = self._flood.admits
+        """Counts one message of a host at a time; whether it is within its limit."""
         self._known = known
         self._is_emergency = is_emergency
         self._on_bans = on_bans
@@ -87,8 +89,10 @@ class FloodGuard:
         """Messages of emergency calls that passed above the limit."""
 
     def admits(self, data: bytes, host: str, now: float) -> bool:
-        if self._flood.admits(host, now):
-            return True
+        return self.within_limit(host, now) or self.spares(data, host)
+
+    def spares(self, data: bytes, host: str) -> bool:
+        """Whether a message that was above its source's limit is let in all the same."""
         if self._flood.changed:
             self._tell()
         if host in self._known and self._is_emergency(data):

@@ -248,7 +248,7 @@ class Screener:
     def _told(self, facts: Facts, verdict: Verdict) -> tuple[str, str, str]:
         """The appeal code of a block, and what the caller is told: URIs of appeal page and card."""
         if verdict.action is not Action.REJECT:
-            return "", self._redress(""), ""
+            return "", self._config.redress.url, ""
         told = self._appeals(facts.calling.display, verdict.entry_row or 0, verdict.rule)
         return told if self._tells(facts) else (told[0], "", "")
 

@@ -149,7 +149,8 @@ class Transports:
     # --- in ---
 
     def _datagram(self, data: bytes, source: tuple[str, int]) -> None:
-        if self._guard.admits(data, source[0], time.monotonic()):
+        guard, host = self._guard, source[0]
+        if guard.within_limit(host, time.monotonic()) or guard.spares(data, host):
             self._on_message(data, Flow("udp", self._local, source))
 
     def _framed(self, data: bytes, flow: Flow) -> None:

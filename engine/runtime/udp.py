@@ -47,7 +47,7 @@ class UdpSocket:
         on_unreachable: OnUnreachable | None = None,
     ) -> None:
         """Binds at once. Raises OSError."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        family = self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         try:
             if receive_buffer_bytes is not None:
@@ -79,7 +79,7 @@ class UdpSocket:
         self._loop.add_reader(self._poll.fileno(), self._readable)
 
     def _readable(self) -> None:
-        receive = self._socket.recvfrom
+        receive, on_datagram, short = self._socket.recvfrom, self._on_datagram, self._family == socket.AF_INET
         for count in range(DRAIN):
             try:
                 data, source = receive(MAX_DATAGRAM)
@@ -89,7 +89,7 @@ class UdpSocket:
                 return
             except OSError:
                 continue  # an ICMP error of an earlier send, which the error queue tells more of
-            self._on_datagram(data, (source[0], source[1]))
+            on_datagram(data, source if short else (source[0], source[1]))
 
     def _read_errors(self) -> None:
         tell = self._on_unreachable

@@ -195,15 +195,22 @@ class EngineWorker:
     # --- effects ---
 
     def _do(self, effects: list[CoreEffect]) -> None:
+        note, send = self._books.note, self._transports.send
         for effect in effects:  # what follows from one is put behind the others
             try:
                 if isinstance(effect, Send):
-                    self._send(effect, effects)
+                    flow, data = effect.flow, effect.data
+                    note((SENT, data, flow, time.monotonic()))
+                    try:
+                        send(flow, data, effect.branch)
+                    except OSError as error:
+                        now = time.monotonic()
+                        effects += self._core.send_failed(flow, effect.branch, str(error), now)
                 elif isinstance(effect, EventRaised):
                     event = effect.event
                     if isinstance(event, CallEnded):  # the next call's policy may ask for it
                         self._screener.counting.ended(event)
-                    self._books.note((HAPPENED, event, time.time(), time.monotonic()))
+                    note((HAPPENED, event, time.time(), time.monotonic()))
                 else:
                     effects += self._carry_out(effect)
             except Exception:  # those behind it are other calls' answers, timers and events
@@ -217,14 +224,6 @@ class EngineWorker:
             due = min(due, time.monotonic())
         if due < self._timer_at:
             self._wake(due)
-
-    def _send(self, send: Send, effects: list[CoreEffect]) -> None:
-        flow, data = send.flow, send.data
-        self._books.note((SENT, data, flow, time.monotonic()))
-        try:
-            self._transports.send(flow, data, send.branch)
-        except OSError as error:
-            effects += self._core.send_failed(flow, send.branch, str(error), time.monotonic())
 
     def _carry_out(self, effect: CoreEffect) -> list[CoreEffect]:
         """What is rarer than messages and events; returns what follows from it."""

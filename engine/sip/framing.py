@@ -17,7 +17,7 @@ PING: Final = b"\r\n\r\n"
 PONG: Final = b"\r\n"
 
 # A header row begins right behind a line end, so a folded line is never taken for one.
-_CONTENT_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*+:((?:[^\r\n]|\r\n[ \t])*+)", re.IGNORECASE)
+_CONTENT_LENGTH = re.compile(rb"\r\n(?:content-length|l)[ \t]*+:((?:[^\r\n]|\r\n[ \t])*)", re.IGNORECASE)
 _LENGTH = re.compile(rb"[0-9]{1,10}")
 
 

@@ -9,7 +9,7 @@ from engine.sip.errors import RemoteProtocolError
 from engine.sip.grammar import split_list
 from engine.sip.via import Via
 
-_VIA: Final = re.compile(rb"\r\n(?:via|v)[ \t]*+:((?:[^\r\n]|\r\n[ \t])*+)", re.IGNORECASE)
+_VIA: Final = re.compile(rb"\r\n(?:via|v)[ \t]*+:((?:[^\r\n]|\r\n[ \t])*)", re.IGNORECASE)
 _BRANCH: Final = re.compile(
     rb"\r\n(?:via|v)[ \t]*+:[^\r\n,]*?;[ \t]*+branch[ \t]*+=[ \t]*+([A-Za-z0-9\-.!%*_+`'~]++)", re.IGNORECASE
 )

@@ -13,7 +13,7 @@ from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 TOKEN = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 # Hosts and IPv6 references may stand unquoted as a generic parameter's value.
 _BARE_VALUE = re.compile(r"[A-Za-z0-9\-.!%*_+`'~\[\]:]+")
-_LIST_ITEM = re.compile(r'(?:[^",<]++|"(?:[^"\\]|\\.)*+"|<[^>]*+>)*+', re.DOTALL)
+_LIST_ITEM = re.compile(r'(?:[^",<]++|"(?:[^"\\]|\\.)*+"|<[^>]*+>)*', re.DOTALL)
 _PARAM = re.compile(
     r""";[ \t]*+([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*+
         (?:=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"\x00-\x1f\x7f]*+))[ \t]*+)?""",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2s
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from engine.sip.effects import (
     AckReceived,
@@ -46,6 +46,7 @@ from engine.sip.uri import format_host
 from engine.sip.via import Via
 
 _SEND_RESPONSE: Final = Action.SEND_RESPONSE
+_PASS_UP: Final = Action.PASS_UP
 _TERMINATED: Final = State.TERMINATED
 _KEEP_ALIVE: Final = b"\r\n\0"
 NO_PORTS: Final[Mapping[str, tuple[str, int]]] = MappingProxyType({})
@@ -420,6 +421,14 @@ class TransactionLayer:
             if action is _SEND_RESPONSE:
                 transaction.data = data
                 effects.append(Send(transaction.flow, data, ""))
+            elif action is _PASS_UP:
+                if isinstance(transaction, ServerTransaction):
+                    assert isinstance(message, Request) and flow is not None
+                    effects.append(AckReceived(message, flow))
+                    transaction.data = b""  # an acknowledged 2xx is not sent again
+                elif not transaction.absorbed:
+                    assert isinstance(message, Response)
+                    effects.append(ResponseReceived(transaction.key, message))
             elif action in STARTS:
                 timed = True
             elif action is Action.RESEND:
@@ -427,7 +436,8 @@ class TransactionLayer:
                     self.repeats_sent += 1
                     effects.append(Send(transaction.flow, transaction.data, _report(transaction)))
             elif isinstance(transaction, ServerTransaction):
-                self._act_as_server(transaction, action, message, flow, effects)
+                final: Literal["2xx", "failure"] = "2xx" if action is Action.REPORT_NO_ACK_2XX else "failure"
+                effects.append(AckTimeout(transaction.key, final))
             else:
                 self._act_as_client(transaction, action, message, now, effects)
         if timed:
@@ -435,21 +445,6 @@ class TransactionLayer:
         if transaction.state is _TERMINATED:
             self._forget(transaction)
         return effects
-
-    def _act_as_server(
-        self,
-        server: ServerTransaction,
-        action: Action,
-        message: Request | Response | None,
-        flow: Flow | None,
-        effects: list[Effect],
-    ) -> None:
-        if action is Action.PASS_UP:
-            assert isinstance(message, Request) and flow is not None
-            effects.append(AckReceived(message, flow))
-            server.data = b""  # an acknowledged 2xx is not sent again
-        else:
-            effects.append(AckTimeout(server.key, "2xx" if action is Action.REPORT_NO_ACK_2XX else "failure"))
 
     def _act_as_client(
         self,

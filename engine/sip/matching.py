@@ -33,6 +33,6 @@ def reply_flow(via: Via, flow: Flow) -> Flow:
     maddr is not obeyed: it would let anyone aim our answers at a third party.
     """
     port = via.port or DEFAULT_PORT
-    if flow.reliable or "rport" in via.params or port == flow.remote[1]:
+    if port == flow.remote[1] or flow.transport != "udp" or "rport" in via.params:
         return flow
     return Flow(flow.transport, flow.local, (flow.remote[0], port))

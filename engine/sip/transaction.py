@@ -45,6 +45,7 @@ class ServerTransaction:
         "data",
         "flow",
         "interval_s",
+        "is_invite",
         "key",
         "machine",
         "merge_key",
@@ -65,13 +66,9 @@ class ServerTransaction:
         self.ack_key: AckKey | None = None
         # Ours, once a response to an INVITE carried one: the answer to a CANCEL repeats it (§9.2).
         self.to_tag: str | None = None
+        self.is_invite = key.method == "INVITE"
         # The INVITE's top Via as it came, where the gate has refused it: its ACK is known by that.
         self.via = b""
-
-    @property
-    def is_invite(self) -> bool:
-        """Whether this is an INVITE server transaction."""
-        return self.key.method == "INVITE"
 
     def heeds(self, timer: Input) -> bool:
         """Whether the timer still has an arrow."""

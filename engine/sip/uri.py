@@ -33,7 +33,7 @@ _SIP = re.compile(
         (?:(?P<user>[^@:\s<>"]*+)(?::(?P<password>[^@\s<>"]*+))?@)?
         (?P<host>[A-Za-z0-9][A-Za-z0-9._-]*+|\[[0-9A-Fa-f:.]++\])
         (?::(?P<port>[0-9]{1,5}))?
-        (?P<params>(?:;[^;?\s<>"@,]*+)*+)
+        (?P<params>(?:;[^;?\s<>"@,]*+)*)
         (?:\?(?P<headers>[^\s<>"@,]*+))?""",
     re.VERBOSE | re.IGNORECASE,
 )

@@ -60,6 +60,45 @@ def starts_with_a_repeat(pattern: re.Pattern[Any]) -> bool:
     )
 
 
+def half_way(pattern: re.Pattern[Any]) -> list[str]:
+    """Possessive groups that can fail half-way through a round and be content with the rounds before.
+
+    CPython up to 3.11.4, and so Debian 12's 3.11.2, then goes on behind what the failed round has read
+    (github.com/python/cpython/issues/106052). A quoted pair may stand in one: it can only fail at the end.
+    """
+    found: list[str] = []
+
+    def look(tree: Any) -> None:
+        for kind, value in tree:
+            if kind in (op.POSSESSIVE_REPEAT, op.ATOMIC_GROUP):
+                body = list(value[2] if kind is op.POSSESSIVE_REPEAT else value)
+                found.extend(str(way) for way in _ways(body) if not _is_whole(way))
+            for part in value if isinstance(value, list | tuple) else ():
+                if isinstance(part, parser.SubPattern):
+                    look(part)
+                elif isinstance(part, list):
+                    for branch in part:
+                        if isinstance(branch, parser.SubPattern):
+                            look(branch)
+
+    look(parser.parse(pattern.pattern, pattern.flags & ~re.DEBUG))
+    return found
+
+
+def _ways(body: list[Any]) -> list[list[Any]]:
+    """The alternatives of a group's body."""
+    if len(body) == 1 and body[0][0] is op.SUBPATTERN:
+        return _ways(list(body[0][1][3]))
+    if len(body) == 1 and body[0][0] is op.BRANCH:
+        return [list(branch) for branch in body[0][1][1]]
+    return [body]
+
+
+def _is_whole(way: list[Any]) -> bool:
+    """One step, which matches or has read nothing; or a backslash and what it quotes."""
+    return len(way) == 1 or way == [(op.LITERAL, 92), (op.ANY, None)]
+
+
 class _Look:
     def __init__(self, ignores_case: bool) -> None:
         self._ignores_case = ignores_case

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.fuzz.backtracking import dangers, starts_with_a_repeat
+from tests.fuzz.backtracking import dangers, half_way, starts_with_a_repeat
 
 PACKAGES = (
     *(
@@ -103,6 +103,18 @@ def test_they_are_found() -> None:
 @pytest.mark.parametrize(("where", "name"), COLLECTED, ids=[": ".join(key) for key in COLLECTED])
 def test_nothing_is_tried_again_and_again(where: str, name: str) -> None:
     assert dangers(COLLECTED[where, name]) == []
+
+
+@pytest.mark.parametrize(("where", "name"), COLLECTED, ids=[": ".join(key) for key in COLLECTED])
+def test_nothing_is_given_up_half_way(where: str, name: str) -> None:
+    assert half_way(COLLECTED[where, name]) == []
+
+
+def test_what_is_given_up_half_way_is_known() -> None:
+    assert half_way(re.compile(r'(?:[^",<]++|"(?:[^"\\]|\\.)*+"|<[^>]*+>)*+'))
+    assert half_way(re.compile(r"x(?:[^\r\n]|\r\n[ \t])*+"))
+    assert half_way(re.compile(r"(?:;[a-z]++)*+"))
+    assert not half_way(re.compile(r'"(?:[^"\\]|\\.)*+"[a-z]++(?:a|b)*+(?:x[^y]*+y)*'))
 
 
 @pytest.mark.parametrize(("where", "name"), _searched(), ids=[": ".join(key) for key in _searched()])
