@@ -429,6 +429,8 @@ class TransactionLayer:
                 elif not transaction.absorbed:
                     assert isinstance(message, Response)
                     effects.append(ResponseReceived(transaction.key, message))
+                    if transaction.state is State.ACCEPTED:  # neither cancelled nor sent again
+                        transaction.request, transaction.data = None, b""
             elif action in STARTS:
                 timed = True
             elif action is Action.RESEND:
@@ -463,11 +465,6 @@ class TransactionLayer:
             effects.append(Send(client.flow, ack, client.key.branch))
         elif client.absorbed:
             return
-        elif action is Action.PASS_UP:
-            assert isinstance(message, Response)
-            effects.append(ResponseReceived(client.key, message))
-            if client.state is State.ACCEPTED:
-                client.request, client.data = None, b""  # neither cancelled nor sent again
         else:
             effects.append(
                 TransactionFailed(client.key, "timeout" if action is Action.REPORT_TIMEOUT else "transport")
