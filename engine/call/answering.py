@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from engine.call import reaper
 from engine.call.attempts import NO_ATTEMPTS
+from engine.call.legs import IncomingLeg
 from engine.model.ids import RecordingId, TenantId
 from engine.model.media import StartCapture
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 def take_answer(call: Call) -> None:
     """The callee has answered: ACK at once, except where the caller's answer must go into it."""
     assert call.callee is not None
-    call.timers.cancel(call.call_id, "no_answer")
     call.attempts = NO_ATTEMPTS
     if call.playing:
         call.stop("ringback")
@@ -28,7 +28,8 @@ def take_answer(call: Call) -> None:
 
 
 def answer_caller(call: Call) -> None:
-    caller = call.incoming()
+    caller = call.caller
+    assert isinstance(caller, IncomingLeg)
     if call.anchor is None:
         body = call.passed(caller, call.body)
         if not caller.offered:
@@ -38,10 +39,11 @@ def answer_caller(call: Call) -> None:
     call.invite = None
     caller.answer(body)
     call.answered_at = call.wire.now
-    call.timers.cancel(call.call_id, "progress")
+    call.timers.cancel(call.call_id, "no_answer", "progress")
 
 
 def warn_callee(call: Call) -> None:
+    call.timers.cancel(call.call_id, "no_answer")
     call.play("callee", call.decision.announcement, "warning", call.settings.warning_repeat)
 
 

@@ -23,7 +23,15 @@ from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
 from engine.call.timers import CallTimers
 from engine.call.transfer import Transfer
 from engine.call.trunks import Trunks
-from engine.call.values import CallSettings, Decision, Hop, LegOpened, PlaceCall, ScreeningRequest
+from engine.call.values import (
+    CallSettings,
+    Decision,
+    EventRaised,
+    Hop,
+    LegOpened,
+    PlaceCall,
+    ScreeningRequest,
+)
 from engine.call.wire import Wire
 from engine.model.events import Alarm, CallEnded, CallStage
 from engine.model.ids import CallId, PlaybackId, RecordingId
@@ -152,7 +160,7 @@ class Call:
         """Where a redirection leads, while screening looks at it."""
         self.refusal = UNTOLD
         self.ringing = 180
-        """The callee's last 18x."""
+        """The callee's last 18x; 180 for who hears our own ringback, or is not to know of the warning."""
         self.transfer: Transfer | None = None
         self.newcomer: Leg | None = None
         """Who asks to take the place of `newcomer_for`."""
@@ -184,7 +192,7 @@ class Call:
             self.anchor = Anchor(self.wire, (self.calling_role, "callee"), self.settings.own)
             self.timers.set(self.call_id, "media", self.wire.now + MEDIA_S)
         if not self._waiting:
-            self._ready()
+            self.feed(Input.READY_ANNOUNCE if self.plan.announce else Input.READY_ROUTE)
 
     def prepared(self, what: str) -> None:
         """`what` ("popup", "media") is no longer waited for."""
@@ -194,10 +202,7 @@ class Call:
             self.timers.cancel(self.call_id, "media")
         self._waiting = tuple(each for each in self._waiting if each != what)
         if not self._waiting:
-            self._ready()
-
-    def _ready(self) -> None:
-        self.feed(Input.READY_ANNOUNCE if self.plan.announce else Input.READY_ROUTE)
+            self.feed(Input.READY_ANNOUNCE if self.plan.announce else Input.READY_ROUTE)
 
     # --- the table ---
 
@@ -212,7 +217,7 @@ class Call:
         changed = row.state is not self.state
         self.state = row.state
         if changed and row.state in _TOLD:
-            self.wire.emit(CallStage(call_id=self.call_id, stage=_TOLD[row.state]))
+            self.wire.effects.append(EventRaised(CallStage(call_id=self.call_id, stage=_TOLD[row.state])))
         try:
             for action in row.actions:
                 ACTIONS[action](self)
@@ -245,21 +250,18 @@ class Call:
             status = final.status
         self.outcome = Outcome(end.blame, end.reason)
         self.late_answer = None
-        self.wire.emit(
-            CallEnded(
-                call_id=self.call_id,
-                outcome=self.outcome,
-                status=0 if self.plan.agent else status,
-                answered=answered_at is not None,
-                duration_ms=round((now - answered_at) * 1000) if answered_at is not None else 0,
-            )
+        ended = CallEnded(
+            call_id=self.call_id,
+            outcome=self.outcome,
+            status=0 if self.plan.agent else status,
+            answered=answered_at is not None,
+            duration_ms=round((now - answered_at) * 1000) if answered_at is not None else 0,
         )
-        self.timers.cancel(self.call_id, *TIMERS)
-        self.timers.set(self.call_id, "reap", now + REAP_S)
-        self._release(self.caller, final)
-        self._release(self.callee, final)
-        if self.newcomer is not None:
-            self._release(self.newcomer, final)
+        self.wire.effects.append(EventRaised(ended))
+        self.timers.set(self.call_id, "reap", now + REAP_S, instead=TIMERS)
+        for leg in (self.caller, self.callee, self.newcomer):
+            if leg is not None and not leg.ended:
+                self._release(leg, final)
         if self.anchor is not None:
             if self.recording is not None and self.recording in self.captures:
                 self.anchor.stop_capture(self.recording)
@@ -272,16 +274,15 @@ class Call:
             return rejection(self.decision, "608", self.settings.redress)
         return FinalResponse(status or 480, reasons_for_other(self.reasons))
 
-    def _release(self, leg: Leg | None, final: FinalResponse | None) -> None:
-        if leg is None or leg.ended:
-            return
+    def _release(self, leg: Leg, final: FinalResponse | None) -> None:
+        reasons = reasons_for_other(self.reasons) if self.reasons else ()
         if leg.answered:
-            leg.hang_up(reasons_for_other(self.reasons))
+            leg.hang_up(reasons)
         elif isinstance(leg, IncomingLeg):
             assert final is not None
             leg.refuse(final.status, final.headers, final.phrase)
         elif isinstance(leg, OutgoingLeg):
-            leg.cancel(reasons_for_other(self.reasons))
+            leg.cancel(reasons)
 
     def check_ended(self) -> None:
         if self.state is not State.ENDING:
@@ -361,10 +362,6 @@ class Call:
         if self.wire.tell_legs:
             self.wire.effects.append(LegOpened(self.call_id, leg.role, leg.call_id))
         leg.invite(request)
-
-    def incoming(self) -> IncomingLeg:
-        assert isinstance(self.caller, IncomingLeg)
-        return self.caller
 
     def caller_waiting(self) -> IncomingLeg | None:
         """The caller, while there is one without an answer."""

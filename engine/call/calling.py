@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from engine.call.attempts import Attempts, Target
 from engine.call.invites import onward_invite, own_invite
-from engine.call.legs import OutgoingLeg
+from engine.call.legs import IncomingLeg, OutgoingLeg
 from engine.call.plan import Plan
 from engine.call.refusals import final_for_caller, outcome_of
 from engine.call.table import End, Input, State
 from engine.call.transfer import screened
-from engine.call.values import Decision, Hop, ScreeningRequest, ScreeningRequested
+from engine.call.values import Decision, EventRaised, Hop, ScreeningRequest, ScreeningRequested
 from engine.model.events import CallStage
 from engine.model.outcome import Blame
 from engine.model.screening import Action
@@ -29,7 +29,8 @@ PROGRESS_S = 60.0
 def announce(call: Call) -> None:
     """183 with our answer, then the announcement (RFC 3960 §2)."""
     assert call.anchor is not None and call.invite is not None
-    caller = call.incoming()
+    caller = call.caller
+    assert isinstance(caller, IncomingLeg)
     body = call.anchor.answer(caller, call.invite.body)
     caller.progress(183, body)
     call.play("caller", call.plan.announce, "announcement")
@@ -64,12 +65,30 @@ def invite_next(call: Call) -> None:
     """By the next hop; what a redirection asks for is screened first, as a call to that number."""
     if call.callee is not None:
         _let_go(call)
-    found = call.attempts.take()
-    if isinstance(found, Hop):
-        _invite(call, found)
-    elif call.asked is not None:
-        call.target = found
-        call.wire.effects.append(ScreeningRequested(call.call_id, _redirected(call, call.asked, found)))
+    hop = call.attempts.take()
+    if not isinstance(hop, Hop):
+        if call.asked is not None:
+            call.target = hop
+            call.wire.effects.append(ScreeningRequested(call.call_id, _redirected(call, call.asked, hop)))
+        return
+    invite = call.invite
+    call.wire.effects.append(EventRaised(CallStage(call_id=call.call_id, stage=_ROUTED, detail=hop.trunk)))
+    leg = call.callee = call.outgoing("callee", hop)
+    if call.anchor is not None:
+        body = call.anchor.offer(leg, like=invite.body if invite is not None else b"")
+    else:
+        assert invite is not None
+        body = call.passed(leg, invite.body)
+    if call.place is not None:
+        request = own_invite(leg, call.place, call.place.called_user, hop, body)
+    else:
+        assert invite is not None
+        request = onward_invite(leg, invite, call.decision, hop, body, call.attempts.diverted)
+    call.send_invite(leg, request)
+    now = call.wire.now
+    call.timers.set(call.call_id, "no_answer", now + call.settings.no_answer_s)
+    if call.attempts.waiting:
+        call.timers.set(call.call_id, "hop", now + call.settings.failover_s)
 
 
 def leave_hop(call: Call) -> None:
@@ -114,27 +133,6 @@ def target_screened(call: Call, decision: Decision) -> None:
         call.feed(Input.HOP_FAILED if call.attempts.waiting else Input.CALLEE_REFUSED)
 
 
-def _invite(call: Call, hop: Hop) -> None:
-    invite = call.invite
-    call.wire.emit(CallStage(call_id=call.call_id, stage=_ROUTED, detail=hop.trunk))
-    leg = call.callee = call.outgoing("callee", hop)
-    if call.anchor is not None:
-        body = call.anchor.offer(leg, like=invite.body if invite is not None else b"")
-    else:
-        assert invite is not None
-        body = call.passed(leg, invite.body)
-    if call.place is not None:
-        request = own_invite(leg, call.place, call.place.called_user, hop, body)
-    else:
-        assert invite is not None
-        request = onward_invite(leg, invite, call.decision, hop, body, call.attempts.diverted)
-    call.send_invite(leg, request)
-    now = call.wire.now
-    call.timers.set(call.call_id, "no_answer", now + call.settings.no_answer_s)
-    if call.attempts.waiting:
-        call.timers.set(call.call_id, "hop", now + call.settings.failover_s)
-
-
 def hop_silent(call: Call) -> None:
     """The timer's: leave a hop that has said nothing for the next one."""
     leg = call.callee
@@ -147,16 +145,10 @@ def ring_caller(call: Call) -> None:
     caller = call.caller_waiting()
     if caller is None:
         return
-    caller.progress(_told(call))
+    caller.progress(call.ringing)
     call.timers.set(call.call_id, "progress", call.wire.now + PROGRESS_S)
     if call.anchor is not None and call.plan.announce and not call.is_playing("ringback"):
         call.playing[call.anchor.ringback("caller")] = "ringback"
-
-
-def _told(call: Call) -> int:
-    """The callee's 18x; but who hears our own ringback, or is not to know of the warning, hears 180."""
-    ours = call.plan.warn or call.plan.announce or call.ringing == 183
-    return 180 if ours else call.ringing
 
 
 def early_media_to_caller(call: Call) -> None:
@@ -189,5 +181,5 @@ def repeat_progress(call: Call) -> None:
     """The timer's: say again that the callee rings."""
     caller = call.caller_waiting()
     if caller is not None:
-        caller.progress(_told(call))
+        caller.progress(call.ringing)
         call.timers.set(call.call_id, "progress", call.wire.now + PROGRESS_S)

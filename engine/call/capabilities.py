@@ -74,8 +74,12 @@ def has_tag(message: Message, name: str, tag: str) -> bool:
 
 def takes_update(message: Message) -> bool:
     """Whether who sent it takes UPDATE: its Allow says so (RFC 3311 §4)."""
-    rows = message.rows("Allow")
-    return bool(rows) and _lists("update", *rows)
+    first = message.first
+    if "Allow" not in first:
+        return False
+    if len(first) == len(message.headers):  # no name comes twice
+        return _lists("update", first["Allow"])
+    return _lists("update", *message.rows("Allow"))
 
 
 @lru_cache(maxsize=256)  # peers of one make say all the same

@@ -136,7 +136,7 @@ class SipCore:
     @property
     def soonest(self) -> float:
         """No timer set since the last `next_timer` is due before this; infinite where there is none."""
-        planned = self.trunks.next_timer()
+        planned = self.trunks.next
         return min(
             self._layer.soonest,
             self._timers.soonest,

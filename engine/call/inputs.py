@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine.call import reaper
 from engine.call.call import Call
 from engine.call.calling import hop_silent, repeat_progress
@@ -25,6 +27,7 @@ from engine.call.leg_events import (
 )
 from engine.call.legs import Leg
 from engine.call.offers import acknowledged, offer_answered
+from engine.call.plan import PLAIN
 from engine.call.refusals import status_for_caller
 from engine.call.table import TABLE, Input, State
 from engine.call.transfer import failed, newcomer_refused, on_newcomer, on_target, refer
@@ -40,6 +43,8 @@ from engine.model.media import (
     WorkerLost,
 )
 
+_HEARD: Final = (LegRinging, LegAnswered, LegRefused)
+"""What a leg of ours has heard from the other end of its flow."""
 _NO_PORTS, _NO_WORKER = "no_ports", "no_worker"
 """Reasons of `MediaFailed`; of a worker that is gone its port tells, once for all calls."""
 ACCEPT_KEY = "1"
@@ -48,7 +53,7 @@ REFUSE_KEY = "2"
 
 def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
     """A leg of `call` tells something."""
-    if leg.owns_call_id and isinstance(event, LegRinging | LegAnswered | LegRefused):
+    if leg.owns_call_id and isinstance(event, LegRefused if not call.routes.ailing else _HEARD):
         call.routes.told(leg.flow, event)
     calling = leg is call.caller
     if call.transfer is not None and leg is call.transfer.leg:
@@ -66,11 +71,15 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
     match event:
         case LegRinging(body, status):
             if not calling:
-                call.body, call.ringing = body, status
+                ours = status == 183 or call.plan.warn or call.plan.announce
+                call.body, call.ringing = body, 180 if ours else status
                 call.feed(Input.CALLEE_EARLY_MEDIA if body else Input.CALLEE_RINGING)
         case LegAnswered(body):
             call.body = body
-            call.feed(Input.CALLER_ANSWERED if calling else _answered(call))
+            if calling:
+                call.feed(Input.CALLER_ANSWERED)
+            else:
+                call.feed(Input.ANSWERED_CONNECT if call.plan is PLAIN else _answered(call))
         case LegRefused():
             call.refusal = event
             call.feed(Input.CALLER_REFUSED if calling else _refused(call, event))

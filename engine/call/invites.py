@@ -38,8 +38,7 @@ def onward_invite(
                 asserted = asserted.replace(display=decision.label)
             headers.append(("P-Asserted-Identity", str(asserted)))
         headers += history(invite, diverted, leg.wire.contact.host)
-    privacy = invite.get("Privacy")
-    if privacy:
+    if "Privacy" in invite.first and (privacy := invite.get("Privacy")):
         headers.append(("Privacy", privacy))
     if decision.label is not None and decision.redress:
         headers.append(("Call-Info", f"<{decision.redress}>;purpose=info"))

@@ -30,7 +30,7 @@ class Keeper:
 
     def next(self) -> float | None:
         """When `timer` has something next."""
-        planned = self._trunks.next_timer()
+        planned = self._trunks.next
         if not self._pings:
             return planned
         first = min(at for at, _ in self._pings.values())
@@ -38,12 +38,13 @@ class Keeper:
 
     def timer(self) -> None:
         """Judge what has had no response in time, and send what is due."""
-        late = [(key, endpoint) for key, (at, endpoint) in self._pings.items() if at <= self._wire.now]
-        for key, endpoint in late:
-            del self._pings[key]
-            self._wire.forget(key)
-            self._trunks.heard(endpoint, 0, "timeout")
-        planned = self._trunks.next_timer()
+        if self._pings:
+            late = [(key, endpoint) for key, (at, endpoint) in self._pings.items() if at <= self._wire.now]
+            for key, endpoint in late:
+                del self._pings[key]
+                self._wire.forget(key)
+                self._trunks.heard(endpoint, 0, "timeout")
+        planned = self._trunks.next
         if planned is None or planned > self._wire.now:
             return
         pings, lookups = self._trunks.due()

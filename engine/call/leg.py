@@ -34,7 +34,7 @@ from engine.call.leg_offers import Offers
 from engine.call.leg_refer import Referral, refer
 from engine.call.leg_refusals import reasons_of
 from engine.call.leg_session import LegSession
-from engine.call.session_timer import Input, State
+from engine.call.session_timer import Input
 from engine.call.wire import ResponseHandler, Wire
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, ServerKey
@@ -164,8 +164,10 @@ class Leg(LegDialog):
 
     def received(self, key: ServerKey, request: Request) -> None:
         """A request inside the dialog (RFC 3261 §12.2.2)."""
-        dialog = None if self.ended else self.dialog_with(request.from_tag or "")
-        if dialog is None:
+        dialog, tag = self.dialog, request.from_tag or ""
+        if dialog is None or dialog.remote_tag != tag:
+            dialog = self.early_dialog(tag)
+        if dialog is None or self.ended:
             self.wire.respond(key, response_to(request, 481))
             return
         method = request.method
@@ -210,7 +212,7 @@ class Leg(LegDialog):
         if not self.accepted:
             self._said_bye_early(key, request)
             return
-        self._answer(key, request, 200, self.farewell)
+        self.wire.respond(key, response_to(request, 200, headers=self.farewell))
         first = request.first
         reasons = reasons_of(request) if "Reason" in first else ()
         self._end(LegHungUp(report_of(request) if AGENT_HEADER in first else "", reasons))
@@ -220,8 +222,10 @@ class Leg(LegDialog):
 
     def acknowledged(self, request: Request) -> None:
         """ACK for a 2xx of ours."""
-        if self._accepted_key is not None and request.cseq.number == self._accepted_cseq:
-            self._forget_accepted()
+        key = self._accepted_key
+        if key is not None and request.cseq.number == self._accepted_cseq:
+            self._accepted_key = None
+            self.wire.incoming.pop(key, None)
             body = request.body
             if body:
                 self.heard_body = body
@@ -332,11 +336,6 @@ class Leg(LegDialog):
 
     # --- the session's life (RFC 4028) ---
 
-    @property
-    def session_timed(self) -> bool:
-        """Whether a session timer is running."""
-        return self.session is not None and self.session.state is not State.OFF
-
     def timed(self) -> LegSession:
         if self.session is None:
             self.session = LegSession(self)
@@ -403,18 +402,20 @@ class Leg(LegDialog):
         self._part()
 
     def _part(self) -> None:
-        """Send the BYE that is wanted, unless it has to wait."""
-        if self._parting is None or self.ended or self.dialog is None or self._must_stay():
+        """Send the BYE that is wanted, unless it has to wait: who was called must not say it before the ACK,
+        or 64*T1 (RFC 3261 §15).
+        """
+        if self._parting is None or self.ended or self.dialog is None:
+            return
+        if self._accepted_key is not None and not self.owns_call_id:
             return
         headers, self._parting = self._parting, None
         self.send("BYE", self._bye_response, headers)
 
-    def _must_stay(self) -> bool:
-        return False
-
     def _bye_response(self, response: Response | None, failure: str) -> None:
         if response is None or response.status >= 200:
-            self._end(LegEnded(report_of(response) if response is not None else ""))
+            says = response is not None and AGENT_HEADER in response.first
+            self._end(LegEnded(report_of(response) if response is not None and says else ""))
 
     def _stop(self) -> None:
         """Nothing new is begun; what the peer asked gets its answer."""

@@ -79,10 +79,9 @@ class LegDialog(OwnOrigin):
         """Where requests of ours go: the dialog, or the early one that was heard last."""
         return self.dialog
 
-    def dialog_with(self, remote_tag: str) -> Dialog | None:
-        """The dialog, early or not, whose other end has this tag."""
-        dialog = self.dialog
-        return dialog if dialog is not None and dialog.remote_tag == remote_tag else None
+    def early_dialog(self, remote_tag: str) -> Dialog | None:
+        """The early dialog whose other end has this tag, while there is no other."""
+        return None
 
     def identity(self) -> Authenticator:
         assert self.credentials is not None

@@ -173,16 +173,12 @@ class IncomingLeg(Leg):
     def hang_up(self, headers: Headers = ()) -> None:
         if self.answered and not self.accepted and not self.ended:  # the 2xx still waits for a PRACK
             self._refuse(480, headers)
-            self.wire.timers.set(self.wire.now, self._gone)
+            self.wire.timers.add(self.wire.now, self._gone)
         elif self.accepted:
             super().hang_up(headers)
 
     def _gone(self) -> None:
         self.raise_event(LegEnded())
-
-    def _must_stay(self) -> bool:
-        """RFC 3261 §15: who was called must not say BYE before the ACK, or 64*T1."""
-        return self._accepted_key is not None
 
     def dispose(self) -> None:
         super().dispose()

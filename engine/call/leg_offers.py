@@ -126,7 +126,7 @@ class Offers:
         if request.method == "INVITE":
             leg.wire.respond(key, response_to(request, 100))
         else:
-            self._patience = leg.wire.timers.set(leg.wire.now + PATIENCE_S, self._out_of_patience)
+            self._patience = leg.wire.timers.add(leg.wire.now + PATIENCE_S, self._out_of_patience)
         leg.raise_event(LegOffered(request.body, request.method))
 
     def _out_of_patience(self) -> None:
@@ -222,7 +222,7 @@ class Offers:
         elif self._retries and not leg.leaving and (status == 491 or (status == 500 and wait_s is not None)):
             self._retries -= 1
             delay_s = self.glare_s() if status == 491 else float(wait_s or 0)
-            self._again = leg.wire.timers.set(leg.wire.now + delay_s, self._retry)
+            self._again = leg.wire.timers.add(leg.wire.now + delay_s, self._retry)
         elif self._refreshes:
             leg.timed().refused(status, self._method)
         else:
@@ -261,7 +261,7 @@ class Offers:
         leg = self._leg
         self._again = None
         if leg.negotiating:
-            self._again = leg.wire.timers.set(leg.wire.now + self.glare_s(), self._retry)
+            self._again = leg.wire.timers.add(leg.wire.now + self.glare_s(), self._retry)
         else:
             self._send()
 

@@ -19,7 +19,9 @@ class OwnOrigin:
 
     def next_origin(self) -> Origin:
         """The origin for a new description of ours on this leg; its version rises each time."""
-        self._next_version()
+        if not self._session_id:
+            self._session_id = self.wire.session_id()
+        self._session_version += 1
         return Origin("-", self._session_id, self._session_version, self.wire.contact.host)
 
     def own(self, body: bytes, forbidden: OwnAddresses | None = None, *, hold: bool = True) -> bytes:
@@ -32,14 +34,11 @@ class OwnOrigin:
             return body
         begin, end = origin_place(body, forbidden, hold=hold)
         if body != self._described:
-            self._next_version()
+            if not self._session_id:
+                self._session_id = self.wire.session_id()
+            self._session_version += 1
             self._described = body
         host = self.wire.contact.host
         family = "IP6" if ":" in host else "IP4"
         line = f"o=- {self._session_id} {self._session_version} IN {family} {host}"
         return body[:begin] + line.encode() + body[end:]
-
-    def _next_version(self) -> None:
-        if not self._session_id:
-            self._session_id = self.wire.session_id()
-        self._session_version += 1

@@ -105,16 +105,13 @@ class OutgoingLeg(Leg):
         return [supported, *asking_headers(self._session_s)] if self._session_s else [supported]
 
     def invite(self, request: Request) -> None:
-        """Send the first INVITE: under our Call-ID and tag, with what `asks` gives."""
+        """Send the first INVITE, or the same anew: under our Call-ID and tag, with what `asks` gives."""
         self.sent_body = request.body
         self._offered = bool(request.body)
         for name, value in request.headers:
             if name == "From":
                 self._from = value
                 break
-        self._send(request)
-
-    def _send(self, request: Request) -> None:
         self._request, self._uri = request, request.request_uri
         self._key = self.wire.request(request, self.flow, self._response)
 
@@ -162,7 +159,7 @@ class OutgoingLeg(Leg):
             return False
         self._forget_early()
         self._cseq = number
-        self._send(self.identity().dress(request) if self._attempt is not None else request)
+        self.invite(self.identity().dress(request) if self._attempt is not None else request)
         return True
 
     # --- before the answer ---
@@ -256,11 +253,9 @@ class OutgoingLeg(Leg):
             return self._dialog_of(self._current)
         return self.dialog
 
-    def dialog_with(self, remote_tag: str) -> Dialog | None:
-        if self.dialog is None and self._early is not None:
-            early = self._early.get(remote_tag)
-            return self._dialog_of(early) if early is not None else None
-        return super().dialog_with(remote_tag)
+    def early_dialog(self, remote_tag: str) -> Dialog | None:
+        early = self._early.get(remote_tag) if self.dialog is None and self._early is not None else None
+        return self._dialog_of(early) if early is not None else None
 
     def _said_bye_early(self, key: ServerKey, request: Request) -> None:
         """RFC 3261 §15: who was called refuses the INVITE instead."""

@@ -65,7 +65,7 @@ class Referral:
         self._request = request
         self.open = True
         """Not yet refused or told to be over."""
-        self._timer: LegTimer = leg.wire.timers.set(leg.wire.now + DECIDE_S, self.refuse)
+        self._timer: LegTimer = leg.wire.timers.add(leg.wire.now + DECIDE_S, self.refuse)
 
     def accept(self) -> None:
         """202, and the first NOTIFY unless the peer wants none."""
@@ -80,7 +80,7 @@ class Referral:
             self.open = False
             return
         wire = self._leg.wire
-        self._timer = wire.timers.set(wire.now + SUBSCRIPTION_S, self._expired)
+        self._timer = wire.timers.add(wire.now + SUBSCRIPTION_S, self._expired)
         self._notify(100, "active")
 
     def refuse(self, status: int = 603) -> None:

@@ -8,7 +8,6 @@ from engine.call.capabilities import Headers
 from engine.call.session_timer import (
     TABLE,
     Action,
-    Agreement,
     Input,
     State,
     again_s,
@@ -46,12 +45,17 @@ class LegSession:
 
     def agreed(self, response: Response, asked_s: int = 0) -> None:
         """A 2xx to an INVITE or UPDATE of ours, which asked for `asked_s` or for what holds."""
-        self._begin(agreed_by(response, asked_s or self._interval_s))
+        agreement = agreed_by(response, asked_s or self._interval_s)
+        if agreement is not None:
+            self._interval_s = agreement.interval_s
+            self.step(Input.AGREED_OURS if agreement.ours else Input.AGREED_THEIRS)
 
     def agree(self, request: Request, wanted_s: int) -> Headers:
         """Headers of our 2xx to an INVITE or UPDATE; the interval begins anew."""
         agreement, headers = agree_to(request, self._interval_s or wanted_s)
-        self._begin(agreement)
+        if agreement is not None:
+            self._interval_s = agreement.interval_s
+            self.step(Input.AGREED_OURS if agreement.ours else Input.AGREED_THEIRS)
         return headers
 
     def headers(self) -> Headers:
@@ -66,11 +70,6 @@ class LegSession:
         if interval_s:
             self._interval_s = self._least_s = interval_s
         return interval_s > 0
-
-    def _begin(self, agreement: Agreement | None) -> None:
-        if agreement is not None:
-            self._interval_s = agreement.interval_s
-            self.step(Input.AGREED_OURS if agreement.ours else Input.AGREED_THEIRS)
 
     # --- the refresh ---
 
@@ -108,13 +107,13 @@ class LegSession:
                     self._late.cancel()
                 self._half = self._late = None
             elif action is Action.START_HALF:
-                self._half = timers.set(now + self._interval_s / 2, self._is_half)
+                self._half = timers.add(now + self._interval_s / 2, self._is_half)
             elif action is Action.START_AGAIN:
-                self._half = timers.set(now + again_s(self._interval_s), self._is_half)
+                self._half = timers.add(now + again_s(self._interval_s), self._is_half)
             elif action is Action.START_LATE:
                 if self._late is None:
                     spent_s = self._interval_s / 2 if self.state is State.OURS else 0.0
-                    self._late = timers.set(now + late_s(self._interval_s) - spent_s, self._is_late)
+                    self._late = timers.add(now + late_s(self._interval_s) - spent_s, self._is_late)
             elif action is Action.REFRESH:
                 self.refresh()
             else:

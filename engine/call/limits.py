@@ -16,7 +16,7 @@ class Way(StrEnum):
 class Limit:
     """One trunk in one direction: a count, and a bucket of tokens that fills at the permitted rate."""
 
-    __slots__ = ("_at", "_most", "_rate", "_tokens", "calls")
+    __slots__ = ("_at", "_most", "_rate", "_tokens", "bounded", "calls")
 
     def __init__(self, section: TrunkSection) -> None:
         self._most = section.max_calls
@@ -25,6 +25,8 @@ class Limit:
         self._at = 0.0
         self.calls = 0
         """That are up, or being set up."""
+        self.bounded = bool(self._most or self._rate)
+        """Whether there is a limit at all; otherwise `calls` may be counted without `take`."""
 
     def wait_s(self, now: float) -> float:
         """Seconds until one more call may be tried; 0: now. Where only an end makes room, a second."""
@@ -41,10 +43,6 @@ class Limit:
         if self._rate:
             self._fill(now)
             self._tokens = max(0.0, self._tokens - 1.0)
-
-    def give_back(self) -> None:
-        """It has ended, or goes by another trunk."""
-        self.calls -= 1
 
     def _fill(self, now: float) -> None:
         self._tokens = min(max(1.0, self._rate), self._tokens + (now - self._at) * self._rate)

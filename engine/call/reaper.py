@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.call.capabilities import SDP_TYPE
 from engine.call.leg import DIALOG_LOST
+from engine.call.session_timer import State as SessionState
 from engine.call.table import Input, State
 from engine.sip.message import Response
 
@@ -46,10 +47,12 @@ def lost_by(response: Response | None, failure: str) -> int | None:
 
 def begin(call: Call) -> None:
     """The call is connected, or has another leg: look at it later, unless both legs have a session timer."""
-    caller, callee, audit_s = call.caller, call.callee, call.settings.audit_s
-    timed = caller is not None and callee is not None and caller.session_timed and callee.session_timed
-    if audit_s and not timed:
-        call.timers.set(call.call_id, TIMER, call.wire.now + audit_s)
+    audit_s = call.settings.audit_s
+    for leg in (call.caller, call.callee):
+        session = leg.session if leg is not None else None
+        if audit_s and (session is None or session.state is SessionState.OFF):
+            call.timers.set(call.call_id, TIMER, call.wire.now + audit_s)
+            return
 
 
 def look(call: Call) -> None:
@@ -65,7 +68,7 @@ def _watch(call: Call, leg: Leg) -> Watch:
     return watch_of(
         rtp_timeout_s=call.settings.rtp_timeout_s,
         must_send=call.anchor is not None and call.anchor.must_send(leg.role),
-        session_timer=leg.session_timed,
+        session_timer=leg.session is not None and leg.session.state is not SessionState.OFF,
     )
 
 

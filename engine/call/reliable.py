@@ -296,9 +296,9 @@ class ReliableProgress:
         leg.send_progress(self._unacknowledged.status, self._unacknowledged.body, self._rseq)
         at = leg.wire.now + self._interval_s
         if at < self._given_up_at:
-            self._again = leg.wire.timers.set(at, self._resend)
+            self._again = leg.wire.timers.add(at, self._resend)
         else:
-            self._again = leg.wire.timers.set(self._given_up_at, self._give_up)
+            self._again = leg.wire.timers.add(self._given_up_at, self._give_up)
 
     def _take(self) -> None:
         assert self._pracked is not None and self._unacknowledged is not None

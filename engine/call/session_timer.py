@@ -127,7 +127,7 @@ def asking_headers(interval_s: int, *, ours: bool | None = None, least_s: int = 
 
 def agreed_by(response: Response, asked_s: int) -> Agreement | None:
     """As UAC, by the 2xx (§7.2); a UAS that knows no timers leaves the refreshing to us."""
-    given = session_expires(response)
+    given = session_expires(response) if "Session-Expires" in response.first else None
     if given is None:
         return Agreement(asked_s, ours=True) if asked_s else None
     return Agreement(_bounded(given.interval_s), ours=given.refresher != "uas")
@@ -138,11 +138,13 @@ def agree_to(request: Request, wanted_s: int) -> tuple[Agreement | None, Headers
 
     `wanted_s` is our own interval, or 0 where we want none by ourselves.
     """
-    asked = session_expires(request)
+    first = request.first
+    asked = session_expires(request) if "Session-Expires" in first else None
     if asked is None:
         if not wanted_s:
             return None, []
-        agreement = Agreement(max(wanted_s, min(min_se(request), MOST_S)), ours=True)
+        least_s = min(min_se(request), MOST_S) if "Min-SE" in first else 0
+        agreement = Agreement(max(wanted_s, least_s), ours=True)
         return agreement, [_row(agreement.interval_s, "uas")]
     interval_s = _bounded(asked.interval_s)
     if wanted_s:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from typing import Final, Generic, TypeVar
 
@@ -29,63 +29,66 @@ class Timer(msgspec.Struct, Generic[T]):
         """Also after it has fired."""
         if self.what is not None:
             self.what = None
-            self.timers.dropped()
+            timers = self.timers
+            timers.live -= 1
+            if len(timers.heap) > 2 * timers.live + _SPARE:
+                timers.sweep()
 
 
 class Timers(Generic[T]):
     """A heap of them, swept when most of it is cancelled, so that memory follows the living."""
 
-    __slots__ = ("_heap", "_live", "_serial")
+    __slots__ = ("_serial", "heap", "live")
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer[T]]] = []
-        self._live = 0
+        self.heap: list[tuple[float, int, Timer[T]]] = []
+        self.live = 0
+        """Of them, those that are neither cancelled nor fired."""
         self._serial = 0
 
-    def _add(self, at: float, what: T) -> Timer[T]:
+    def add(self, at: float, what: T) -> Timer[T]:
+        """Let `what` come due at `at`, monotonic seconds."""
         timer = Timer(self, at, what)
         self._serial += 1
-        self._live += 1
-        heapq.heappush(self._heap, (at, self._serial, timer))
+        self.live += 1
+        heapq.heappush(self.heap, (at, self._serial, timer))
         return timer
 
-    def dropped(self) -> None:
-        """One of ours was cancelled."""
-        self._live -= 1
-        if len(self._heap) > 2 * self._live + _SPARE:
-            self._heap = [entry for entry in self._heap if entry[2].what is not None]
-            heapq.heapify(self._heap)
+    def sweep(self) -> None:
+        """Let go of what was cancelled."""
+        self.heap = [entry for entry in self.heap if entry[2].what is not None]
+        heapq.heapify(self.heap)
 
     def _due(self, now: float) -> Iterator[T]:
         """Take out what has come due, in order; meanwhile others may be set and cancelled."""
-        while self._heap and self._heap[0][0] <= now:
-            timer = heapq.heappop(self._heap)[2]
+        while self.heap and self.heap[0][0] <= now:
+            timer = heapq.heappop(self.heap)[2]
             what, timer.what = timer.what, None
             if what is not None:
-                self._live -= 1
+                self.live -= 1
                 yield what
 
     @property
     def soonest(self) -> float:
         """Nothing is due before; it may be of a timer that was cancelled, infinite where there is none."""
-        return self._heap[0][0] if self._heap else inf
+        return self.heap[0][0] if self.heap else inf
 
     def next(self) -> float | None:
         """When something is due next; cancelled timers are dropped on the way."""
-        while self._heap:
-            at, _, timer = self._heap[0]
+        while self.heap:
+            at, _, timer = self.heap[0]
             if timer.what is not None:
                 return at
-            heapq.heappop(self._heap)
+            heapq.heappop(self.heap)
         return None
 
     @property
     def held(self) -> int:
         """Entries in memory, cancelled ones included."""
-        return len(self._heap)
+        return len(self.heap)
 
     def __len__(self) -> int:
-        return self._live
+        return self.live
 
 
 Action = Callable[[], None]
@@ -97,14 +100,11 @@ class LegTimers(Timers[Action]):
 
     __slots__ = ()
 
-    def set(self, at: float, action: Action) -> LegTimer:
-        """Run `action` at `at`, monotonic seconds."""
-        return self._add(at, action)
-
     def run(self, now: float) -> None:
         """Run all that have come due, in order; one may cancel another."""
-        for action in self._due(now):
-            action()
+        if self.heap and self.heap[0][0] <= now:
+            for action in self._due(now):
+                action()
 
 
 class CallTimers(Timers[tuple[CallId, str]]):
@@ -116,13 +116,19 @@ class CallTimers(Timers[tuple[CallId, str]]):
         super().__init__()
         self._set: dict[CallId, dict[str, Timer[tuple[CallId, str]]]] = {}
 
-    def set(self, call_id: CallId, name: str, at: float) -> None:
+    def set(self, call_id: CallId, name: str, at: float, instead: Iterable[str] = ()) -> None:
+        """Let `name` come due at `at`, and those of the names `instead` no more."""
         running = self._set.get(call_id)
         if running is None:
             running = self._set[call_id] = {}
-        elif name in running:
-            running[name].cancel()
-        running[name] = self._add(at, (call_id, name))
+        else:
+            for other in (name, *instead):
+                if other in running:
+                    running.pop(other).what = None
+                    self.live -= 1
+            if len(self.heap) > 2 * self.live + _SPARE:
+                self.sweep()
+        running[name] = self.add(at, (call_id, name))
 
     def cancel(self, call_id: CallId, *names: str) -> None:
         """Those of these names that are running."""
@@ -132,12 +138,16 @@ class CallTimers(Timers[tuple[CallId, str]]):
         for name in names:
             if name in running:
                 running.pop(name).what = None
-                self.dropped()
+                self.live -= 1
         if not running:
             del self._set[call_id]
+        if len(self.heap) > 2 * self.live + _SPARE:
+            self.sweep()
 
     def due(self, now: float) -> list[tuple[CallId, str]]:
         """Take out what has come due, in order."""
+        if not self.heap or self.heap[0][0] > now:
+            return []
         fired = list(self._due(now))
         for call_id, name in fired:
             running = self._set[call_id]

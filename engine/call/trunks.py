@@ -81,7 +81,10 @@ class Trunks:
         self._ways: dict[CallId, tuple[str, str]] = {}
         """Call → the trunks that it came and leaves by; empty: by none."""
         self._endpoints: dict[Target, list[Endpoint]] = {}
-        self._next: float | None = None
+        self.ailing = False
+        """Whether a target is not `State.UP`: only then does it matter that one has answered."""
+        self.next: float | None = None
+        """When `due` has something next."""
         self._reached_anew()
 
     # --- numbers ---
@@ -153,12 +156,17 @@ class Trunks:
 
     def wait_s(self, trunk: str) -> float:
         """Seconds until one more call from there can be taken; 0: now."""
-        return self._trunks[trunk].limits[Way.IN].wait_s(self.now)
+        limit = self._trunks[trunk].limits[Way.IN]
+        return limit.wait_s(self.now) if limit.bounded else 0.0
 
     def entered(self, call_id: CallId, trunk: str) -> None:
         """A call has come by that trunk."""
         self._ways[call_id] = trunk, ""
-        self._trunks[trunk].limits[Way.IN].take(self.now)
+        limit = self._trunks[trunk].limits[Way.IN]
+        if limit.bounded:
+            limit.take(self.now)
+        else:
+            limit.calls += 1
 
     def left(self, call_id: CallId, trunk: str) -> None:
         """A call tries that trunk now, and no longer the one before."""
@@ -166,17 +174,21 @@ class Trunks:
             return
         came, before = self._ways.get(call_id, _NO_WAY)
         if before:
-            self._trunks[before].limits[Way.OUT].give_back()
+            self._trunks[before].limits[Way.OUT].calls -= 1
         self._ways[call_id] = came, trunk
-        self._trunks[trunk].limits[Way.OUT].take(self.now)
+        limit = self._trunks[trunk].limits[Way.OUT]
+        if limit.bounded:
+            limit.take(self.now)
+        else:
+            limit.calls += 1
 
     def gone(self, call_id: CallId) -> None:
         """The call is over."""
         came, left = self._ways.pop(call_id, _NO_WAY)
         if came:
-            self._trunks[came].limits[Way.IN].give_back()
+            self._trunks[came].limits[Way.IN].calls -= 1
         if left:
-            self._trunks[left].limits[Way.OUT].give_back()
+            self._trunks[left].limits[Way.OUT].calls -= 1
 
     @property
     def calls(self) -> int:
@@ -200,6 +212,14 @@ class Trunks:
             changed = health.failed(self.now)
         else:
             changed = health.alive()
+        if health.state is not State.UP:
+            self.ailing = True
+        elif self.ailing:
+            self.ailing = any(
+                each.health.state is not State.UP
+                for trunk in self._trunks.values()
+                for each in trunk.endpoints.values()
+            )
         if changed:
             reason = silence or ("answered" if health.usable else str(status))
             up = health.usable
@@ -235,10 +255,6 @@ class Trunks:
         ]
 
     # --- time ---
-
-    def next_timer(self) -> float | None:
-        """When `due` has something next."""
-        return self._next
 
     def due(self) -> tuple[list[Endpoint], list[Lookup]]:
         """Targets to which an OPTIONS is due, and names whose addresses are."""
@@ -294,7 +310,7 @@ class Trunks:
             )
             if at is not None and at < inf
         ]
-        self._next = min(times, default=None)
+        self.next = min(times, default=None)
 
 
 def _reached(at: float | None, now: float) -> bool:

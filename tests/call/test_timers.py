@@ -48,7 +48,7 @@ def test_what_is_due_is_what_was_set_last(order: list[tuple[int, int, bool]]) ->
 def test_they_run_in_order() -> None:
     timers, ran = LegTimers(), []
     for at in (3.0, 1.0, 2.0, 1.0):
-        timers.set(at, lambda at=at: ran.append(at))  # type: ignore[misc]
+        timers.add(at, lambda at=at: ran.append(at))  # type: ignore[misc]
     assert timers.next() == 1.0
     timers.run(2.5)
     assert ran == [1.0, 1.0, 2.0]
@@ -58,8 +58,8 @@ def test_they_run_in_order() -> None:
 def test_one_may_cancel_or_set_another() -> None:
     timers, ran = LegTimers(), []
     second: list[LegTimer] = []
-    timers.set(1.0, lambda: (second[0].cancel(), timers.set(1.5, lambda: ran.append("new"))))
-    second.append(timers.set(2.0, lambda: ran.append("cancelled")))
+    timers.add(1.0, lambda: (second[0].cancel(), timers.add(1.5, lambda: ran.append("new"))))
+    second.append(timers.add(2.0, lambda: ran.append("cancelled")))
     timers.run(3.0)
     assert ran == ["new"]
     assert (timers.next(), len(timers)) == (None, 0)
@@ -72,7 +72,7 @@ def test_memory_follows_the_living_legs() -> None:
     timers, chance = LegTimers(), Random(1)
     living: list[LegTimer] = []
     for number in range(20_000):
-        living.append(timers.set(1800.0 + number, lambda: None))
+        living.append(timers.add(1800.0 + number, lambda: None))
         if len(living) > 100:
             living.pop(chance.randrange(len(living))).cancel()
     assert len(timers) == 100
