@@ -15,9 +15,6 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final
 
-LOOK_S: Final = 0.2
-"""How often what has come is put out of sight. The interpreter counts objects that come less those that go,
-so that by its count a busy worker would be looked at far too seldom, and then for too long."""
 WHOLE_EVERY_S: Final = 600.0
 _ALLOCATIONS: Final = 10_000
 """New objects between two looks at the youngest: at most so many are scanned."""
@@ -50,8 +47,12 @@ class Collector(AbstractContextManager["Collector"]):
         gc.set_threshold(*self._before)
         gc.unfreeze()
 
-    async def look(self) -> None:
-        """Put what lives out of sight; collect everything, if it is time for that and nobody would notice."""
+    def look(self) -> None:
+        """Put what lives out of sight; collect everything, if it is time for that and nobody would notice.
+
+        To be asked a few times a second. The interpreter counts objects that come less those that go, so that
+        by its count a busy worker would be looked at far too seldom, and then for too long.
+        """
         gc.freeze()
         now = self._clock()
         if now - self._whole_at < WHOLE_EVERY_S or self._busy():

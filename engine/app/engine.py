@@ -8,21 +8,21 @@ import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from engine.app.alarms import JOURNAL_FAILING, Alarms
 from engine.app.buses import bus_of
-from engine.app.collector import LOOK_S as COLLECTOR_LOOK_S
 from engine.app.collector import Collector
 from engine.app.config import ROUTE, ConfigError
 from engine.app.engine_metrics import EngineCollector, EngineParts
 from engine.app.keys import Keys, load_keys
-from engine.app.looking import keep_looking
+from engine.app.looking import Looking
 from engine.app.metrics import Metrics, served
 from engine.app.numbering import numbering_of
 from engine.app.paths import dialplans_folder
@@ -30,7 +30,7 @@ from engine.app.policies import PolicyView, catalogue_labels
 from engine.app.processes import Stop
 from engine.app.switches import SwitchView
 from engine.app.table import publish_csv
-from engine.app.tracing import LOOK_S, Tracing
+from engine.app.tracing import Tracing
 from engine.bus.client import Bus, BusStatus
 from engine.bus.topics import (
     ACKNOWLEDGEMENTS,
@@ -66,9 +66,6 @@ from engine.warning.announcements import load as load_catalogue
 from recordings.places import heads_path, key_path
 from scoring.numbers import Numbering
 from scoring.numbers.table_view import TableView
-
-POLL_TABLE_S = 0.2
-POLL_FILES_S = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -232,30 +229,28 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
         await bus.subscribe(topic, ask)
         tracing = Tracing(config, worker)
         stack.callback(tracing.close)
-        await tracing.look()
+        tracing.look()
         parts = EngineParts(
             worker, journal, bus, media, views.table, tracing, blocking_off=lambda: views.blocking_off
         )
         metrics = Metrics("engine", EngineCollector(parts))
         collector = stack.enter_context(Collector(lambda: worker.calls > 0))
         stack.enter_context(served(metrics, config))  # from here on pauses are counted
-        tasks = [
-            asyncio.create_task(keep_looking(look, interval_s, worker.alarm))
-            for look, interval_s in (
-                (lambda: _look_at_table(views, worker), POLL_TABLE_S),
-                (lambda: _look_at_switches(views, worker), POLL_FILES_S),
-                (lambda: _look_at_policies(views, worker), POLL_FILES_S),
-                (tracing.look, LOOK_S),
-                (collector.look, COLLECTOR_LOOK_S),
-            )
-        ]
+        looking = Looking(
+            (
+                lambda: _look_at_table(views, worker),
+                lambda: _look_at_switches(views, worker),
+                lambda: _look_at_policies(views, worker),
+                tracing.look,
+                collector.look,
+            ),
+            worker.alarm,
+        )
+        stack.push_async_callback(looking.close)
         spoken = ", ".join(worker.transports)
         say(f"listening on {config.sip.listen} ({spoken}), policy {views.policy.policy.name}")
         await stop.wait()
         await worker.drain(config.sip.drain_s, stop.hurry)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
     return 0
 
 
@@ -309,7 +304,11 @@ def _open_views(config: Config, numbering: Numbering, catalogue: Catalogue) -> V
     )
 
 
-async def _look_at_table(views: Views, worker: EngineWorker) -> None:
+def _look_at_table(views: Views, worker: EngineWorker) -> Coroutine[Any, Any, None] | None:
+    return _read_table(views, worker) if views.table.new() else None
+
+
+async def _read_table(views: Views, worker: EngineWorker) -> None:
     table, behind = views.table, True
     while behind:
         found = await asyncio.to_thread(table.look)
@@ -321,7 +320,12 @@ async def _look_at_table(views: Views, worker: EngineWorker) -> None:
         behind = found.behind
 
 
-async def _look_at_policies(views: Views, worker: EngineWorker) -> None:
+def _look_at_policies(views: Views, worker: EngineWorker) -> Coroutine[Any, Any, None] | None:
+    changed = views.policy.changed() or (views.shadow is not None and views.shadow.changed())
+    return _read_policies(views, worker) if changed else None
+
+
+async def _read_policies(views: Views, worker: EngineWorker) -> None:
     found = await asyncio.to_thread(views.policy.poll)
     if isinstance(found, PolicyError):
         kept = views.policy.policy.version
@@ -334,7 +338,7 @@ async def _look_at_policies(views: Views, worker: EngineWorker) -> None:
         await asyncio.to_thread(views.shadow.poll)
 
 
-async def _look_at_switches(views: Views, worker: EngineWorker) -> None:
+def _look_at_switches(views: Views, worker: EngineWorker) -> None:
     off = views.switches.poll(datetime.now(UTC))
     if off != views.blocking_off:
         views.blocking_off = off

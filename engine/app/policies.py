@@ -7,6 +7,7 @@ from engine.screening import Policy, PolicyError, load_policy
 from engine.screening.policy import Text
 from engine.warning.announcements import Catalogue
 from scoring.numbers import Numbering
+from scoring.numbers.hot_files import Mark, file_mark
 
 
 def read_policy(path: Path, numbering: Numbering, labels: Mapping[str, Text]) -> Policy:
@@ -26,7 +27,7 @@ def catalogue_labels(catalogue: Catalogue) -> Mapping[str, Text]:
 
 
 class PolicyView:
-    """The policy of one file. `poll` is called about once a second.
+    """The policy of one file. `changed` is cheap and asked several times a second, `poll` after a change.
 
     The constructor raises PolicyError: there is nothing to fall back on before the first policy.
     """
@@ -37,6 +38,10 @@ class PolicyView:
         self._labels = labels
         self._mark = self._on_disk()
         self.policy: Policy = read_policy(path, numbering, labels)
+
+    def changed(self) -> bool:
+        """Whether there is something for `poll`."""
+        return self._on_disk() != self._mark
 
     def poll(self) -> Policy | PolicyError | None:
         """A newly loaded policy, the error for which a changed file was refused (told once), or None."""
@@ -53,9 +58,8 @@ class PolicyView:
         self.policy = policy
         return policy
 
-    def _on_disk(self) -> tuple[int, int, int] | None:
+    def _on_disk(self) -> Mark | None:
         try:
-            found = self._path.stat()
+            return file_mark(self._path)
         except OSError:
             return None
-        return (found.st_ino, found.st_size, found.st_mtime_ns)

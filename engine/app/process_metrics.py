@@ -17,7 +17,8 @@ from prometheus_client.core import (
     Metric,
 )
 
-LAG_EVERY_S: Final = 0.1
+from engine.app.looking import next_look
+
 LAG_BOUNDS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 GENERATIONS: Final = 3
 
@@ -64,8 +65,8 @@ class LoopLag:
             self._timer = None
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._due = time.monotonic() + LAG_EVERY_S
-        self._timer = loop.call_later(LAG_EVERY_S, self._fired)
+        self._due = next_look(loop.time())
+        self._timer = loop.call_at(self._due, self._fired)
 
     def _fired(self) -> None:
         assert self._loop is not None
@@ -123,7 +124,8 @@ class ProcessFigures:
             value={"process": self._process, "version": self._version},
         )
         yield self.lag.seconds.family(
-            "ringward_event_loop_lag_seconds", "How late a timer of the event loop fires, ten times a second."
+            "ringward_event_loop_lag_seconds",
+            "How late a timer of the event loop fires, four times a second.",
         )
         yield GaugeMetricFamily(
             "ringward_event_loop_lag_max_seconds",

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from scoring.numbers.hot_files import write_atomically
+from scoring.numbers.hot_files import Mark, file_mark, write_atomically
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -75,7 +75,7 @@ class SwitchView:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._mark: tuple[int, int, int] | None = None
+        self._mark: Mark | None = None
         self.switch = KillSwitch()
 
     def poll(self, at: datetime) -> bool:
@@ -83,17 +83,11 @@ class SwitchView:
 
         Once for each change of what cannot be read, and each time where nothing can be told of it.
         """
-        mark = self._now_on_disk()
+        try:
+            mark = file_mark(self._path)
+        except OSError as error:
+            raise SwitchError(f"{self._path}: {error.strerror}") from None
         if mark != self._mark:
             self._mark = mark
             self.switch = read_switch(self._path)
         return self.switch.active(at)
-
-    def _now_on_disk(self) -> tuple[int, int, int] | None:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise SwitchError(f"{self._path}: {error.strerror}") from None
-        return (found.st_ino, found.st_size, found.st_mtime_ns)

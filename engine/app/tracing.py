@@ -1,4 +1,4 @@
-"""SIP traces of one engine worker: on or off by configuration and switch, written twice a second."""
+"""SIP traces of one engine worker: on or off by configuration and switch, written a few times a second."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from engine.runtime.worker import EngineWorker
 from engine.traces.collector import Collector
 from engine.traces.files import TraceWriter
 from engine.traces.redaction import Keep
+from scoring.numbers.hot_files import Mark, file_mark
 
-LOOK_S: Final = 0.5
 DAY_S: Final = 86_400
 MEGABYTE: Final = 1_000_000
 _log = logging.getLogger(__name__)
 
 
 class Tracing:
-    """`look` is called every LOOK_S; between two looks messages wait in memory, bounded."""
+    """`look` is called a few times a second; between two looks messages wait in memory, bounded."""
 
     def __init__(
         self, config: Config, worker: EngineWorker, now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -32,12 +32,14 @@ class Tracing:
         self._worker = worker
         self._now = now
         self._switch: TraceSwitch | None = None
+        self._mark: Mark | None = None
+        """Of the file that was read into it."""
         self._trouble = ""
         self.mode: Mode = "off"
         self.collector: Collector | None = None
         self.writer: TraceWriter | None = None
 
-    async def look(self) -> None:
+    def look(self) -> None:
         """Follow configuration and switch, and hand what is new to the writer."""
         mode, switch = self._wanted()
         if mode != self.mode:
@@ -52,9 +54,14 @@ class Tracing:
             self.writer.close()
 
     def _wanted(self) -> tuple[Mode, TraceSwitch | None]:
+        path = self._config.trace_switch_file
         try:
-            self._switch, self._trouble = read_trace_switch(self._config.trace_switch_file), ""
-        except TraceSwitchError as error:  # it counts as it did before
+            mark = file_mark(path)
+            if mark != self._mark:
+                self._switch = read_trace_switch(path)
+                self._mark = mark
+            self._trouble = ""
+        except (OSError, TraceSwitchError) as error:  # it counts as it did before
             if str(error) != self._trouble:
                 _log.error("%s", error)
             self._trouble = str(error)

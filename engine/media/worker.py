@@ -57,10 +57,11 @@ from recordings.parent import die_with_parent
 
 log = logging.getLogger("ringward.media")
 
-CHORES_S = 0.1
-FLUSH_EVERY = 3
-CHECK_EVERY = 10
-"""In chores: captures are handed to the disk every 300 ms, silence and reports looked at every second."""
+CHORES_S = 0.25
+"""While there are sessions: captures are handed to the disk so often, silence and reports are looked at once
+in each second. Shorter than a key press may stay without a packet."""
+KEYS_DOWN_S = 0.1
+"""The same while a key is down."""
 UNREAD_EVENTS_BYTES = 16 << 20
 """An engine that leaves so much unread is as good as dead."""
 LAST_WRITES_S = 10.0
@@ -98,14 +99,16 @@ class MediaWorker(asyncio.Protocol):
             unwatch=self._unwatch,
             ticker=Ticker(loop),
         )
-        self._chores_done = 0
+        self._busy = False
+        """The next chores are set."""
+        self._second = 0
+        """In which silence was last looked at."""
 
     def begin(self) -> None:
         """Be ready for commands, and say so."""
         if not self._parts.sounds.preload():
             log.warning("no prompts in %s", self._parts.settings.prompts_folder)
         self._parts.disk.start()
-        self._loop.call_later(CHORES_S, self._chores)
         if self._transport is not None:
             self._transport.write(link.pack(link.WorkerReady(os.getpid())))
 
@@ -218,6 +221,9 @@ class MediaWorker(asyncio.Protocol):
         session = Session(command.session, self._parts)
         session.open(command.endpoints, now)
         self._sessions[command.session] = session
+        if not self._busy:
+            self._busy = True
+            self._loop.call_later(CHORES_S, self._chores)
 
     def _fail(self, command: AnyMediaCommand, reason: str, detail: str) -> None:
         self._tell(
@@ -244,18 +250,20 @@ class MediaWorker(asyncio.Protocol):
 
     def _chores(self) -> None:
         now = time.monotonic()
-        self._chores_done += 1
         keys_down = self._parts.keys_down
         for endpoint in [key for key in keys_down if not key.expire_keys(now)]:
             keys_down.discard(endpoint)
-        if self._chores_done % FLUSH_EVERY == 0:
-            for session in self._sessions.values():
-                session.flush_captures(now)
-        if self._chores_done % CHECK_EVERY == 0:
-            for session in self._sessions.values():
+        sessions = self._sessions.values()
+        for session in sessions:
+            session.flush_captures(now)
+        if self._second != int(now):
+            self._second = int(now)
+            for session in sessions:
                 session.check_silence(now)
                 self._look_after(session, now)
-        self._loop.call_later(CHORES_S, self._chores)
+        self._busy = bool(sessions)
+        if self._busy:
+            self._loop.call_later(KEYS_DOWN_S if keys_down else CHORES_S, self._chores)
 
     def _look_after(self, session: Session, now: float) -> None:
         for endpoint in session.endpoints.values():

@@ -19,7 +19,7 @@ import numpy as np
 import uvloop
 
 from engine.app.collector import Collector
-from engine.app.engine import POLL_TABLE_S
+from engine.app.looking import LOOK_S
 from scoring.numbers import Level, Number, NumberKind, RiskRow, Source
 from scoring.numbers.hot_files import delta_path
 from scoring.numbers.hot_publish import CHANGES_MAX, change, fold
@@ -105,7 +105,7 @@ async def _beside(
                     raise RuntimeError("the process that changes the table has failed")
                 await asyncio.sleep(0.01)
         seconds = perf_counter() - started
-        await asyncio.sleep(2 * POLL_TABLE_S)  # what is let go of afterwards counts too
+        await asyncio.sleep(2 * LOOK_S)  # what is let go of afterwards counts too
     else:
         await asyncio.sleep(_QUIET_S)
         seconds = _QUIET_S
@@ -122,7 +122,7 @@ async def _keep_looking(view: TableView) -> None:
             found = await asyncio.to_thread(view.look)
             view.take(found)
             behind = found.behind
-        await asyncio.sleep(POLL_TABLE_S)
+        await asyncio.sleep(LOOK_S)
 
 
 class _Heart:

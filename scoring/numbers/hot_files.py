@@ -7,6 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+Mark = tuple[int, int, int]
+"""What tells one file from the next under the same name: inode, size, time of change."""
+
+
+def file_mark(path: Path) -> Mark | None:
+    """None where there is no file. Raises OSError."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns)
+
 
 def delta_path(table: Path) -> Path:
     """The delta file of a table file."""

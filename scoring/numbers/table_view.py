@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from scoring.numbers.hot_delta import Change, Put, decode_change
-from scoring.numbers.hot_files import delta_path
+from scoring.numbers.hot_files import Mark, delta_path, file_mark
 from scoring.numbers.hot_table import NO_ROWS, HotTable
 from scoring.numbers.number import KEY_LOCAL, Number, text_key
 from scoring.numbers.rows import HotEntry, entry_of, strongest
@@ -20,8 +20,6 @@ _DELTA_SLICE = 32 * 1024
 
 Place = tuple[str, int, bool]
 """Tenant, key without tenant bits, wildcard."""
-Mark = tuple[int, int, int]
-"""What tells one file from the next under the same name: inode, size, time of change."""
 
 
 class Overlay:
@@ -88,6 +86,8 @@ class _Disk:
     """What the looks at the disk have to remember; beside them only `take` touches it, between two looks."""
 
     mark: Mark | None = None
+    read: tuple[Mark | None, Mark | None] | None = None
+    """The marks of table and changes of which there was no more to read."""
     unverified: HotTable | None = None
     retired: HotTable | None = None
     """Let go of by the next look: giving back a large mapping takes tens of milliseconds."""
@@ -98,13 +98,15 @@ class _Disk:
 class TableView:
     """The table at `path` and its changes. Before there is a file it is empty, version 0.
 
-    A few times a second `look` reads what is new, in a thread, and `take` makes it count, in the thread that
-    looks up. Neither is long: a large file is checked without the GIL and mapped, never read into memory, and
-    changes come some at a time. A file that cannot be used leaves the last good one in place.
+    Where there is something `new`, which is cheap to ask, `look` reads it, in a thread, and `take` makes it
+    count, in the thread that looks up. Neither is long: a large file is checked without the GIL and mapped,
+    never read into memory, and changes come some at a time. A file that cannot be used leaves the last good
+    one in place.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._delta_path = delta_path(path)
         self._table: HotTable | None = None
         self._changes: list[Change] = []
         self._overlay = Overlay()
@@ -120,7 +122,7 @@ class TableView:
         hold up the start.
         """
         view = cls(path)
-        mark = _mark(path)
+        mark = file_mark(path)
         if mark is not None:
             view._table = view._disk.unverified = HotTable.open(path, verify=False)
             view._disk.mark = mark
@@ -151,6 +153,13 @@ class TableView:
         kept = self._table.lookup(tenant, number, at, self._overlay.superseded(tenant))
         return strongest([*changed, kept]) if changed else kept
 
+    def new(self) -> bool:
+        """Whether there may be something for `look`. Raises OSError."""
+        return self._marks() != self._disk.read
+
+    def _marks(self) -> tuple[Mark | None, Mark | None]:
+        return file_mark(self._path), file_mark(self._delta_path)
+
     def look(self) -> Found:
         """Read what changed on disk. One look at a time, in any thread; `take` what it returns."""
         disk = self._disk
@@ -161,10 +170,13 @@ class TableView:
                 return Found(
                     lost=True, problems=(f"{self._path}: the checksum is wrong: no hot table is in use",)
                 )
-        mark = _mark(self._path)
+        marks = self._marks()
+        mark = marks[0]
         if mark is None or mark == disk.mark:
-            return self._look_at_changes()
-        disk.mark = mark  # a refusal is said once, not at every look
+            found = self._look_at_changes()
+            disk.read = marks if not found.behind else None
+            return found
+        disk.mark, disk.read = mark, None  # a refusal is said once, not at every look
         try:
             return Found(table=HotTable.open(self._path))
         except (OSError, ValueError) as error:
@@ -191,14 +203,12 @@ class TableView:
             try:
                 changes.append(decode_change(line))
             except (msgspec.MsgspecError, ValueError) as error:
-                problems.append(
-                    f"{delta_path(self._path)}: a change that cannot be read was left out: {error}"
-                )
+                problems.append(f"{self._delta_path}: a change that cannot be read was left out: {error}")
         return Found(changes=tuple(changes), problems=tuple(problems), behind=behind)
 
     def _new_lines(self) -> tuple[list[bytes], bool]:
         """Whole lines that were appended since, or from the start of a new file; whether there are more."""
-        path, disk = delta_path(self._path), self._disk
+        path, disk = self._delta_path, self._disk
         try:
             found = path.stat()
             # While the old file is held open its inode cannot be given to another one.
@@ -220,11 +230,3 @@ class TableView:
         if self._disk.delta is not None:
             self._disk.delta.close()
             self._disk.delta = None
-
-
-def _mark(path: Path) -> Mark | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return (found.st_ino, found.st_size, found.st_mtime_ns)

@@ -33,11 +33,11 @@ def test_what_outlives_one_look_is_not_looked_at_again() -> None:
     assert gc.get_freeze_count() == 0
 
 
-async def test_what_has_come_is_put_out_of_sight_without_a_look() -> None:
+def test_what_has_come_is_put_out_of_sight_without_a_look() -> None:
     with Collector(lambda: True) as collector:
         kept = [[] for _ in range(100)]
         before = gc.get_freeze_count()
-        await collector.look()
+        collector.look()
         assert gc.get_freeze_count() >= before + len(kept)
 
 
@@ -48,7 +48,7 @@ def test_young_rings_are_freed_by_the_next_look() -> None:
         assert ring() is None
 
 
-async def test_old_rings_are_freed_when_no_call_is_up() -> None:
+def test_old_rings_are_freed_when_no_call_is_up() -> None:
     clock, busy = Clock(), [True]
     with Collector(lambda: busy[0], clock) as collector:
         ring = Ring()
@@ -57,16 +57,16 @@ async def test_old_rings_are_freed_when_no_call_is_up() -> None:
         del ring
         gc.collect(0)
         clock.now = WHOLE_EVERY_S
-        await collector.look()
+        collector.look()
         assert gone() is not None  # somebody talks
         busy[0] = False
-        await collector.look()
+        collector.look()
         assert gone() is None
         ring = Ring()
         gone = weakref.ref(ring)
         gc.collect(0)
         del ring
-        await collector.look()
+        collector.look()
         assert gone() is not None  # not so soon again
 
 

@@ -1,45 +1,118 @@
-"""A look that fails is told once, and is never the last."""
+"""Looks share their moments; one that fails is told once, and is never the last."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from engine.app.looking import keep_looking
+from engine.app.looking import Looking, next_look
 from engine.app.switches import SwitchError
 
+INTERVAL_S = 0.001
+SWITCH = SwitchError("switches.json: no")
+LOOP = OSError(40, "Too many levels of symbolic links")
+INTERNAL = ("internal", "OSError: [Errno 40] Too many levels of symbolic links")
 
-async def look_at(outcomes: Sequence[Exception | None]) -> list[tuple[str, str]]:
-    """What was told while looking gave these outcomes, one after the other."""
+
+async def look_at(outcomes: Sequence[Exception | None], *, longer: bool) -> list[tuple[str, str]]:
+    """What was told while looking gave these outcomes, at once or after longer work."""
     told: list[tuple[str, str]] = []
     left = list(outcomes)
+    done = asyncio.Event()
 
-    async def look() -> None:
+    def outcome() -> None:
         if not left:
-            raise asyncio.CancelledError
-        outcome = left.pop(0)
-        if outcome is not None:
-            raise outcome
+            done.set()
+        elif (fault := left.pop(0)) is not None:
+            raise fault
 
-    with pytest.raises(asyncio.CancelledError):
-        await keep_looking(look, 0, lambda slug, detail: told.append((slug, detail)))
+    async def later() -> None:
+        await asyncio.sleep(0)
+        outcome()
+
+    looking = Looking(
+        [later if longer else outcome], lambda slug, detail: told.append((slug, detail)), INTERVAL_S
+    )
+    await done.wait()
+    await looking.close()
     return told
 
 
 async def test_a_fault_is_told_when_it_begins() -> None:
-    loop = OSError(40, "Too many levels of symbolic links")
-    assert (
-        await look_at([None, loop, loop, None, loop])
-        == [("internal", "OSError: [Errno 40] Too many levels of symbolic links")] * 2
-    )
+    for longer in (False, True):
+        assert await look_at([None, LOOP, LOOP, None, LOOP], longer=longer) == [INTERNAL] * 2
 
 
 async def test_a_switch_that_cannot_be_read_has_its_own_name() -> None:
-    fault = SwitchError("switches.json: no")
-    assert await look_at([fault, fault, ValueError("other"), fault]) == [
-        ("switches_unreadable", "switches.json: no"),
-        ("internal", "ValueError: other"),
-        ("switches_unreadable", "switches.json: no"),
-    ]
+    for longer in (False, True):
+        assert await look_at([SWITCH, SWITCH, ValueError("other"), SWITCH], longer=longer) == [
+            ("switches_unreadable", "switches.json: no"),
+            ("internal", "ValueError: other"),
+            ("switches_unreadable", "switches.json: no"),
+        ]
+
+
+async def test_the_others_wait_for_no_look_that_takes_its_time() -> None:
+    may_end, looked = asyncio.Event(), asyncio.Event()
+    ended = asyncio.Event()
+    begun = turns = 0
+
+    async def slow() -> None:
+        await may_end.wait()
+        ended.set()
+
+    def look() -> Coroutine[object, object, None] | None:
+        nonlocal begun
+        if begun:
+            return None
+        begun += 1
+        return slow()
+
+    def quick() -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 5:
+            looked.set()
+
+    looking = Looking([look, quick], lambda slug, detail: None, INTERVAL_S)
+    await looked.wait()
+    assert begun == 1
+    assert not ended.is_set()
+    may_end.set()
+    await ended.wait()
+    await looking.close()
+
+
+async def test_a_look_is_not_asked_while_it_works_and_its_work_ends_with_us() -> None:
+    begun, cancelled, turns = 0, False, 0
+    looked = asyncio.Event()
+
+    async def endless() -> None:
+        nonlocal begun, cancelled
+        begun += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
+
+    def quick() -> None:
+        nonlocal turns
+        turns += 1
+        if turns == 5:
+            looked.set()
+
+    looking = Looking([endless, quick], lambda slug, detail: None, INTERVAL_S)
+    await looked.wait()
+    await looking.close()
+    assert (begun, cancelled) == (1, True)
+
+
+@given(st.floats(0, 1e7), st.sampled_from((0.25, 0.5, 1.0)))
+def test_all_who_look_do_so_at_the_same_moments(now: float, interval_s: float) -> None:
+    at = next_look(now, interval_s)
+    assert now < at <= now + interval_s
+    assert at % interval_s == 0

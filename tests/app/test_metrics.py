@@ -110,7 +110,7 @@ async def test_a_loop_that_is_held_up_shows() -> None:
     lag.start()
     due = asyncio.Event()
     asyncio.get_running_loop().call_later(0.12, due.set)
-    held_until = asyncio.get_running_loop().time() + 0.4
+    held_until = asyncio.get_running_loop().time() + 0.5
     while asyncio.get_running_loop().time() < held_until:
         pass
     await due.wait()

@@ -21,10 +21,13 @@ def path(tmp_path: Path) -> Path:
 def test_a_changed_file_counts(path: Path) -> None:
     view = PolicyView(path, Numbering(), {})
     assert view.poll() is None
+    assert not view.changed()
     path.write_text(GOOD.replace("label", "warn"))
+    assert view.changed()
     loaded = view.poll()
     assert isinstance(loaded, Policy)
     assert view.policy is loaded
+    assert not view.changed()
     assert view.poll() is None
 
 

@@ -63,18 +63,18 @@ class Bench:
         return str(found) if found is not None else ""
 
 
-async def test_off_costs_nothing_and_leaves_nothing(tmp_path: Path) -> None:
+def test_off_costs_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    await bench.tracing.look()
+    bench.tracing.look()
     bench.tracing.close()
     assert bench.worker.trace is None
     assert bench.worker.events == []
     assert bench.files() == []
 
 
-async def test_the_configuration_turns_it_on(tmp_path: Path) -> None:
+def test_the_configuration_turns_it_on(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "full")
-    await bench.tracing.look()
+    bench.tracing.look()
     bench.call("c1")
     bench.tracing.close()
     assert "v=0" in bench.kept("c1")
@@ -82,13 +82,13 @@ async def test_the_configuration_turns_it_on(tmp_path: Path) -> None:
     assert bench.worker.trace is None
 
 
-async def test_the_switch_counts_until_its_time_is_over(tmp_path: Path) -> None:
+def test_the_switch_counts_until_its_time_is_over(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     turn_trace_on(bench.config.trace_switch_file, "headers", "li.na", NOW, HOUR)
-    await bench.tracing.look()
+    bench.tracing.look()
     bench.call("c1")
     bench.now = NOW + HOUR
-    await bench.tracing.look()
+    bench.tracing.look()
     assert bench.worker.trace is None
     bench.tracing.close()
     assert bench.worker.told() == [("headers", "li.na"), ("off", "")]
@@ -97,33 +97,33 @@ async def test_the_switch_counts_until_its_time_is_over(tmp_path: Path) -> None:
     assert bench.kept("c1") and "v=0" not in bench.kept("c1")
 
 
-async def test_more_and_less_is_kept_of_the_calls_that_are_up(tmp_path: Path) -> None:
+def test_more_and_less_is_kept_of_the_calls_that_are_up(tmp_path: Path) -> None:
     bench = Bench(tmp_path, "headers")
-    await bench.tracing.look()
+    bench.tracing.look()
     collector = bench.worker.trace
     turn_trace_on(bench.config.trace_switch_file, "full", "li.na", NOW, HOUR)
-    await bench.tracing.look()
+    bench.tracing.look()
     assert bench.worker.trace is collector
     turn_trace_off(bench.config.trace_switch_file)
-    await bench.tracing.look()
+    bench.tracing.look()
     bench.tracing.close()
     assert bench.worker.told() == [("headers", ""), ("full", "li.na"), ("headers", "")]
 
 
-async def test_a_switch_that_cannot_be_read_counts_as_before(
+def test_a_switch_that_cannot_be_read_counts_as_before(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench = Bench(tmp_path)
     switch = bench.config.trace_switch_file
     turn_trace_on(switch, "full", "li.na", NOW, HOUR)
-    await bench.tracing.look()
+    bench.tracing.look()
     switch.write_text('{"mode": "everything"}')
-    await bench.tracing.look()
-    await bench.tracing.look()
+    bench.tracing.look()
+    bench.tracing.look()
     assert bench.tracing.mode == "full"
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
     bench.now = NOW + HOUR
-    await bench.tracing.look()
+    bench.tracing.look()
     assert bench.tracing.mode == "off"
     bench.tracing.close()
 

@@ -221,6 +221,33 @@ def test_the_loop_never_gives_back_a_mapping(table: Path) -> None:
     assert old() is None
 
 
+def test_there_is_something_new_until_all_of_it_was_read(table: Path) -> None:
+    def looks() -> int:
+        count = 0
+        while view.new():
+            poll(view)
+            count += 1
+            assert count < 5
+        return count
+
+    view = TableView.open(table)
+    assert looks() == 1
+    append(table, [row(FIRST, 1)])
+    assert (looks(), found(view, FIRST)) == (1, 1)
+    publish([row(SECOND, 2)], table, AT)
+    assert looks() == 2  # the file, then its changes
+    assert (found(view, FIRST), found(view, SECOND)) == (None, 2)
+    with delta_path(table).open("ab") as file:
+        file.write(b"half a line")
+    assert looks() == 1
+    write_atomically(table, b"no table")
+    assert looks() == 2
+    assert found(view, SECOND) == 2
+    table.unlink()
+    delta_path(table).unlink()
+    assert looks() == 1
+
+
 def test_many_changes_are_read_some_at_a_time(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scoring.numbers.table_view._DELTA_SLICE", 512)
     view = TableView.open(table)
