@@ -33,7 +33,7 @@ def tell_screened(
     wire.emit(
         CallScreened(
             call_id=call_id,
-            action=decision.action.value,
+            action=decision.action._value_,
             rule=decision.rule,
             reason=decision.reason,
             level=decision.level,

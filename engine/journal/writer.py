@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -79,6 +79,9 @@ class Journal:
         self._overflow: list[Range] = []
         self._wake = threading.Event()
         self._closing = threading.Event()
+        # The same for whoever appends, without the price of asking an Event.
+        self._closed = False
+        self._woken = False
         # What follows belongs to the writer thread.
         self._batch: list[Record] = []
         self._losses: list[Range] = []
@@ -88,25 +91,28 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name=f"journal-{node}", daemon=True)
         self._thread.start()
 
-    def append(self, tenant: TenantId, event: AnyEvent, at: float | None = None) -> EventId:
-        """File an event; it is committed, or counted as lost, later. Never waits for the disk.
+    def append(self, tenant: TenantId, event: AnyEvent) -> EventId:
+        """File an event of now; it is committed, or counted as lost, later. Never waits for the disk."""
+        return EventId(self.node, self.boot, self.extend(tenant, [(event, self._clock())]))
 
-        `at` is the clock's time when it happened, now if not given.
-        """
+    def extend(self, tenant: TenantId, events: Iterable[tuple[AnyEvent, float]]) -> int:
+        """File events in their order, each with the clock's time when it happened; the last one's number."""
+        queue, most = self._queue, self._memory_events
         with self._append:
-            if self._closing.is_set():
+            if self._closed:
                 raise RuntimeError("the journal is closed")
-            self._seq += 1
-            event_id = EventId(self.node, self.boot, self._seq)
-            if len(self._queue) < self._memory_events:
-                self._queue.append(
-                    Record(id=event_id, at=self._clock() if at is None else at, tenant=tenant, event=event)
-                )
-            else:
-                _extend(self._overflow, self._seq)
-        if not self._wake.is_set():
+            for event, at in events:
+                self._seq = seq = self._seq + 1
+                if len(queue) < most:
+                    record = Record(id=EventId(self.node, self.boot, seq), at=at, tenant=tenant, event=event)
+                    queue.append(record)
+                else:
+                    _extend(self._overflow, seq)
+            last = self._seq
+        if not self._woken:
+            self._woken = True
             self._wake.set()
-        return event_id
+        return last
 
     @property
     def waiting(self) -> int:
@@ -131,6 +137,7 @@ class Journal:
     def close(self) -> None:
         """Commit what is left and end the thread. What the disk does not take now is lost, and told."""
         with self._append:
+            self._closed = True
             self._closing.set()
         self._wake.set()
         self._thread.join()
@@ -144,6 +151,7 @@ class Journal:
             else:
                 self._wake.wait(self._until_sync())
                 self._wake.clear()
+                self._woken = False  # what is appended from now on wakes again
                 if self._queue:
                     self._closing.wait(self._batch_s)
             self._write_all()

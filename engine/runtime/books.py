@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from engine.call.values import CallRefused, LegOpened
 from engine.model.events import AnyEvent
-from engine.model.ids import EventId, TenantId
+from engine.model.ids import TenantId
 from engine.runtime.counting import CallCounting
-from engine.runtime.tally import Tally
+from engine.runtime.tally import Tally, count
 from engine.sip.effects import Discarded
 from engine.sip.flow import Flow
 
@@ -29,9 +30,9 @@ seconds), or (CallRefused | LegOpened | Discarded,)."""
 
 
 class EventLog(Protocol):
-    """The journal, as the worker sees it: takes an event without waiting."""
+    """The journal, as the worker sees it: takes events without waiting."""
 
-    def append(self, tenant: TenantId, event: AnyEvent, at: float | None = None) -> EventId: ...
+    def extend(self, tenant: TenantId, events: Iterable[tuple[AnyEvent, float]]) -> object: ...
 
 
 class Trace(Protocol):
@@ -47,49 +48,67 @@ class Trace(Protocol):
 
 
 class Books:
-    """Of one worker. `note` takes, `settle` tells tally, counters, trace and journal."""
+    """Of one worker. `note` takes, `settle` tells tally, counters, trace and journal.
 
-    def __init__(self, tally: Tally, counting: CallCounting, journal: EventLog, tenant: TenantId) -> None:
+    What a refusal at the gate leads to, `on_refused` does; it may note more.
+    """
+
+    def __init__(
+        self,
+        tally: Tally,
+        counting: CallCounting,
+        journal: EventLog,
+        tenant: TenantId,
+        on_refused: Callable[[CallRefused], None],
+    ) -> None:
         self._tally = tally
         self._counting = counting
         self._journal = journal
         self._tenant = tenant
+        self._on_refused = on_refused
         self._notes: deque[Note] = deque()
+        self._filed: list[tuple[AnyEvent, float]] = []
         self.note = self._notes.append
         self.trace: Trace | None = None
 
-    def settle(self) -> CallRefused | None:
-        """Tell all that was noted, or all up to a refused call, which is the caller's to go on with."""
-        notes, tally, trace = self._notes, self._tally, self.trace
+    def settle(self) -> None:
+        """Tell all that was noted."""
+        notes, take = self._notes, self._notes.popleft
         self._counting.count()
         while notes:
-            note = notes.popleft()
-            kind = note[0]
+            note = take()
             try:
-                if kind is HAPPENED:
-                    self._happened(*note[1:])
-                elif kind is RECEIVED:
-                    _, data, flow, at = note
-                    tally.received(flow.transport, data)
-                    if trace is not None:
-                        trace.received(data, flow, at)
-                elif kind is SENT:
-                    _, data, flow, at = note
-                    tally.sent(flow.transport, data)
-                    if trace is not None:
-                        trace.sent(data, flow, at)
-                elif isinstance(kind, CallRefused):
-                    return kind
-                elif isinstance(kind, Discarded):
-                    tally.discard(kind.reason)
-                elif trace is not None:
-                    trace.leg(kind)
+                self._tell(note)
             except Exception:  # those behind it are told all the same
-                _log.exception("what was %s could not be told", kind if isinstance(kind, str) else "done")
-        return None
+                _log.exception("what was %s could not be told", type(note[0]).__name__)
+        if self._filed:
+            filed, self._filed = self._filed, []
+            try:
+                self._journal.extend(self._tenant, filed)
+            except Exception:
+                _log.exception("%d events could not be filed", len(filed))
 
-    def _happened(self, event: AnyEvent, wall: float, now: float) -> None:
-        self._tally.event(event)
-        if self.trace is not None:
-            self.trace.happened(event, now)
-        self._journal.append(self._tenant, event, wall)
+    def _tell(self, note: Note) -> None:
+        kind, trace = note[0], self.trace
+        if kind is HAPPENED:
+            _, event, wall, now = note
+            self._tally.event(event)
+            if trace is not None:
+                trace.happened(event, now)
+            self._filed.append((event, wall))
+        elif kind is RECEIVED:
+            _, data, flow, now = note
+            count(self._tally.messages_in[flow.transport], data)
+            if trace is not None:
+                trace.received(data, flow, now)
+        elif kind is SENT:
+            _, data, flow, now = note
+            count(self._tally.messages_out[flow.transport], data)
+            if trace is not None:
+                trace.sent(data, flow, now)
+        elif isinstance(kind, CallRefused):
+            self._on_refused(kind)
+        elif isinstance(kind, Discarded):
+            self._tally.discard(kind.reason)
+        elif trace is not None:
+            trace.leg(kind)

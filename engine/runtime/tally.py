@@ -60,12 +60,6 @@ class Tally:
             Alarm: self._alarmed,
         }
 
-    def received(self, transport: str, data: bytes) -> None:
-        _count(self.messages_in[transport], data)
-
-    def sent(self, transport: str, data: bytes) -> None:
-        _count(self.messages_out[transport], data)
-
     def discard(self, reason: str) -> None:
         self.discarded[DISCARDED.get(reason, MALFORMED)] += 1
 
@@ -92,7 +86,8 @@ class Tally:
         _add(self.alarms, event.slug)
 
 
-def _count(counts: Messages, data: bytes) -> None:
+def count(counts: Messages, data: bytes) -> None:
+    """Count a message with those of its transport and way."""
     head = data[:4]
     if head == b"SIP/":
         head = data[8:9]  # SIP/2.0 and a space come before the status

@@ -93,7 +93,7 @@ class EngineWorker:
         self.commands = Commands(config, screener, numbering, self.command, self._acknowledge)
         """From the bus."""
         self.tally = Tally()
-        self._books = Books(self.tally, screener.counting, journal, self._tenant)
+        self._books = Books(self.tally, screener.counting, journal, self._tenant, self._refused)
         self._settling = False
         """The next tick is set for what waits in the books."""
         self._resolver = Resolver(config.sip.dns, alarm=self.alarm, timeout_s=config.sip.dns_timeout_s)
@@ -215,6 +215,8 @@ class EngineWorker:
                     effects += self._carry_out(effect)
             except Exception:  # those behind it are other calls' answers, timers and events
                 _log.exception("a %s could not be carried out", type(effect).__name__)
+        if self._timer_at == -math.inf:  # the tick does what is below when it is done
+            return
         if self._loop is None:  # nobody would wake us
             self.settle()
             return
@@ -272,9 +274,11 @@ class EngineWorker:
         self.settle()
 
     def settle(self) -> None:
-        """Tell all that was noted; what is refused at the gate has consequences, which are done."""
-        while (refused := self._books.settle()) is not None:
-            self._do(self._core.tell(refused, time.monotonic()))
+        """Tell all that was noted."""
+        self._books.settle()
+
+    def _refused(self, refused: CallRefused) -> None:
+        self._do(self._core.tell(refused, time.monotonic()))
 
     def alarm(self, slug: str, detail: str) -> None:
         """Something a person must look at; goes the way of all events."""

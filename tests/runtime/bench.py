@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from engine.app.engine import call_settings
@@ -14,7 +14,7 @@ from engine.model.address import Address
 from engine.model.commands import Acknowledgement
 from engine.model.config import BusSection, Config, DissuasionSection, SipSection
 from engine.model.events import AnyEvent
-from engine.model.ids import EventId, TenantId
+from engine.model.ids import TenantId
 from engine.model.media import AnyMediaCommand, OpenSession, SessionOpened
 from engine.model.screening import HotEntry, Number
 from engine.model.trunk_sections import TrunkSection
@@ -52,9 +52,8 @@ class Journal:
         self.settle()
         return self._events
 
-    def append(self, tenant: TenantId, event: AnyEvent, at: float | None = None) -> EventId:
-        self._events.append(event)
-        return EventId("n", 1, len(self._events))
+    def extend(self, tenant: TenantId, events: Iterable[tuple[AnyEvent, float]]) -> None:
+        self._events += [event for event, _ in events]
 
 
 class Bus:

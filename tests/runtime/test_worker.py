@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,7 +11,7 @@ from engine.call.values import CallCommand, Drain, EventRaised
 from engine.model.address import Address
 from engine.model.config import Config, SipSection
 from engine.model.events import Alarm, AnyEvent
-from engine.model.ids import EventId, TenantId
+from engine.model.ids import TenantId
 from engine.runtime.screener import Screener
 from engine.runtime.worker import EngineWorker, Publisher
 from scoring.numbers import Numbering
@@ -30,21 +31,20 @@ class Core:
 
 
 class FullJournal:
-    """Refuses the first event."""
+    """Refuses what it is asked first."""
 
     def __init__(self) -> None:
-        self.asked: list[AnyEvent] = []
+        self.asked: list[list[AnyEvent]] = []
 
-    def append(self, tenant: TenantId, event: AnyEvent, at: float | None = None) -> EventId:
-        self.asked.append(event)
+    def extend(self, tenant: TenantId, events: Iterable[tuple[AnyEvent, float]]) -> None:
+        self.asked.append([event for event, _ in events])
         if len(self.asked) == 1:
             raise OSError("no room")
-        return EventId("n", 1, len(self.asked))
 
 
 async def test_what_follows_a_failure_is_still_done() -> None:
     journal = FullJournal()
-    events = [Alarm(slug="first", detail=""), Alarm(slug="second", detail="")]
+    events: list[AnyEvent] = [Alarm(slug="first", detail=""), Alarm(slug="second", detail="")]
     worker = EngineWorker(
         Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
         cast(SipCore, Core([EventRaised(event) for event in events])),
@@ -54,5 +54,6 @@ async def test_what_follows_a_failure_is_still_done() -> None:
         cast(Publisher, None),
     )
     worker.command(Drain(end_calls=False))
+    worker.command(Drain(end_calls=True))
     await worker.close()
-    assert journal.asked == events
+    assert journal.asked == [events, events]
