@@ -6,13 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from engine.call import agent, answering, calling, offers, transfer
+from engine.call.leg_dialog import nobody
+from engine.call.timers import RUNNING
 
 if TYPE_CHECKING:
     from engine.call.call import Call
 
 
 def dispose(call: Call) -> None:
-    call.dispose()
+    """Nothing of the call is left."""
+    for leg in call.legs:
+        leg.dispose()
+    call.timers.cancel(call.call_id, *RUNNING, "reap")
+    call.listener = nobody  # it holds this call: without it no collector has to find the two
+    on_end, call.on_end = call.on_end, None
+    if on_end is not None:
+        on_end(call)
 
 
 ACTIONS: Final[Mapping[str, Callable[[Call], None]]] = {

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import msgspec
+
 from engine.call.actions import ACTIONS
 from engine.call.anchor import Anchor
-from engine.call.attempts import NO_ATTEMPTS, Target
+from engine.call.attempts import NO_ATTEMPTS, Attempts, Target
 from engine.call.captures import Captures
 from engine.call.leg_dialog import nobody
 from engine.call.leg_events import LegRefused
@@ -20,7 +22,7 @@ from engine.call.plan import PLAIN, Plan
 from engine.call.refusals import FinalResponse, reasons_for_other
 from engine.call.rejects import rejection
 from engine.call.table import IMPOSSIBLE, TABLE, End, Input, State
-from engine.call.timers import CallTimers
+from engine.call.timers import RUNNING, CallTimers
 from engine.call.transfer import Transfer
 from engine.call.trunks import Trunks
 from engine.call.values import (
@@ -45,7 +47,6 @@ _TOLD: Final = {
     state: state.value for state in State if state not in (State.ROUTING, State.ENDING, State.ENDED)
 }
 """States that are told as stages of the call."""
-TIMERS = ("no_answer", "hop", "key", "progress", "dial_pause", "media", "audit")
 MEDIA_S = 5.0
 """A media worker that has not opened a session by then is as good as none."""
 REAP_S = 34.0
@@ -64,121 +65,62 @@ UNTOLD = LegRefused(480, "")
 """Until the callee has refused."""
 
 
-class Call:
+class Call(msgspec.Struct, eq=False):
     """One B2BUA call. `on_end` is told once, when nothing of it is left."""
 
-    __slots__ = (
-        "_on_end",
-        "_waiting",
-        "agent_report",
-        "anchor",
-        "answered_at",
-        "asked",
-        "attempts",
-        "body",
-        "call_id",
-        "callee",
-        "caller",
-        "captures",
-        "decision",
-        "find",
-        "former",
-        "invite",
-        "late_answer",
-        "late_answer_to",
-        "listener",
-        "newcomer",
-        "newcomer_for",
-        "newcomer_trunk",
-        "offer_body",
-        "offer_from",
-        "offer_method",
-        "outcome",
-        "place",
-        "plan",
-        "playing",
-        "reasons",
-        "recording",
-        "refusal",
-        "restoring",
-        "ringing",
-        "routes",
-        "settings",
-        "settling",
-        "state",
-        "target",
-        "timers",
-        "transfer",
-        "trunks",
-        "wire",
-    )
-
-    def __init__(
-        self,
-        call_id: CallId,
-        decision: Decision,
-        plan: Plan,
-        wire: Wire,
-        timers: CallTimers,
-        captures: Captures,
-        settings: CallSettings,
-        trunks: Mapping[str, TrunkSection],
-        routes: Trunks,
-        on_end: Callable[[Call], None],
-    ) -> None:
-        self.call_id = call_id
-        self.decision = decision
-        self.plan = plan
-        self.wire = wire
-        self.timers = timers
-        self.captures = captures
-        self.settings = settings
-        self.trunks = trunks
-        self.routes = routes
-        self.state = State.PREPARING
-        self.caller: Leg | None = None
-        """The calling leg; the agent's in a dissuasion call."""
-        self.callee: Leg | None = None
-        self.former: tuple[Leg, ...] = ()
-        """Legs that the call has left, and that still have something open."""
-        self.anchor: Anchor | None = None
-        self.place: PlaceCall | None = None
-        self.recording: RecordingId | None = None
-        self.agent_report = ""
-        self.outcome: Outcome | None = None
-        self.listener: Listener = nobody
-        self._on_end: Callable[[Call], None] | None = on_end
-        self._waiting: tuple[str, ...] = ()
-        self.playing: dict[PlaybackId, str] = {}
-        self.answered_at: float | None = None
-        self.invite: Request | None = None
-        self.body = b""
-        self.asked: ScreeningRequest | None = None
-        """What screening was asked of this call."""
-        self.attempts = NO_ATTEMPTS
-        self.target: Target | None = None
-        """Where a redirection leads, while screening looks at it."""
-        self.refusal = UNTOLD
-        self.ringing = 180
-        """The callee's last 18x; 180 for who hears our own ringback, or is not to know of the warning."""
-        self.transfer: Transfer | None = None
-        self.newcomer: Leg | None = None
-        """Who asks to take the place of `newcomer_for`."""
-        self.newcomer_for: Leg | None = None
-        self.newcomer_trunk = ""
-        self.settling: list[bytes] | None = None
-        self.find: Find = _nowhere
-        self.reasons: tuple[str, ...] = ()
-        """Reason values of the side that ended the call (RFC 3326)."""
-        self.offer_from: Leg | None = None
-        self.offer_body = b""
-        self.offer_method = "INVITE"
-        self.restoring: Leg | None = None
-        """Who is being offered once more what was in force before an offer that failed half-way."""
-        self.late_answer: Leg | None = None
-        """Whose ACK will bring the answer to an offer that went out in a 2xx."""
-        self.late_answer_to: Leg | None = None
-        """Where that answer goes; None: to the media worker."""
+    call_id: CallId
+    decision: Decision
+    plan: Plan
+    wire: Wire
+    timers: CallTimers
+    captures: Captures
+    settings: CallSettings
+    trunks: Mapping[str, TrunkSection]
+    routes: Trunks
+    on_end: Callable[[Call], None] | None
+    state: State = State.PREPARING
+    caller: Leg | None = None
+    """The calling leg; the agent's in a dissuasion call."""
+    callee: Leg | None = None
+    former: tuple[Leg, ...] = ()
+    """Legs that the call has left, and that still have something open."""
+    anchor: Anchor | None = None
+    place: PlaceCall | None = None
+    recording: RecordingId | None = None
+    agent_report: str = ""
+    outcome: Outcome | None = None
+    listener: Listener = nobody
+    _waiting: tuple[str, ...] = ()
+    playing: dict[PlaybackId, str] = msgspec.field(default_factory=dict)
+    answered_at: float | None = None
+    invite: Request | None = None
+    body: bytes = b""
+    asked: ScreeningRequest | None = None
+    """What screening was asked of this call."""
+    attempts: Attempts = NO_ATTEMPTS
+    target: Target | None = None
+    """Where a redirection leads, while screening looks at it."""
+    refusal: LegRefused = UNTOLD
+    ringing: int = 180
+    """The callee's last 18x; 180 for who hears our own ringback, or is not to know of the warning."""
+    transfer: Transfer | None = None
+    newcomer: Leg | None = None
+    """Who asks to take the place of `newcomer_for`."""
+    newcomer_for: Leg | None = None
+    newcomer_trunk: str = ""
+    settling: list[bytes] | None = None
+    find: Find = _nowhere
+    reasons: tuple[str, ...] = ()
+    """Reason values of the side that ended the call (RFC 3326)."""
+    offer_from: Leg | None = None
+    offer_body: bytes = b""
+    offer_method: str = "INVITE"
+    restoring: Leg | None = None
+    """Who is being offered once more what was in force before an offer that failed half-way."""
+    late_answer: Leg | None = None
+    """Whose ACK will bring the answer to an offer that went out in a 2xx."""
+    late_answer_to: Leg | None = None
+    """Where that answer goes; None: to the media worker."""
 
     # --- beginning ---
 
@@ -230,16 +172,6 @@ class Call:
 
     # --- the end ---
 
-    def dispose(self) -> None:
-        """Nothing of the call is left."""
-        for leg in self.legs:
-            leg.dispose()
-        self.timers.cancel(self.call_id, *TIMERS, "reap")
-        self.listener = nobody  # it holds this call: without it no collector has to find the two
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
-            on_end(self)
-
     def finish(self, end: End, final: FinalResponse | None = None) -> None:
         """The outcome is known: tell it, and let go of the legs and the media."""
         answered_at, now = self.answered_at, self.wire.now
@@ -258,7 +190,7 @@ class Call:
             duration_ms=round((now - answered_at) * 1000) if answered_at is not None else 0,
         )
         self.wire.effects.append(EventRaised(ended))
-        self.timers.set(self.call_id, "reap", now + REAP_S, instead=TIMERS)
+        self.timers.set(self.call_id, "reap", now + REAP_S, instead=RUNNING)
         for leg in (self.caller, self.callee, self.newcomer):
             if leg is not None and not leg.ended:
                 self._release(leg, final)

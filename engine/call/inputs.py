@@ -94,9 +94,10 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
                 _reported(call, leg, report)
             if call.transfer is not None and leg is call.transfer.referrer:
                 call.feed(Input.REFERRER_GONE)
+            elif call.state is State.ENDING:
+                call.check_ended()
             else:
                 call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
-            call.check_ended()
         case LegEnded(report):
             if call.plan.agent:
                 _reported(call, leg, report)

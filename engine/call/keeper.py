@@ -69,7 +69,7 @@ class Keeper:
             from_=NameAddr(None, Uri("sip", SENDER, host)).with_tag(self._wire.ids.tag()),
             to=NameAddr(None, uri.replace(port=None)),
             call_id=self._wire.ids.call_id(),
-            contact=self._wire.contact_of(flow),
+            contact=self._wire.contacts[flow.transport],
             headers=[("Accept", "application/sdp")],
         )
 

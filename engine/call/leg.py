@@ -80,7 +80,7 @@ class Leg(LegDialog):
         self.wire = wire
         self.role = role
         self.flow = flow
-        self.contact = wire.contact_of(flow)
+        self.contact = wire.contacts[flow.transport]
         self.trunk = ""
         self.credentials = credentials
         self.dialog = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from engine.call.capabilities import Headers
 from engine.call.session_timer import (
     TABLE,
@@ -27,19 +29,16 @@ EXPIRED: Final = ('SIP;cause=408;text="Session expired"',)
 """Reason of a BYE for a session that nobody refreshed."""
 
 
-class LegSession:
+class LegSession(msgspec.Struct, eq=False):
     """Made with the first agreement."""
 
-    __slots__ = ("_half", "_interval_s", "_late", "_least_s", "_leg", "state")
-
-    def __init__(self, leg: Leg) -> None:
-        self._leg = leg
-        self._half: LegTimer | None = None
-        self._late: LegTimer | None = None
-        self._interval_s = 0
-        self._least_s = 0
-        """Min-SE of our requests, where a 422 taught us one."""
-        self.state = State.OFF
+    _leg: Leg
+    _half: LegTimer | None = None
+    _late: LegTimer | None = None
+    _interval_s: int = 0
+    _least_s: int = 0
+    """Min-SE of our requests, where a 422 taught us one."""
+    state: State = State.OFF
 
     # --- what is agreed ---
 

@@ -14,6 +14,9 @@ from engine.model.ids import CallId
 _SPARE: Final = 64
 """So many cancelled timers may lie about before they are swept, however few live."""
 
+RUNNING: Final = ("no_answer", "hop", "key", "progress", "dial_pause", "media", "audit")
+"""Timers that a call may have until its outcome is known."""
+
 T = TypeVar("T")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from itertools import count
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -56,12 +57,11 @@ class Wire:
     """The core's side that legs talk to. One instance per core; `now` is set before each input."""
 
     __slots__ = (
-        "_contacts",
         "_handlers",
         "_layer",
         "_locals",
-        "_sessions",
         "contact",
+        "contacts",
         "dialogs",
         "effects",
         "ids",
@@ -69,6 +69,7 @@ class Wire:
         "names",
         "now",
         "session_expires_s",
+        "session_id",
         "tell_legs",
         "timers",
         "troubles",
@@ -88,10 +89,11 @@ class Wire:
         self._handlers: dict[ClientKey, ResponseHandler] = {}
         self.ids = ids
         self.contact = contact
-        self._contacts = {
+        self.contacts = {
             transport: f"<sip:{contacts.get(transport, contact)}{parameter}>"
             for transport, parameter in TRANSPORT_PARAMETERS.items()
         }
+        """The Contact value by which a peer reaches us, by transport."""
         self._locals = {
             transport: (address.host, address.port)
             for transport in TRANSPORT_PARAMETERS
@@ -109,7 +111,9 @@ class Wire:
         self.session_expires_s = session_expires_s
         """How long sessions of ours live without a refresh (RFC 4028); 0: we ask for no session timer."""
         self.tell_legs = False
-        self._sessions = int.from_bytes(ids.token().encode()[:5], "big") << 16
+        first = (int.from_bytes(ids.token().encode()[:5], "big") << 16) + 1
+        self.session_id: Callable[[], int] = count(first).__next__
+        """An id for an `o=` line: a positive number that no other leg has."""
         self.effects: list[Effect | CallEffect] = []
         self.troubles = Troubles(self.emit)
         self.dialogs: dict[tuple[str, str], Leg] = {}
@@ -118,10 +122,6 @@ class Wire:
         """INVITE server transactions without a final response, or whose 2xx waits for its ACK."""
 
     # --- towards the network ---
-
-    def contact_of(self, flow: Flow) -> str:
-        """The Contact value by which a peer at the other end of `flow` reaches us."""
-        return self._contacts[flow.transport]
 
     def flow_to(self, hop: Hop) -> Flow:
         """The flow to a hop: our listening address of its transport, and its own."""
@@ -183,11 +183,6 @@ class Wire:
     def pick(self, count: int) -> int:
         """A number below `count` that nobody can foresee."""
         return crc32(self.ids.token().encode()) % count
-
-    def session_id(self) -> int:
-        """For an `o=` line: a positive number that no other leg has."""
-        self._sessions += 1
-        return self._sessions
 
     # --- from the network ---
 
