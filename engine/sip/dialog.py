@@ -78,8 +78,8 @@ class Dialog:
             confirmed = response_or_local_tag.status >= 200
         if not tag:
             raise LocalProtocolError("a response that makes a dialog needs a To tag")
-        peer = request.contact
-        if peer is None:
+        contacts = request.contacts
+        if not contacts:
             raise RemoteProtocolError("no Contact header", request=request)
         return cls(
             call_id=request.call_id,
@@ -89,7 +89,7 @@ class Dialog:
             remote=request.first["From"],
             local_cseq=0,
             remote_cseq=request.cseq.number,
-            remote_target=peer.uri,
+            remote_target=contacts[0].uri,
             route_set=request.record_routes,
             contact=contact,
             confirmed=confirmed,
@@ -119,9 +119,9 @@ class Dialog:
         contact: str,
     ) -> Dialog:
         """The same for who knows what the request said: Call-ID, our tag, all of From, CSeq number, URI."""
-        peer = response.contact
-        if peer is not None:
-            target = peer.uri
+        contacts = response.contacts
+        if contacts:
+            target = contacts[0].uri
         else:
             target = uri if isinstance(uri, Uri) else Uri.parse(uri)
         return cls(

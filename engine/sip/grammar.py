@@ -32,15 +32,11 @@ MAX_VALUES = 128
 class Params(dict[str, str | None]):
     """Parameters in order, names in lower case; a parameter without a value maps to None.
 
-    Immutable and hashable. Two are equal whatever their order (RFC 3261 §19.1.4). Ask with names in lower
-    case.
+    Immutable and hashable. Two are equal whatever their order (RFC 3261 §19.1.4). Make and ask with names
+    in lower case.
     """
 
     __slots__ = ()
-
-    def __init__(self, params: Mapping[str, str | None] | None = None) -> None:
-        if params:
-            dict.update(self, {name.lower(): value for name, value in params.items()})
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("parameters are immutable")
@@ -55,11 +51,11 @@ class Params(dict[str, str | None]):
 
     def with_(self, name: str, value: str | None) -> Params:
         """A copy with one parameter set or replaced."""
-        return adopt_params({**self, name.lower(): value})
+        return Params({**self, name.lower(): value})
 
     def without(self, *names: str) -> Params:
         """A copy lacking the named parameters."""
-        return adopt_params({name: value for name, value in self.items() if name not in names})
+        return Params({name: value for name, value in self.items() if name not in names})
 
 
 NO_PARAMS = Params()
@@ -124,7 +120,7 @@ def parse_params(text: str) -> Params:
     if not text:
         return NO_PARAMS
     if text.startswith(";tag=") and TOKEN.fullmatch(text, 5):
-        return adopt_params({"tag": text[5:]})
+        return Params({"tag": text[5:]})
     found: dict[str, str | None] = {}
     position = 0
     while position < len(text):
@@ -137,7 +133,7 @@ def parse_params(text: str) -> Params:
             raise RemoteProtocolError("a parameter appears twice")
         found[name] = unquote_string(quoted) if quoted is not None else bare
         position = match.end()
-    return adopt_params(found)
+    return Params(found)
 
 
 def format_params(params: Mapping[str, str | None]) -> str:
@@ -170,7 +166,7 @@ def parse_uri_params(text: str) -> Params:
         if not name or name in found:
             raise RemoteProtocolError("malformed URI parameters")
         found[name] = unescape(value) if equals else None
-    return adopt_params(found)
+    return Params(found)
 
 
 def unescape(text: str) -> str:
@@ -192,10 +188,3 @@ def escape(text: str, safe: str) -> str:
         return quote(text, safe=safe)
     except UnicodeEncodeError:
         raise LocalProtocolError(f"{text!r} is not Unicode text") from None
-
-
-def adopt_params(params: dict[str, str | None]) -> Params:
-    """Params of a mapping whose names are in lower case already."""
-    made = Params.__new__(Params)
-    dict.update(made, params)
-    return made

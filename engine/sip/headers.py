@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import MAX_VALUES, TOKEN, clean, is_digits, split_list
 from engine.sip.names import LISTS, SPELLINGS, canonical
-from engine.sip.uri import NameAddr, addresses, tag_of
+from engine.sip.uri import KNOWN_MOST, NameAddr, addresses, known_addresses, tag_of
 from engine.sip.via import Via
 
 MAX_CSEQ = 2**31 - 1
@@ -167,17 +167,27 @@ class Message:
 
     def validate(self) -> None:
         """Parse all that the layers above rely on; RemoteProtocolError(400) when anything is malformed."""
+        _ = self.from_tag, self.to_tag, self.call_id, self.cseq
         first = self.first
-        try:
-            self.from_tag = tag_of(first["From"])
-            self.to_tag = tag_of(first["To"])
-        except (KeyError, RemoteProtocolError):
-            _ = self.from_, self.to  # they say what is wrong
-        _ = self.call_id, self.cseq
-        if "Contact" in first:
+        contact = first.get("Contact")
+        if contact is None:
+            self.contacts = ()
+        elif (
+            len(first) == len(self.headers)
+            and len(contact) <= KNOWN_MOST
+            and contact != "*"
+            and contact.isascii()
+        ):
+            try:
+                self.contacts = known_addresses(contact)
+            except RemoteProtocolError as error:
+                raise RemoteProtocolError(f"Contact: {error}") from None
+        else:
             _ = self.contacts
         if "Record-Route" in first:
             _ = self.record_routes
+        else:
+            self.record_routes = ()
 
     def _required(self, name: str) -> str:
         text = self.first.get(name)
@@ -212,21 +222,11 @@ class Message:
         except RemoteProtocolError as error:
             raise RemoteProtocolError(f"{name}: {error}") from None
 
-    def _encode(self, start: str) -> bytes:
-        names = SPELLINGS
-        body = self.body
-        try:
-            rows = [f"{names[name]}: {value}" for name, value in self.headers]
-            head = "\r\n".join((start, *rows, f"Content-Length: {len(body)}\r\n\r\n")).encode("ascii")
-        except (KeyError, UnicodeEncodeError):
-            return self._encode_with_care(start)
-        # One look at all the text; what is not plain is looked at row by row.
-        ends = 2 * len(rows) + 6
-        if len(head.translate(None, NOT_PLAIN)) + ends != len(head) or head.count(b"\nContent-Length: ") != 1:
-            return self._encode_with_care(start)
-        return head + body
+    def encode_with_care(self, start: str) -> bytes:
+        """The message as sent, under that start line: each value is looked at.
 
-    def _encode_with_care(self, start: str) -> bytes:
+        LocalProtocolError if one could break out of its place.
+        """
         lines = [start]
         for name, value in self.headers:
             known = SPELLINGS.get(name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
+from itertools import count
 from typing import Protocol
 
 from engine.sip.via import MAGIC_COOKIE
@@ -34,30 +36,21 @@ class IdSource(Protocol):
 class HashedIds:
     """Ids that nobody without the seed can guess; the caller draws 16 bytes or more once a process."""
 
+    branch: Callable[[], str]
+    tag: Callable[[], str]
+    call_id: Callable[[], str]
+    token: Callable[[], str]
+
     def __init__(self, seed: bytes) -> None:
-        self._key = seed[:64]
-        self._count = 0
-        # A digest is cut into several ids: no two share a digit of it.
-        self._digits = ""
-        self._place = _DIGITS
+        self.branch = _ids(seed, b"branch", 24, MAGIC_COOKIE).__next__
+        self.tag = _ids(seed, b"tag", 16).__next__
+        self.call_id = _ids(seed, b"call-id", 32).__next__
+        self.token = _ids(seed, b"token", 24).__next__
 
-    def _next(self, digits: int) -> str:
-        begin = self._place
-        if begin + digits > _DIGITS:
-            self._count += 1
-            self._digits = blake2b(self._count.to_bytes(8), key=self._key).hexdigest()
-            begin = 0
-        self._place = end = begin + digits
-        return self._digits[begin:end]
 
-    def branch(self) -> str:
-        return MAGIC_COOKIE + self._next(24)
-
-    def tag(self) -> str:
-        return self._next(16)
-
-    def call_id(self) -> str:
-        return self._next(32)
-
-    def token(self) -> str:
-        return self._next(24)
+def _ids(seed: bytes, kind: bytes, digits: int, prefix: str = "") -> Iterator[str]:
+    """Ids of one kind, `digits` hexadecimal digits each, without end: no two share a digit of a digest."""
+    for number in count(1):
+        digest = blake2b(number.to_bytes(8), key=seed[:64], person=kind).hexdigest()
+        for begin in range(0, _DIGITS - digits + 1, digits):
+            yield prefix + digest[begin : begin + digits]

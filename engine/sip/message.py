@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
+from itertools import repeat
+from typing import Final, NamedTuple
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import TOKEN, clean, is_digits, split_list
-from engine.sip.headers import FORBIDDEN, NOT_PLAIN, Message, Once, cseq_of
+from engine.sip.headers import FORBIDDEN, Message, Once, cseq_of
 from engine.sip.names import SINGLE, SPELLINGS, canonical
 from engine.sip.status import REASONS, reason_phrase
-from engine.sip.uri import Uri
+from engine.sip.uri import KNOWN_MOST, PLAIN_PARTY, Uri, known_uri
 from engine.sip.via import Via
 
 MAX_HEAD_BYTES = 24 * 1024
 MAX_BODY_BYTES = 40 * 1024
 MAX_ROWS = 256
+MAX_PLAIN_HEAD_BYTES = 8 * 1024
+MAX_PLAIN_ROWS = 64
 DEFAULT_MAX_FORWARDS = 70
 
 _MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
@@ -29,7 +34,36 @@ _LISTED = ("Via", "Record-Route", "Timestamp")
 _FOLD = re.compile(r"\r\n[ \t]++")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 _STATUSES = {str(status): status for status in range(100, 700)}
-_HOPS = {str(hops): hops for hops in range(256)}
+_HOPS = {None: DEFAULT_MAX_FORWARDS} | {str(hops): hops for hops in range(256)}
+_NOT_PLAIN: Final = bytes((*range(32), *range(127, 256)))
+"""Bytes that a plain header section has none of, but for the CR and LF between its rows."""
+_CUT: Final = str.partition
+_AT_COLON: Final = repeat(": ")
+_JOIN: Final = ": ".join
+_WRITTEN: Final = frozenset(SPELLINGS.values()) - {"Content-Length"}
+"""Names that may be written without a look at them."""
+_made: Final = object.__new__
+
+
+def _to_bytes(message: Request | Response) -> bytes:
+    """The message as sent; LocalProtocolError if a value could break out of its place."""
+    if isinstance(message, Request):
+        if not TOKEN.fullmatch(message.method):
+            raise LocalProtocolError(f"{message.method!r} is not a method")
+        start = f"{message.method} {message.request_uri} SIP/2.0"
+    else:
+        if not 100 <= message.status <= 699:
+            raise LocalProtocolError(f"{message.status!r} is not a status")
+        start = f"SIP/2.0 {message.status} {message.reason}"
+    rows = message.headers
+    body = message.body
+    text = "\r\n".join((start, *map(_JOIN, rows), f"Content-Length: {len(body)}\r\n\r\n"))
+    # One look at all the text; what is not plain is looked at row by row.
+    if text.isascii() and _WRITTEN.issuperset(dict(rows)):
+        head = text.encode("ascii")
+        if len(head.translate(None, _NOT_PLAIN)) + 2 * len(rows) + 6 == len(head):
+            return head + body
+    return message.encode_with_care(start)
 
 
 class Request(Message):
@@ -64,10 +98,16 @@ class Request(Message):
         super().validate()
         first = self.first
         _ = self.top_via
-        if first.get("Max-Forwards") not in _HOPS:
+        hops = _HOPS.get(first.get("Max-Forwards"))
+        if hops is not None:
+            self.max_forwards = hops
+        else:
             _ = self.max_forwards
         if "Route" in first:
             _ = self.routes
+        given = self.request_uri
+        if isinstance(given, str) and len(given) <= KNOWN_MOST and given.isascii():
+            self.uri = known_uri(given)
         if self.uri.headers:
             raise RemoteProtocolError("headers in the Request-URI")
 
@@ -102,11 +142,7 @@ class Request(Message):
             self.headers = rows
         self.first["Via"] = text
 
-    def to_bytes(self) -> bytes:
-        """The message as sent; LocalProtocolError if a value could break out of its place."""
-        if not TOKEN.fullmatch(self.method):
-            raise LocalProtocolError(f"{self.method!r} is not a method")
-        return self._encode(f"{self.method} {self.request_uri} SIP/2.0")
+    to_bytes = _to_bytes
 
     def __repr__(self) -> str:
         return f"<Request {self.method}>"
@@ -123,11 +159,7 @@ class Response(Message):
         self.headers = headers
         self.body = body
 
-    def to_bytes(self) -> bytes:
-        """The message as sent; LocalProtocolError if a value could break out of its place."""
-        if not 100 <= self.status <= 699:
-            raise LocalProtocolError(f"{self.status!r} is not a status")
-        return self._encode(f"SIP/2.0 {self.status} {self.reason}")
+    to_bytes = _to_bytes
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.reason}>"
@@ -164,15 +196,14 @@ def response_to(
         names = _COPIED_BY_TRYING
     elif status < 300 and request.method in _DIALOG_CREATING:
         names = _COPIED_INTO_DIALOG
-    if whole:
-        copied = [(name, first[name]) for name in names if name in first]
-    else:
-        copied = [
-            (name, value)
-            for name in names
-            if name in first
-            for value in (request.rows(name) if name in _LISTED else (first[name],))
-        ]
+    copied: list[tuple[str, str]] = []
+    for name in names:
+        if name not in first:
+            continue
+        if whole or name not in _LISTED:
+            copied.append((name, first[name]))
+        else:
+            copied += [(name, value) for value in request.rows(name)]
     copied += headers
     response = Response(status, reason or REASONS.get(status) or reason_phrase(status), copied, body)
     if tag is not None:
@@ -185,46 +216,87 @@ def parse(data: bytes) -> Request | Response:
 
     A body longer than Content-Length is cut. RemoteProtocolError carries the request when it can be
     answered: a request line and a top Via could be read, and it is not an ACK.
-    """
-    return parse_plainly(data) or parse_with_care(data)
 
-
-def parse_plainly(data: bytes) -> Request | Response | None:
-    """A message as nearly all senders write it: ASCII, a colon and a space behind each header name.
-
-    None for any other, and for all that something is wrong with.
+    Read here is what nearly all senders write: ASCII, a colon and a space behind each header name. All
+    else, and all that something is wrong with, is left to `parse_with_care`.
     """
     end = data.find(b"\r\n\r\n")
     raw = data[:end]
     body = data[end + 4 :]
-    if not 0 <= end <= MAX_HEAD_BYTES or len(body) > MAX_BODY_BYTES:
-        return None
+    if not 0 <= end <= MAX_PLAIN_HEAD_BYTES or len(body) > MAX_BODY_BYTES:
+        return parse_with_care(data)
     start, *lines = raw.decode("latin-1").split("\r\n")
     # Nothing but what can be printed stands between the line ends.
-    if len(raw.translate(None, NOT_PLAIN)) + 2 * len(lines) != len(raw) or len(lines) >= MAX_ROWS:
-        return None
-    names = SPELLINGS
+    if len(raw.translate(None, _NOT_PLAIN)) + 2 * len(lines) != len(raw) or len(lines) > MAX_PLAIN_ROWS:
+        return parse_with_care(data)
     message: Request | Response
     try:
-        pairs = [line.split(": ", 1) for line in lines]
-        first = {names.get(name) or canonical(name): value.strip(" ") for name, value in pairs}
         method, uri, rest = start.split(" ", 2)
-        if method == "SIP/2.0":
-            message = Response(_STATUSES[uri], rest, first.items(), body)
-        elif rest == "SIP/2.0" and uri and TOKEN.fullmatch(method):
-            message = Request(method, uri, first.items(), body)
+        spelt, between, values = zip(*map(_CUT, lines, _AT_COLON), strict=True)
+        layout = _layout(spelt)
+        if layout is None or "" in between:
+            return parse_with_care(data)
+        if b":  " in raw or b" \r" in raw or raw.endswith(b" "):
+            values = tuple([value.strip(" ") for value in values])
+        names = layout.names
+        if layout.whole:
+            first = dict(zip(names, values, strict=True))
+            headers: Collection[tuple[str, str]] = first.items()
         else:
-            return None
-        message.first = first
-        if len(first) != len(pairs):
-            _adopt(message, [(canonical(name), value.strip(" ")) for name, value in pairs])
-        message.call_id = first["Call-ID"]
-        message.cseq = cseq_of(first["CSeq"])
+            first = dict(zip(names[::-1], values[::-1], strict=True))
+            headers = list(zip(names, values, strict=True))
+        cseq = cseq_of(first["CSeq"])
+        if method == "SIP/2.0":
+            message = _made(Response)
+            message.status = _STATUSES[uri]
+            message.reason = rest
+        elif rest == "SIP/2.0" and uri and cseq.method == method:  # which is a token
+            message = _made(Request)
+            message.method = method
+            message.request_uri = uri
+            message.first = first
+            top = first["Via"]
+            message.top_via = Via.parse(top) if "," not in top else message.top_via
+        else:
+            return parse_with_care(data)
     except (KeyError, ValueError, RemoteProtocolError):
-        return None
+        return parse_with_care(data)
     stated = first.get("Content-Length")
-    whole = stated is None or stated == str(len(body))
-    return message if whole and _check(message) is None else None
+    if stated is not None and stated != str(len(body)):
+        return parse_with_care(data)
+    message.headers = headers
+    message.body = body
+    message.first = first
+    message.call_id = first["Call-ID"]
+    message.cseq = cseq
+    party = PLAIN_PARTY.fullmatch(first["From"])
+    if party is not None:
+        message.from_tag = party["tag"]
+    party = PLAIN_PARTY.fullmatch(first["To"])
+    if party is not None:
+        message.to_tag = party["tag"]
+    return message
+
+
+class _Layout(NamedTuple):
+    """What the names of a plain message's rows mean, in order."""
+
+    names: tuple[str, ...]
+    """Canonical."""
+    whole: bool
+    """Each stands once."""
+
+
+@lru_cache(maxsize=512)  # a sender has a handful
+def _layout(spelt: tuple[str, ...]) -> _Layout | None:
+    """None where something is wrong with them."""
+    try:
+        names = tuple([canonical(name) for name in spelt])
+    except RemoteProtocolError:
+        return None
+    if not all(name in names for name in _MANDATORY) or any(names.count(name) > 1 for name in SINGLE):
+        return None
+    return _Layout(names, len(set(names)) == len(names))
 
 
 def _adopt(message: Message, rows: list[tuple[str, str]]) -> None:

@@ -36,5 +36,7 @@ def session_expires(message: Message) -> SessionExpires | None:
 
 def min_se(message: Message) -> int:
     """Seconds of Min-SE; 0 where there is none that can be read."""
-    seconds = message.first.get("Min-SE", "").partition(";")[0].strip(" \t")
+    if "Min-SE" not in message.first:
+        return 0
+    seconds = message.first["Min-SE"].partition(";")[0].strip(" \t")
     return int(seconds) if is_digits(seconds) else 0

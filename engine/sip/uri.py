@@ -41,8 +41,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _OPAQUE = re.compile(r"[^\s<>\"\x00-\x1f\x7f]+")
 _TEL = re.compile(r"[+*#0-9A-Fa-f().-]+")
 _PLAIN_USER = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]*")
-_KNOWN_MOST = 256
-"""Characters of a URI that is remembered once parsed: a bound of memory."""
+KNOWN_MOST = 256
+"""Characters of a text that is remembered once parsed: a bound of memory."""
 _HOST_MOST = 255
 """Octets of a domain name (RFC 1035 §2.3.4); hosts are remembered in many places."""
 _USER_SAFE = "!*'()&=+$,;?/"
@@ -57,11 +57,11 @@ _NAME_ADDR = re.compile(
 
 
 # What nearly all senders write in From and To.
-_PLAIN_PARTY = re.compile(
-    r"""(?:"[^"\\\x00-\x1f\x7f\ud800-\udfff]*+"[ ])?
-        <sips?:(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]++@)?
+PLAIN_PARTY = re.compile(
+    r"""(?:"(?P<display>[^"\\\x00-\x1f\x7f\ud800-\udfff]*+)"[ ])?
+        <(?P<uri>sips?:(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]++@)?
         [a-z0-9][a-z0-9._-]{0,254}+(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?
-        (?:;(?P<name>[a-z0-9-]++)(?![^>]*;(?P=name)[;=>])(?:=[A-Za-z0-9._~-]*+)?){0,4}>
+        (?:;(?P<name>[a-z0-9-]++)(?![^>]*;(?P=name)[;=>])(?:=[A-Za-z0-9._~-]*+)?){0,4})>
         (?:;tag=(?P<tag>[A-Za-z0-9\-.!%*_+`'~]++))?""",
     re.VERBOSE,
 )
@@ -135,7 +135,7 @@ class Uri(msgspec.Struct, frozen=True):
     @staticmethod
     def parse(text: str) -> Uri:
         """RemoteProtocolError(400) when the text is not a URI."""
-        return _parse_known(text) if len(text) <= _KNOWN_MOST else Uri.parse_anew(text)
+        return known_uri(text) if len(text) <= KNOWN_MOST else Uri.parse_anew(text)
 
     @classmethod
     def parse_anew(cls, text: str) -> Uri:
@@ -169,8 +169,10 @@ class Uri(msgspec.Struct, frozen=True):
             user = self.user
             if user and self.password is None and _PLAIN_USER.fullmatch(user):
                 text = f"{scheme}:{user}@{format_host(self.host, self.port)}"
+            elif user is None:
+                text = f"{scheme}:{format_host(self.host, self.port)}"
             else:
-                text = f"{scheme}:{self._userinfo()}{format_host(self.host, self.port)}"
+                text = f"{scheme}:{self._userinfo(user)}{format_host(self.host, self.port)}"
         elif scheme == "tel":
             if self.user is None or not _TEL.fullmatch(self.user):
                 raise LocalProtocolError(f"{self.user!r} is not a telephone number")
@@ -180,22 +182,17 @@ class Uri(msgspec.Struct, frozen=True):
                 raise LocalProtocolError(f"{scheme!r}:{self.host!r} cannot be written as a URI")
             return f"{scheme}:{self.host}"
         if self.params:
-            text += "".join(
-                f";{escape(name, _PARAM_SAFE)}"
-                if value is None
-                else f";{escape(name, _PARAM_SAFE)}={escape(value, _PARAM_SAFE)}"
-                for name, value in self.params.items()
-            )
+            for name, value in self.params.items():
+                text += f";{escape(name, _PARAM_SAFE)}"
+                if value is not None:
+                    text += f"={escape(value, _PARAM_SAFE)}"
         if self.headers:
             text += "?" + "&".join(
                 f"{escape(name, _HEADER_SAFE)}={escape(value, _HEADER_SAFE)}" for name, value in self.headers
             )
         return text
 
-    def _userinfo(self) -> str:
-        user = self.user
-        if user is None:
-            return ""
+    def _userinfo(self, user: str) -> str:
         if not user:
             raise LocalProtocolError("a URI's user part must not be empty")
         if not _PLAIN_USER.fullmatch(user):
@@ -242,7 +239,7 @@ class NameAddr(msgspec.Struct, frozen=True):
     @staticmethod
     def parse(text: str) -> NameAddr:
         """RemoteProtocolError(400) when the text is not a name-addr or addr-spec."""
-        return _parse_known_name_addr(text) if len(text) <= _KNOWN_MOST else _parse_name_addr(text)
+        return _parse_known_name_addr(text) if len(text) <= KNOWN_MOST else _parse_name_addr(text)
 
     @property
     def tag(self) -> str | None:
@@ -263,10 +260,20 @@ class NameAddr(msgspec.Struct, frozen=True):
 
 
 # All messages of a call name the same few, whatever tags stand behind them.
-_parse_known = lru_cache(maxsize=4096)(Uri.parse_anew)
+known_uri = lru_cache(maxsize=4096)(Uri.parse_anew)
+"""What `Uri.parse` is for texts of `KNOWN_MOST` characters or less."""
 
 
 def _parse_name_addr(text: str) -> NameAddr:
+    party = PLAIN_PARTY.fullmatch(text)
+    if party is None:
+        return name_addr_of(text)
+    tag = party["tag"]
+    return NameAddr(party["display"], Uri.parse(party["uri"]), Params({"tag": tag}) if tag else NO_PARAMS)
+
+
+def name_addr_of(text: str) -> NameAddr:
+    """What `NameAddr.parse` is, for texts of any kind."""
     match = _NAME_ADDR.fullmatch(text)
     if match is None:
         return _parse_addr_spec(text)
@@ -284,13 +291,13 @@ _parse_known_name_addr = lru_cache(maxsize=2048)(_parse_name_addr)
 
 def tag_of(text: str) -> str | None:
     """The tag of a From or To value, or None; RemoteProtocolError(400) when the text is none."""
-    plain = _PLAIN_PARTY.fullmatch(text)
+    plain = PLAIN_PARTY.fullmatch(text)
     return plain["tag"] if plain is not None else NameAddr.parse(clean(text)).tag
 
 
 def addresses(text: str) -> tuple[NameAddr, ...]:
     """The values of one Contact, Route or Record-Route row; RemoteProtocolError(400) when one is none."""
-    return _known_addresses(text) if len(text) <= _KNOWN_MOST else _parse_addresses(text)
+    return known_addresses(text) if len(text) <= KNOWN_MOST else _parse_addresses(text)
 
 
 def _parse_addresses(text: str) -> tuple[NameAddr, ...]:
@@ -301,7 +308,8 @@ def _parse_addresses(text: str) -> tuple[NameAddr, ...]:
 
 
 # A peer's Contact is the same in many of its messages.
-_known_addresses = lru_cache(maxsize=2048)(_parse_addresses)
+known_addresses = lru_cache(maxsize=2048)(_parse_addresses)
+"""What `addresses` is for texts of `KNOWN_MOST` characters or less."""
 
 
 def _parse_addr_spec(text: str) -> NameAddr:

@@ -7,7 +7,7 @@ import re
 import msgspec
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
-from engine.sip.grammar import NO_PARAMS, TOKEN, Params, adopt_params, format_params, is_digits, parse_params
+from engine.sip.grammar import NO_PARAMS, TOKEN, Params, format_params, is_digits, parse_params
 from engine.sip.uri import format_host, parse_host
 
 MAGIC_COOKIE = "z9hG4bK"
@@ -49,7 +49,7 @@ class Via(msgspec.Struct, frozen=True):
                     params = {"rport": None, "branch": branch}
                 elif behind:
                     params["rport"] = None
-                return cls(transport.lower(), host, number, adopt_params(params))
+                return cls(transport.lower(), host, number, Params(params))
         match = _VIA.fullmatch(text)
         if match is None:
             raise RemoteProtocolError("malformed Via")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.sip.errors import RemoteProtocolError
-from engine.sip.message import Request, Response, parse, parse_plainly, parse_with_care, response_to
-from engine.sip.uri import NameAddr, tag_of
+from engine.sip.errors import LocalProtocolError, RemoteProtocolError
+from engine.sip.message import Request, Response, parse, parse_with_care, response_to
+from engine.sip.uri import NameAddr, name_addr_of, tag_of
 from tests.sip.kit import wire
 
 INVITE = wire(extra=["Record-Route: <sip:r;lr>", "Supported: timer, path", "Via: SIP/2.0/TCP c"], body="v=0")
@@ -51,6 +54,11 @@ def facts(message: Request | Response) -> list[object]:
     return read
 
 
+def parse_plainly(data: bytes) -> Request | Response | None:
+    with patch("engine.sip.message.parse_with_care", return_value=None):
+        return parse(data)
+
+
 def agree(data: bytes) -> bool:
     """Whether the message is plain; if it is, both ways read the same."""
     plain = parse_plainly(data)
@@ -68,11 +76,77 @@ def test_what_nearly_all_send_is_plain(data: bytes) -> None:
 @given(st.sampled_from(SEEDS), st.data())
 @settings(max_examples=1_000)
 def test_both_ways_read_the_same(seed: bytes, draw: st.DataObject) -> None:
+    agree(mutated(seed, draw))
+
+
+def mutated(seed: bytes, draw: st.DataObject) -> bytes:
     data = bytearray(seed)
     for _ in range(draw.draw(st.integers(1, 3))):
         start = draw.draw(st.integers(0, len(data)))
         data[start : start + draw.draw(st.sampled_from([0, 0, 1, 2, 9]))] = draw.draw(st.sampled_from(PIECES))
-    agree(bytes(data))
+    return bytes(data)
+
+
+VALUES = ("from_tag", "to_tag", "call_id", "cseq", "contacts", "record_routes")
+OF_REQUESTS = ("top_via", "max_forwards", "uri")
+
+
+@given(st.sampled_from([*SEEDS, wire(extra=["Contact: <sip:a@b>"])]), st.data())
+@settings(max_examples=600)
+def test_what_is_valid_has_the_values_that_are_read_one_by_one(seed: bytes, draw: st.DataObject) -> None:
+    try:
+        message = parse(mutated(seed, draw))
+        bare = bare_of(message)
+        message.validate()
+    except RemoteProtocolError:
+        return
+    names = VALUES + OF_REQUESTS * isinstance(message, Request)
+    assert {name: getattr(message, name) for name in names} == {name: getattr(bare, name) for name in names}
+
+
+@given(st.sampled_from(SEEDS), st.data())
+@settings(max_examples=600)
+def test_what_is_invalid_has_a_value_that_cannot_be_read(seed: bytes, draw: st.DataObject) -> None:
+    try:
+        message = parse(mutated(seed, draw))
+    except RemoteProtocolError:
+        return
+    bare = bare_of(message)
+    try:
+        message.validate()
+    except RemoteProtocolError as error:
+        names = (*VALUES, *("top_via", "max_forwards", "routes", "uri") * isinstance(message, Request))
+        said = {outcome(lambda name=name: str(getattr(bare, name)), said=True) for name in names}
+        assert str(error) in {*said, "headers in the Request-URI"}
+
+
+def bare_of(message: Request | Response) -> Request | Response:
+    """A message with the same rows, of which nothing has been read."""
+    rows = [*message.headers]
+    if isinstance(message, Request):
+        return Request(message.method, message.request_uri, rows, message.body)
+    return Response(message.status, message.reason, rows, message.body)
+
+
+names = st.sampled_from(
+    ["Via", "To", "to", "v", "Subject", "X-Y", "X-y", "Content-Length", "X Y", "", "\xe9", "A:"]
+)
+ODD = ["a", ":", " ", ",", "\r", "\n", "\r\n", "\t", "\\", "\x01", "\x7f", "\xe9", "\ud800"]
+texts = st.lists(st.sampled_from(ODD), max_size=5).map("".join)
+
+
+@given(
+    st.lists(st.tuples(names, texts | st.just("a")), max_size=4),
+    texts | st.just("sip:a@b"),
+    st.binary(max_size=9),
+)
+@settings(max_examples=1_000)
+def test_plain_messages_are_written_like_others(rows: list[tuple[str, str]], text: str, body: bytes) -> None:
+    for message, start in (
+        (Request("INFO", text, rows, body), f"INFO {text} SIP/2.0"),
+        (Response(200, text, rows, body), f"SIP/2.0 200 {text}"),
+    ):
+        assert outcome(message.to_bytes) == outcome(lambda m=message, s=start: m.encode_with_care(s))
 
 
 @pytest.mark.parametrize(
@@ -142,18 +216,24 @@ likely = st.tuples(
 ).map(lambda parts: f"{parts[0]}<sip:{parts[1]}{parts[2]}>{parts[3]}")
 
 
-def outcome(read: object) -> object:
+def outcome(read: Callable[[], object], *, said: bool = False) -> object:
     try:
-        return read()  # type: ignore[operator]
-    except RemoteProtocolError:
-        return "refused"
+        return read()
+    except (LocalProtocolError, RemoteProtocolError) as error:
+        return str(error) if said else "refused"
 
 
 @given(parties | likely)
 @settings(max_examples=1_000)
 def test_a_tag_is_what_the_whole_value_says(text: str) -> None:
     readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    assert outcome(lambda: tag_of(text)) == outcome(lambda: NameAddr.parse(readable).tag)
+    assert outcome(lambda: tag_of(text)) == outcome(lambda: name_addr_of(readable).tag)
+
+
+@given(parties | likely)
+@settings(max_examples=1_000)
+def test_a_plain_party_is_what_the_whole_grammar_says(text: str) -> None:
+    assert outcome(lambda: NameAddr.parse(text)) == outcome(lambda: name_addr_of(text))
 
 
 def test_tags_of_plain_values() -> None:

@@ -302,7 +302,7 @@ def test_what_is_read_can_be_written_and_read_again(text: str) -> None:
 
 
 def test_parameters_are_values() -> None:
-    params = Params({"Lr": None, "Transport": "tcp"})
+    params = Params({"lr": None, "transport": "tcp"})
     assert params == Params({"transport": "tcp", "lr": None})
     assert hash(params) == hash(Params({"transport": "tcp", "lr": None}))
     assert params.with_("LR", "1").without("transport") == Params({"lr": "1"})
