@@ -146,7 +146,7 @@ class TransactionLayer:
     def timer(self, now: float) -> list[Effect]:
         """Let all timers fire that are due."""
         effects: list[Effect] = []
-        for transaction, timer in self._queues.due(now):
+        for _, transaction, timer in self._queues.due(now):
             effects += self._step(transaction, timer, now)
         return effects
 

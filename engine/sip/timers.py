@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from math import inf
+from operator import itemgetter
+from typing import Final
 
 import msgspec
 
 from engine.sip.machines import Action, Input
 from engine.sip.transaction import Transaction
+
+_AT: Final = itemgetter(0)
 
 
 class Timers(msgspec.Struct, frozen=True):
@@ -89,33 +93,35 @@ class TimerQueues:
 
     def next(self) -> float | None:
         """When the next timer that still matters is due, or None. `soonest` is that from then on."""
-        earliest: float | None = None
-        for queue in self._queues.values():
-            while queue:
-                due, transaction, timer = queue[0]
-                if transaction.heeds(timer):
-                    if earliest is None or due < earliest:
-                        earliest = due
-                    break
-                queue.popleft()
-        self.soonest = inf if earliest is None else earliest
-        return earliest
+        self._take(-inf)
+        return self.soonest if self.soonest < inf else None
 
-    def due(self, now: float) -> list[tuple[Transaction, Input]]:
-        """Take out all timers due at `now`, the earliest first."""
+    def due(self, now: float) -> list[tuple[float, Transaction, Input]]:
+        """Take out all timers due at `now`, with the time of each, the earliest first."""
         if now < self.soonest:
             return []
+        fired = self._take(now)
+        if len(fired) > 1:
+            fired.sort(key=_AT)
+        return fired
+
+    def _take(self, now: float) -> list[tuple[float, Transaction, Input]]:
+        """What is due at `now`; what was stopped is dropped on the way, so that `soonest` is exact."""
         fired: list[tuple[float, Transaction, Input]] = []
-        self.soonest = inf
+        soonest = inf
         for queue in self._queues.values():
-            while queue and queue[0][0] <= now:
-                entry = queue.popleft()
-                if entry[1].heeds(entry[2]):
+            while queue:
+                entry = queue[0]
+                at, transaction, timer = entry
+                if (transaction.state, timer) in transaction.machine.rows:
+                    if at > now:
+                        if at < soonest:
+                            soonest = at
+                        break
                     fired.append(entry)
-            if queue and queue[0][0] < self.soonest:
-                self.soonest = queue[0][0]
-        fired.sort(key=lambda entry: entry[0])
-        return [(transaction, timer) for _, transaction, timer in fired]
+                queue.popleft()
+        self.soonest = soonest
+        return fired
 
     def __len__(self) -> int:
         return sum(map(len, self._queues.values()))

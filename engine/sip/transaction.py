@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.flow import Flow
-from engine.sip.machines import INVITE_CLIENT, Input, Machine
+from engine.sip.machines import INVITE_CLIENT, Machine
 from engine.sip.message import Request
 
 # From tag, Call-ID, CSeq number, method (RFC 3261 §8.2.2.2).
@@ -31,10 +31,6 @@ class ClientTransaction:
         self.cancel: Request | None = None
         # A CANCEL is the layer's own: its responses interest nobody.
         self.absorbed = key.method == "CANCEL"
-
-    def heeds(self, timer: Input) -> bool:
-        """Whether the timer still has an arrow."""
-        return (self.state, timer) in self.machine.rows
 
 
 class ServerTransaction:
@@ -69,10 +65,6 @@ class ServerTransaction:
         self.is_invite = key.method == "INVITE"
         # The INVITE's top Via as it came, where the gate has refused it: its ACK is known by that.
         self.via = b""
-
-    def heeds(self, timer: Input) -> bool:
-        """Whether the timer still has an arrow."""
-        return (self.state, timer) in self.machine.rows
 
 
 Transaction = ClientTransaction | ServerTransaction
