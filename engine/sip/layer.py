@@ -205,7 +205,7 @@ class TransactionLayer:
         else:
             given = Input.SEND_SUCCESS if status < 300 else Input.SEND_FAILURE
         tag: str | None = None
-        if server.is_invite and status > 100:
+        if status > 100 and key.method == "INVITE":
             tag = None if self._proxy else server.to_tag
             tag = tag or response.to_tag
             if tag is None and not self._proxy:
@@ -293,7 +293,7 @@ class TransactionLayer:
         answer = refusal_of(plain, refusal, tag, flow.remote)
         if not plain.asks_rport and port != flow.remote[1] and not flow.reliable:
             flow = Flow(flow.transport, flow.local, (flow.remote[0], port))  # as `reply_flow` does
-        server = ServerTransaction(plain.key, INVITE_SERVER, flow, merge_key)
+        server = ServerTransaction(plain.key, INVITE_SERVER, INVITE_SERVER.initial, flow, merge_key)
         server.to_tag = tag
         server.via = plain.via.encode()
         self._servers[plain.key] = self._merges[merge_key] = self._refused[server.via] = server
@@ -322,7 +322,8 @@ class TransactionLayer:
             machine = INVITE_PROXY_SERVER if self._proxy else INVITE_SERVER
         else:
             machine = NON_INVITE_SERVER
-        self._servers[key] = server = ServerTransaction(key, machine, reply_flow(via, flow), merge_key)
+        server = ServerTransaction(key, machine, machine.initial, reply_flow(via, flow), merge_key)
+        self._servers[key] = server
         if merge_key is not None:
             self._merges[merge_key] = server
         return [RequestReceived(key, request, flow)]
@@ -348,7 +349,8 @@ class TransactionLayer:
         # Branches of some peers can be guessed: only the host that sent the INVITE may take it back.
         if invite is None or invite.flow.remote[0] != flow.remote[0]:
             return [_stateless(cancel, 481, None, via, flow)]  # RFC 3261 §9.2
-        server = ServerTransaction(key, NON_INVITE_SERVER, reply_flow(via, flow), None)
+        machine = NON_INVITE_SERVER
+        server = ServerTransaction(key, machine, machine.initial, reply_flow(via, flow))
         self._servers[key] = server
         answer = response_to(cancel, 200, to_tag=invite.to_tag or self._ids.tag())
         effects = self._step(server, Input.SEND_SUCCESS, now, data=answer.to_bytes())
@@ -471,11 +473,14 @@ class TransactionLayer:
             )
 
     def _start(self, key: ClientKey, request: Request, flow: Flow, now: float) -> list[Effect]:
-        machine = INVITE_CLIENT if key.method == "INVITE" else NON_INVITE_CLIENT
-        client = ClientTransaction(key, machine, request, request.to_bytes(), flow)
+        invite, data = key.method == "INVITE", request.to_bytes()
+        machine = INVITE_CLIENT if invite else NON_INVITE_CLIENT
+        client = ClientTransaction(
+            key, machine, machine.initial, data, flow, request if invite else None, key.method == "CANCEL"
+        )
         (self._cancels if client.absorbed else self._clients)[key.branch] = client
         self._queues.start(client, machine.entry, now)
-        return [Send(flow, client.data, key.branch)]
+        return [Send(flow, data, key.branch)]
 
     def _send_cancel(self, invite: ClientTransaction, now: float) -> list[Effect]:
         assert invite.cancel is not None
