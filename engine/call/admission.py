@@ -30,7 +30,7 @@ def refusal_of(request: Request) -> Refusal | None:
         return _extension_refusal(request)
     if request.max_forwards == 0:
         return 483, ()
-    if request.contact is None:  # RFC 3261 §8.1.1.8: without it no dialog can be made
+    if not request.contacts:  # RFC 3261 §8.1.1.8: without it no dialog can be made
         return 400, ()
     return None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.message import DEFAULT_MAX_FORWARDS, Request, Response
 from engine.sip.uri import NameAddr, Uri
@@ -13,56 +15,26 @@ _MAX_FORWARDS = ("Max-Forwards", str(DEFAULT_MAX_FORWARDS))
 _TARGET_REFRESH = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
 
 
-class Dialog:
+class Dialog(msgspec.Struct, kw_only=True, eq=False):
     """One dialog, early until `confirmed`. `contact` is the Contact value of our requests.
 
     `local` and `remote` are what they say as From and To, with tags: values of the messages that made it.
     A peer of RFC 2543 may lack a tag; it reads as an empty string then (§12.1.1).
     """
 
-    __slots__ = (
-        "_written",
-        "call_id",
-        "confirmed",
-        "contact",
-        "local",
-        "local_cseq",
-        "local_tag",
-        "remote",
-        "remote_cseq",
-        "remote_tag",
-        "remote_target",
-        "route_set",
-    )
-
-    def __init__(
-        self,
-        *,
-        call_id: str,
-        local_tag: str,
-        remote_tag: str,
-        local: str,
-        remote: str,
-        local_cseq: int,
-        remote_cseq: int | None,
-        remote_target: Uri,
-        route_set: tuple[NameAddr, ...],
-        contact: str,
-        confirmed: bool,
-    ) -> None:
-        self.call_id = call_id
-        self.local_tag = local_tag
-        self.remote_tag = remote_tag
-        self.local = local
-        self.remote = remote
-        self.local_cseq = local_cseq
-        self.remote_cseq = remote_cseq
-        self.remote_target = remote_target
-        self.route_set = route_set
-        self.contact = contact
-        self.confirmed = confirmed
-        # The target beside its text: written once.
-        self._written: tuple[Uri, str] | None = None
+    call_id: str
+    local_tag: str
+    remote_tag: str
+    local: str
+    remote: str
+    local_cseq: int
+    remote_cseq: int | None
+    remote_target: Uri
+    route_set: tuple[NameAddr, ...]
+    contact: str
+    confirmed: bool
+    _written: tuple[Uri, str] | None = None
+    """The target beside its text: written once."""
 
     @classmethod
     def uas(cls, request: Request, response_or_local_tag: Response | str, contact: str) -> Dialog:

@@ -13,7 +13,7 @@ from engine.sip.via import MAGIC_COOKIE, Via
 def server_key(request: Request, via: Via) -> ServerKey:
     """RFC 3261 §17.2.3; an ACK gets the key of its INVITE."""
     method = "INVITE" if request.method == "ACK" else request.method
-    branch = via.branch or ""
+    branch = via.params.get("branch") or ""
     if not branch.startswith(MAGIC_COOKIE) or branch == MAGIC_COOKIE:
         # RFC 2543 matching: Request-URI, From tag, Call-ID, CSeq number and the whole top Via.
         parts = (

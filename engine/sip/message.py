@@ -38,6 +38,7 @@ _HOPS = {None: DEFAULT_MAX_FORWARDS} | {str(hops): hops for hops in range(256)}
 _NOT_PLAIN: Final = bytes((*range(32), *range(127, 256)))
 """Bytes that a plain header section has none of, but for the CR and LF between its rows."""
 _CUT: Final = str.partition
+_STRIP: Final = str.strip
 _AT_COLON: Final = repeat(": ")
 _JOIN: Final = ": ".join
 _WRITTEN: Final = frozenset(SPELLINGS.values()) - {"Content-Length"}
@@ -225,7 +226,8 @@ def parse(data: bytes) -> Request | Response:
     body = data[end + 4 :]
     if not 0 <= end <= MAX_PLAIN_HEAD_BYTES or len(body) > MAX_BODY_BYTES:
         return parse_with_care(data)
-    start, *lines = raw.decode("latin-1").split("\r\n")
+    lines = raw.decode("latin-1").split("\r\n")
+    start = lines.pop(0)
     # Nothing but what can be printed stands between the line ends.
     if len(raw.translate(None, _NOT_PLAIN)) + 2 * len(lines) != len(raw) or len(lines) > MAX_PLAIN_ROWS:
         return parse_with_care(data)
@@ -236,15 +238,14 @@ def parse(data: bytes) -> Request | Response:
         layout = _layout(spelt)
         if layout is None or "" in between:
             return parse_with_care(data)
-        if b":  " in raw or b" \r" in raw or raw.endswith(b" "):
-            values = tuple([value.strip(" ") for value in values])
-        names = layout.names
-        if layout.whole:
-            first = dict(zip(names, values, strict=True))
+        names, whole = layout
+        rows = zip(names, map(_STRIP, values), strict=True)  # of spaces: there is nothing else
+        if whole:
+            first = dict(rows)
             headers: Collection[tuple[str, str]] = first.items()
         else:
-            first = dict(zip(names[::-1], values[::-1], strict=True))
-            headers = list(zip(names, values, strict=True))
+            headers = list(rows)
+            first = dict(reversed(headers))
         cseq = cseq_of(first["CSeq"])
         if method == "SIP/2.0":
             message = _made(Response)
