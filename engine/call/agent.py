@@ -42,7 +42,9 @@ def place(calls: Calls, call_id: CallId, asked: PlaceCall) -> None:
             case_id=asked.case_id,
         )
     )
-    calls.start(call, None, wait_for_popup=False)
+    call.start(None, wait_for_popup=False)
+    if call.anchor is not None:
+        calls.anchored(call, call.anchor.session)
 
 
 def invite_agent(call: Call) -> None:

@@ -142,7 +142,9 @@ class Arrivals:
         leg = IncomingLeg(self._wire, "caller", arrival.flow, call.listener, arrival.key, request)
         leg.trunk = arrival.trunk
         call.caller = leg
-        self._calls.start(call, request, wait_for_popup=decision.popup is not None and not plan.reject)
+        call.start(request, wait_for_popup=decision.popup is not None and not plan.reject)
+        if call.anchor is not None:
+            self._calls.anchored(call, call.anchor.session)
         if decision.popup is not None:
             user = request.uri.user or ""
             self._popups.deliver(call_id, decision, user, lambda: call.prepared("popup"))

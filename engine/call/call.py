@@ -124,7 +124,7 @@ class Call(msgspec.Struct, eq=False):
 
     # --- beginning ---
 
-    def start(self, invite: Request | None, wait_for_popup: bool) -> None:
+    def start(self, invite: Request | None, *, wait_for_popup: bool) -> None:
         """Open what the plan needs; `prepared` goes on when all is there."""
         self.invite = invite
         if wait_for_popup:
@@ -191,9 +191,17 @@ class Call(msgspec.Struct, eq=False):
         )
         self.wire.effects.append(EventRaised(ended))
         self.timers.set(self.call_id, "reap", now + REAP_S, instead=RUNNING)
+        reasons = reasons_for_other(self.reasons) if self.reasons else ()
         for leg in (self.caller, self.callee, self.newcomer):
-            if leg is not None and not leg.ended:
-                self._release(leg, final)
+            if leg is None or leg.ended:
+                continue
+            if leg.answered:
+                leg.hang_up(reasons)
+            elif isinstance(leg, IncomingLeg):
+                assert final is not None
+                leg.refuse(final.status, final.headers, final.phrase)
+            elif isinstance(leg, OutgoingLeg):
+                leg.cancel(reasons)
         if self.anchor is not None:
             if self.recording is not None and self.recording in self.captures:
                 self.anchor.stop_capture(self.recording)
@@ -205,16 +213,6 @@ class Call(msgspec.Struct, eq=False):
         if status == 608 and self.decision.action is Action.REJECT:
             return rejection(self.decision, "608", self.settings.redress)
         return FinalResponse(status or 480, reasons_for_other(self.reasons))
-
-    def _release(self, leg: Leg, final: FinalResponse | None) -> None:
-        reasons = reasons_for_other(self.reasons) if self.reasons else ()
-        if leg.answered:
-            leg.hang_up(reasons)
-        elif isinstance(leg, IncomingLeg):
-            assert final is not None
-            leg.refuse(final.status, final.headers, final.phrase)
-        elif isinstance(leg, OutgoingLeg):
-            leg.cancel(reasons)
 
     def check_ended(self) -> None:
         if self.state is not State.ENDING:

@@ -18,7 +18,6 @@ from engine.call.wire import Wire
 from engine.model.ids import CallId, SessionId
 from engine.model.media import AnyMediaEvent, CaptureClosed, CaptureStarted, MediaFailed
 from engine.model.trunk_sections import TrunkSection
-from engine.sip.message import Request
 
 
 class Calls:
@@ -63,10 +62,9 @@ class Calls:
         self.by_id[call_id] = call
         return call
 
-    def start(self, call: Call, invite: Request | None, *, wait_for_popup: bool) -> None:
-        call.start(invite, wait_for_popup)
-        if call.anchor is not None:
-            self._by_session[call.anchor.session] = call
+    def anchored(self, call: Call, session: SessionId) -> None:
+        """The call has that session of the media worker."""
+        self._by_session[session] = call
 
     def find(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Leg] | None:
         """The call with that confirmed dialog. Every call is looked at: it is seldom asked."""

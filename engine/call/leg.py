@@ -131,10 +131,6 @@ class Leg(LegDialog):
 
     # --- the dialog ---
 
-    def adopt(self, dialog: Dialog) -> None:
-        self.dialog = dialog
-        self.wire.dialogs[dialog.call_id, dialog.local_tag] = self
-
     def send(
         self,
         method: str,

@@ -54,7 +54,8 @@ class IncomingLeg(Leg):
         if self.answered or self.ended or request is None:
             return
         if self.dialog is None:
-            self.adopt(Dialog.uas(request, self._tag, self.contact))
+            self.dialog = Dialog.uas(request, self._tag, self.contact)
+            self.wire.dialogs[request.call_id, self._tag] = self
         if self._reliable is not None and self._reliable.settled:
             body = b""
         if self.demands_reliable or (body and has_tag(request, "Supported", RELIABLE)):
@@ -127,8 +128,8 @@ class IncomingLeg(Leg):
         request = self._request
         assert request is not None
         if self.dialog is None:
-            self.adopt(Dialog.uas(request, self._tag, self.contact))
-        assert self.dialog is not None
+            self.dialog = Dialog.uas(request, self._tag, self.contact)
+            self.wire.dialogs[request.call_id, self._tag] = self
         self.dialog.confirmed = True
         self.accept(self._key, request, body, self._tag)
         self._request = None

@@ -286,7 +286,8 @@ class OutgoingLeg(Leg):
         self.answered = self.accepted = True
         self._ack_cseq, self._unacknowledged = self._cseq, response.body
         self.can_update = takes_update(response)
-        self.adopt(dialog)
+        self.dialog = dialog
+        self.wire.dialogs[self.call_id, self.tag] = self
         if self._cancelling:  # the 200 crossed our CANCEL (RFC 3261 §9.1)
             if self._offered:
                 self.acknowledge()
