@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from engine.app.switches import SwitchError
+from engine.model.moments import next_moment
 
 LOOK_S: Final = 0.25
 """What people change counts within a second, with room for what is read in a thread."""
@@ -16,11 +16,6 @@ Look = Callable[[], Coroutine[Any, Any, None] | None]
 """Looks at once. What takes longer is returned, and over before the same look is asked again."""
 Alarm = Callable[[str, str], None]
 _log = logging.getLogger(__name__)
-
-
-def next_look(now: float, interval_s: float = LOOK_S) -> float:
-    """The next moment of a common grid: all that is done at such moments wakes a process once."""
-    return (math.floor(now / interval_s) + 1) * interval_s
 
 
 class Looking:
@@ -38,7 +33,7 @@ class Looking:
     def _look(self) -> None:
         for watch in self._watches:
             watch.look(self._loop)
-        self._timer = self._loop.call_at(next_look(self._loop.time(), self._interval_s), self._look)
+        self._timer = self._loop.call_at(next_moment(self._loop.time(), self._interval_s), self._look)
 
     async def close(self) -> None:
         self._timer.cancel()

@@ -17,7 +17,8 @@ from prometheus_client.core import (
     Metric,
 )
 
-from engine.app.looking import next_look
+from engine.app.looking import LOOK_S
+from engine.model.moments import next_moment
 
 LAG_BOUNDS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 GENERATIONS: Final = 3
@@ -65,7 +66,7 @@ class LoopLag:
             self._timer = None
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._due = next_look(loop.time())
+        self._due = next_moment(loop.time(), LOOK_S)
         self._timer = loop.call_at(self._due, self._fired)
 
     def _fired(self) -> None:

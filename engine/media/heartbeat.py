@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from enum import Enum
 from typing import Final
 
@@ -11,11 +10,6 @@ LIMIT_S: Final = 3.0
 """Without a sign of life for so long after a beat the worker hangs; less than a call waits for media."""
 OWN_STALL_S: Final = 1.0
 """Looked at so much too late, it was we who stood still: the other gets its time anew."""
-
-
-def next_beat(now: float) -> float:
-    """On whole beats of the clock, with what else a process does at such moments: one wake-up for all."""
-    return (math.floor(now / BEAT_S) + 1) * BEAT_S
 
 
 class Pulse(Enum):

@@ -15,7 +15,7 @@ import msgspec
 
 from engine.media import link
 from engine.media.failures import NO_WORKER, OVERLOAD
-from engine.media.heartbeat import LIMIT_S, Heartbeat, Pulse, next_beat
+from engine.media.heartbeat import BEAT_S, LIMIT_S, Heartbeat, Pulse
 from engine.media.settings import WorkerSettings
 from engine.model.ids import RecordingId, SessionId
 from engine.model.media import (
@@ -29,6 +29,7 @@ from engine.model.media import (
     StopCapture,
     WorkerLost,
 )
+from engine.model.moments import next_moment
 
 log = logging.getLogger("ringward.media")
 
@@ -287,7 +288,7 @@ class _Link(asyncio.Protocol):
         if pulse is Pulse.BEAT:
             self._transport.write(link.pack(link.Beat()))
         loop = asyncio.get_running_loop()
-        self._beat = loop.call_at(next_beat(loop.time()), self._look)
+        self._beat = loop.call_at(next_moment(loop.time(), BEAT_S), self._look)
 
     def _kill(self, fault: str) -> None:
         self.fault = fault

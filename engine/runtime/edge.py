@@ -17,6 +17,7 @@ from engine.edge.bindings import BindingRepository
 from engine.edge.core import EdgeCore
 from engine.edge.settings import BindingRemoved, BindingSaved, EdgeEffect, SourceBanned
 from engine.model.address import Address
+from engine.model.moments import next_moment
 from engine.runtime.connection import Connection, StreamLimits
 from engine.runtime.stream import StreamTransport
 from engine.runtime.tls import Tls
@@ -152,7 +153,8 @@ class EdgeTransports:
         now = time.monotonic()
         self._flood.expire(now)
         self._spared.expire(now)
-        self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        loop = asyncio.get_running_loop()
+        self._ticker = loop.call_at(next_moment(loop.time(), TICK_S), self._tick)
 
     def _unbind(self) -> None:
         if self._ticker is not None:

@@ -19,6 +19,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from engine.model.address import Address
+from engine.model.moments import next_moment
 from engine.runtime.bpf import Source
 from engine.runtime.connection import Connection, StreamLimits
 from engine.runtime.listener import listening, reset
@@ -100,7 +101,7 @@ class StreamTransport:
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._listener.fileno(), self._acceptable)
-        self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+        self._sweeper = self._loop.call_at(next_moment(self._loop.time(), SWEEP_S), self._sweep)
 
     def count(self, what: str) -> None:
         self._counts[what] += 1
@@ -333,7 +334,7 @@ class StreamTransport:
                 self.count("closed_idle")
                 connection.close("idle")
         if self._loop is not None:
-            self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+            self._sweeper = self._loop.call_at(next_moment(self._loop.time(), SWEEP_S), self._sweep)
 
     # --- the end ---
 

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from engine.model.address import Address
 from engine.model.config import Config, LimitsSection, TlsSection
+from engine.model.moments import next_moment
 from engine.model.trunk_sections import TrunkSection
 from engine.runtime.bpf import Source
 from engine.runtime.connection import StreamLimits
@@ -225,7 +226,8 @@ class Transports:
         self._guard.tick(now)
         for remote in [remote for remote, until in self._no_tcp.items() if until <= now]:
             del self._no_tcp[remote]
-        self._ticker = asyncio.get_running_loop().call_later(TICK_S, self._tick)
+        loop = asyncio.get_running_loop()
+        self._ticker = loop.call_at(next_moment(loop.time(), TICK_S), self._tick)
 
     # --- the end ---
 

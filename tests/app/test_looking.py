@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from engine.app.looking import Looking, next_look
+from engine.app.looking import Looking
 from engine.app.switches import SwitchError
 
 INTERVAL_S = 0.001
@@ -109,10 +106,3 @@ async def test_a_look_is_not_asked_while_it_works_and_its_work_ends_with_us() ->
     await looked.wait()
     await looking.close()
     assert (begun, cancelled) == (1, True)
-
-
-@given(st.floats(0, 1e7), st.sampled_from((0.25, 0.5, 1.0)))
-def test_all_who_look_do_so_at_the_same_moments(now: float, interval_s: float) -> None:
-    at = next_look(now, interval_s)
-    assert now < at <= now + interval_s
-    assert at % interval_s == 0
