@@ -68,18 +68,35 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
         call.sweep()
         call.check_ended()
         return
-    match event:
-        case LegRinging(body, status):
+    match event:  # first what every call has; attributes are read afterwards, which is quicker
+        case LegRinging():
             if not calling:
-                ours = status == 183 or call.plan.warn or call.plan.announce
-                call.body, call.ringing = body, 180 if ours else status
-                call.feed(Input.CALLEE_EARLY_MEDIA if body else Input.CALLEE_RINGING)
-        case LegAnswered(body):
-            call.body = body
+                ours = event.status == 183 or call.plan.warn or call.plan.announce
+                call.body, call.ringing = event.body, 180 if ours else event.status
+                call.feed(Input.CALLEE_EARLY_MEDIA if event.body else Input.CALLEE_RINGING)
+        case LegAnswered():
+            call.body = event.body
             if calling:
                 call.feed(Input.CALLER_ANSWERED)
             else:
                 call.feed(Input.ANSWERED_CONNECT if call.plan is PLAIN else _answered(call))
+        case LegAcknowledged():
+            if leg is call.late_answer:
+                acknowledged(call, leg, event.body)
+        case LegHungUp():
+            call.reasons = event.reason
+            if call.plan.agent:
+                _reported(call, leg, event.report)
+            if call.transfer is not None and leg is call.transfer.referrer:
+                call.feed(Input.REFERRER_GONE)
+            elif call.state is State.ENDING:
+                call.check_ended()
+            else:
+                call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
+        case LegEnded():
+            if call.plan.agent:
+                _reported(call, leg, event.report)
+            call.check_ended()
         case LegRefused():
             call.refusal = event
             call.feed(Input.CALLER_REFUSED if calling else _refused(call, event))
@@ -88,23 +105,6 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
             call.reasons = reasons
             call.feed(Input.CALLER_CANCELLED if status == 487 else Input.CALLER_FAILED)
             call.check_ended()
-        case LegHungUp(report, reason):
-            call.reasons = reason
-            if call.plan.agent:
-                _reported(call, leg, report)
-            if call.transfer is not None and leg is call.transfer.referrer:
-                call.feed(Input.REFERRER_GONE)
-            elif call.state is State.ENDING:
-                call.check_ended()
-            else:
-                call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
-        case LegEnded(report):
-            if call.plan.agent:
-                _reported(call, leg, report)
-            call.check_ended()
-        case LegAcknowledged(body):
-            if leg is call.late_answer:
-                acknowledged(call, leg, body)
         case LegAckMissing():
             call.feed(Input.CALLER_ACK_MISSING if calling else Input.CALLEE_ACK_MISSING)
         case LegOffered(body, method):
