@@ -152,8 +152,6 @@ class BusPublisher:
 
     def committed(self, records: Sequence[Record]) -> None:
         """Tell of events that are safe on disk: the calls' steps, and that the journal has grown."""
-        if self._bus.status is BusStatus.OFF:
-            return
         for record in records:
             notice = call_notice(record)
             if notice is not None:
@@ -180,7 +178,8 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
         def committed(records: Sequence[Record]) -> None:
             loop.call_soon_threadsafe(publisher.committed, records)
 
-        journal = stack.enter_context(_journal(config, committed, alarms.raise_alarm))
+        told = committed if bus.status is not BusStatus.OFF else None  # nobody to tell: no need to wake up
+        journal = stack.enter_context(_journal(config, told, alarms.raise_alarm))
         catalogue = load_catalogue(dialplans_folder() / "announcements.toml")
         views = _open_views(config, numbering, catalogue)  # after the journal: it tells whose folder this is
         trunks = Trunks(
@@ -349,7 +348,9 @@ def _look_at_switches(views: Views, worker: EngineWorker) -> None:
 
 @contextlib.contextmanager
 def _journal(
-    config: Config, on_committed: Callable[[Sequence[Record]], None], on_alarm: Callable[[str, str], None]
+    config: Config,
+    on_committed: Callable[[Sequence[Record]], None] | None,
+    on_alarm: Callable[[str, str], None],
 ) -> Iterator[Journal]:
     """This worker's journal. Raises ConfigError where it cannot be opened."""
     node = f"{config.node.id}-{config.node.worker}"
