@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from functools import lru_cache
 from itertools import repeat
-from typing import Final, NamedTuple
+from typing import Final
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import TOKEN, clean, is_digits, split_list
 from engine.sip.headers import FORBIDDEN, Message, Once, cseq_of
-from engine.sip.names import SINGLE, SPELLINGS, canonical
+from engine.sip.names import MANDATORY, SINGLE, SPELLINGS, canonical, layout_of
 from engine.sip.status import REASONS, reason_phrase
 from engine.sip.uri import KNOWN_MOST, PLAIN_PARTY, Uri, known_uri
 from engine.sip.via import Via
@@ -23,11 +22,10 @@ MAX_PLAIN_HEAD_BYTES = 8 * 1024
 MAX_PLAIN_ROWS = 64
 DEFAULT_MAX_FORWARDS = 70
 
-_MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 # Responses to these that may create a dialog carry the request's Record-Route (RFC 3261 §12.1.1, RFC 6665).
 _DIALOG_CREATING = ("INVITE", "SUBSCRIBE", "REFER", "NOTIFY")
 # … and whatever the answer is, it repeats these (RFC 3261 §8.2.6.2).
-_COPIED: tuple[str, ...] = ("Via", "From", "To", "Call-ID", "CSeq")
+_COPIED: tuple[str, ...] = MANDATORY
 _COPIED_INTO_DIALOG = ("Via", "Record-Route", "From", "To", "Call-ID", "CSeq")
 _COPIED_BY_TRYING = (*_COPIED, "Timestamp")
 _LISTED = ("Via", "Record-Route", "Timestamp")
@@ -189,9 +187,10 @@ def response_to(
     except RemoteProtocolError:
         # A To that cannot be parsed is copied as it is; nobody could find a tag in it.
         tag = to_tag = None
+    to = first.get("To", "")
     if tag is None and to_tag is not None:
         tag = to_tag
-        first = {**first, "To": f"{first['To']};tag={to_tag}"}
+        to = f"{to};tag={to_tag}"
     names = _COPIED
     if status == 100:
         names = _COPIED_BY_TRYING
@@ -201,7 +200,9 @@ def response_to(
     for name in names:
         if name not in first:
             continue
-        if whole or name not in _LISTED:
+        if name == "To":
+            copied.append((name, to))
+        elif whole or name not in _LISTED:
             copied.append((name, first[name]))
         else:
             copied += [(name, value) for value in request.rows(name)]
@@ -235,7 +236,7 @@ def parse(data: bytes) -> Request | Response:
     try:
         method, uri, rest = start.split(" ", 2)
         spelt, between, values = zip(*map(_CUT, lines, _AT_COLON), strict=True)
-        layout = _layout(spelt)
+        layout = layout_of(spelt)
         if layout is None or "" in between:
             return parse_with_care(data)
         names, whole = layout
@@ -277,27 +278,6 @@ def parse(data: bytes) -> Request | Response:
     if party is not None:
         message.to_tag = party["tag"]
     return message
-
-
-class _Layout(NamedTuple):
-    """What the names of a plain message's rows mean, in order."""
-
-    names: tuple[str, ...]
-    """Canonical."""
-    whole: bool
-    """Each stands once."""
-
-
-@lru_cache(maxsize=512)  # a sender has a handful
-def _layout(spelt: tuple[str, ...]) -> _Layout | None:
-    """None where something is wrong with them."""
-    try:
-        names = tuple([canonical(name) for name in spelt])
-    except RemoteProtocolError:
-        return None
-    if not all(name in names for name in _MANDATORY) or any(names.count(name) > 1 for name in SINGLE):
-        return None
-    return _Layout(names, len(set(names)) == len(names))
 
 
 def _adopt(message: Message, rows: list[tuple[str, str]]) -> None:
@@ -376,7 +356,7 @@ def _request_line(start: str) -> tuple[Request, RemoteProtocolError | None]:
 def _check(message: Request | Response) -> RemoteProtocolError | None:
     """What must be there, what may be there once, and what is needed to answer."""
     first = message.first
-    for name in _MANDATORY:
+    for name in MANDATORY:
         if name not in first:
             return RemoteProtocolError(f"no {name} header")
     if len(first) != len(message.headers):

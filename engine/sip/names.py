@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.grammar import TOKEN
 
@@ -37,6 +39,9 @@ _LIST_NAMES = """
     Security-Verify Service-Route Supported Unsupported Via Warning
 """
 LISTS = frozenset(_LIST_NAMES.split())
+
+# Every message has these (RFC 3261 §8.1.1, §8.2.6.2).
+MANDATORY = ("Via", "From", "To", "Call-ID", "CSeq")
 
 # More than one of these makes a message ambiguous (RFC 4475 §3.3.8).
 SINGLE = (
@@ -83,3 +88,19 @@ def canonical(name: str) -> str:
     if not TOKEN.fullmatch(stripped):
         raise RemoteProtocolError("malformed header name")
     return _KNOWN.get(stripped.lower()) or stripped.title()
+
+
+@lru_cache(maxsize=256)  # a sender has a handful
+def layout_of(spelt: tuple[str, ...]) -> tuple[tuple[str, ...], bool] | None:
+    """A message's header names as they stand: canonical, and whether each stands once.
+
+    None where one is none, is missing, or stands twice and must not. For names that are short and few: they
+    are remembered.
+    """
+    try:
+        names = tuple([canonical(name) for name in spelt])
+    except RemoteProtocolError:
+        return None
+    if not all(name in names for name in MANDATORY) or any(names.count(name) > 1 for name in SINGLE):
+        return None
+    return names, len(set(names)) == len(names)

@@ -38,6 +38,16 @@ def test_no_host_is_longer_than_a_domain_name() -> None:
         literal(f"{host}.{host}")
 
 
+def test_odd_header_names_fill_no_memory() -> None:
+    head = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>\r\n"
+    tracemalloc.start()
+    for number in range(MANY):
+        parse(f"{head}Call-ID: 1\r\nCSeq: 1 INVITE\r\nX{number}{'y' * 7_000}: z\r\n\r\n".encode())
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 6_000_000
+
+
 def test_long_methods_of_responses_fill_no_memory() -> None:
     head = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@b>\r\nTo: <sip:a@b>\r\n"
     tracemalloc.start()
