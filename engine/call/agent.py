@@ -57,7 +57,9 @@ def invite_agent(call: Call) -> None:
         ("Ringward-Script", call.place.script),
         ("Ringward-Language", call.place.language),
     ]
-    call.send_invite(leg, own_invite(leg, call.place, "agent", hop, body, headers))
+    if call.wire.tell_legs:
+        call.tell_leg(leg)
+    leg.invite(own_invite(leg, call.place, "agent", hop, body, headers))
     call.timers.set(call.call_id, "no_answer", call.wire.now + AGENT_ANSWER_S)
 
 

@@ -288,10 +288,9 @@ class Call(msgspec.Struct, eq=False):
         leg.trunk = hop.trunk
         return leg
 
-    def send_invite(self, leg: OutgoingLeg, request: Request) -> None:
-        if self.wire.tell_legs:
-            self.wire.effects.append(LegOpened(self.call_id, leg.role, leg.call_id))
-        leg.invite(request)
+    def tell_leg(self, leg: OutgoingLeg) -> None:
+        """Where `Wire.tell_legs` says so, before its INVITE."""
+        self.wire.effects.append(LegOpened(self.call_id, leg.role, leg.call_id))
 
     def caller_waiting(self) -> IncomingLeg | None:
         """The caller, while there is one without an answer."""

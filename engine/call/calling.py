@@ -84,7 +84,9 @@ def invite_next(call: Call) -> None:
     else:
         assert invite is not None
         request = onward_invite(leg, invite, call.decision, hop, body, call.attempts.diverted)
-    call.send_invite(leg, request)
+    if call.wire.tell_legs:
+        call.tell_leg(leg)
+    leg.invite(request)
     now = call.wire.now
     call.timers.set(call.call_id, "no_answer", now + call.settings.no_answer_s)
     if call.attempts.waiting:

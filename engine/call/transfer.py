@@ -336,8 +336,9 @@ def _invite(call: Call, transfer: Transfer) -> None:
     label = transfer.label or (call.decision.label if calls else None)
     section = call.trunks.get(hop.trunk)
     to_subscriber = section is not None and section.side == "access"
-    call.send_invite(
-        leg,
+    if call.wire.tell_legs:
+        call.tell_leg(leg)
+    leg.invite(
         referred_invite(
             leg,
             asked.calling if calls else asked.called,
