@@ -42,6 +42,24 @@ def test_what_is_due_is_what_was_set_last(order: list[tuple[int, int, bool]]) ->
     assert timers.next() is None
 
 
+def test_one_may_be_set_instead_of_others() -> None:
+    timers, call, other = CallTimers(), CallId("c"), CallId("d")
+    for name in ("no_answer", "progress", "popup"):
+        timers.set(call, name, 1.0)
+    timers.set(other, "progress", 2.0)
+    timers.set(call, "reap", 3.0, instead=("no_answer", "progress", "audit"))
+    assert len(timers) == 3
+    assert timers.due(9.0) == [(call, "popup"), (other, "progress"), (call, "reap")]
+    assert (timers.next(), len(timers)) == (None, 0)
+
+
+def test_one_that_is_moved_again_and_again_does_not_pile_up() -> None:
+    timers = CallTimers()
+    for number in range(5_000):
+        timers.set(CallId("c"), "progress", 60.0 + number)
+        assert timers.held <= 2 * len(timers) + 66
+
+
 # --- of legs ---
 
 

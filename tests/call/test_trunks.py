@@ -217,6 +217,23 @@ def test_a_target_that_is_down_is_passed_over(lab: TrunkLab) -> None:
     assert lab.alarms == ["trunk_down", "trunk_up"]
 
 
+@pytest.mark.parametrize("status", [200, 486])
+def test_whoever_has_answered_has_not_failed_so_far(lab: TrunkLab, status: int) -> None:
+    """Two failures, a sign of life, and two more: never three in a row."""
+    for _ in range(2):
+        for _ in range(2):
+            lab.carrier.invite(NUMBER)
+            lab.phone.calls[-1].invite.reply(503)
+            lab.second.calls[-1].invite.reply(486)
+        ask = lab.carrier.invite(NUMBER)
+        called = lab.phone.calls[-1]
+        called.invite.reply(status, sdp(ACCESS[0]) if status == 200 else b"")
+        if status == 200:
+            ask.ack()
+            called.bye()
+    assert (lab.changes, lab.core.trunks.ailing) == ([], False)
+
+
 def test_where_all_are_down_they_are_tried_all_the_same(lab: TrunkLab) -> None:
     for _ in range(4):
         ask = lab.carrier.invite(NUMBER)
