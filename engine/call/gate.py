@@ -147,7 +147,7 @@ class Gate:
                 return None
             final = rejection(block, trunk.reject, self._redress)
             answer = AtOnce(final.status, final.phrase, final.headers)
-            if block.stands:
+            if block.decision is not None:
                 self._stand(suspect, block, answer)
         call_id = CallId(self._wire.ids.token())
         self._wire.effects.append(CallRefused(call_id, asked, plain.call_id, block, answer.status))

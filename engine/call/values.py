@@ -114,8 +114,8 @@ class Block(msgspec.Struct, frozen=True):
     entry: HotEntry
     verdict: Verdict
     decided: datetime
-    stands: bool
-    """It holds for the caller's further calls by this trunk, see `engine.screening.standing`."""
+    decision: Decision | None
+    """Of a block that stands for the caller's further calls by this trunk (`engine.screening.standing`)."""
     status: int
     appeal_code: str
     redress: str

@@ -21,8 +21,10 @@ MAX_OPEN: Final = 100_000
 
 class _Screened(msgspec.Struct, frozen=True, gc=False):
     call_id: CallId | None
-    facts: Facts
-    verdict: Verdict
+    calling: Number
+    called: Number
+    trunk: str
+    rejected: bool
     at: float
 
 
@@ -57,7 +59,14 @@ class CallCounting:
         It is done by `count`, which comes before anything is read.
         """
         if not verdict.protected:
-            self._waiting.append(_Screened(call_id, facts, verdict, self._clock()))
+            rejected = verdict.action is Action.REJECT
+            self.attempted(call_id, facts.calling, facts.called, facts.trunk, rejected=rejected)
+
+    def attempted(
+        self, call_id: CallId | None, calling: Number, called: Number, trunk: str, *, rejected: bool
+    ) -> None:
+        """The same of a call that is known not to be protected."""
+        self._waiting.append(_Screened(call_id, calling, called, trunk, rejected, self._clock()))
 
     def ended(self, event: CallEnded) -> None:
         """A call is over; one that was not counted when it began is not counted now."""
@@ -74,13 +83,10 @@ class CallCounting:
                 self._count_attempt(what)
 
     def _count_attempt(self, screened: _Screened) -> None:
-        call_id, facts, at = screened.call_id, screened.facts, screened.at
-        counters = self._counters
-        subject = counters.subject(facts.calling, facts.trunk)
-        counters.attempt(subject, facts.called, at)
-        if screened.verdict.action is Action.REJECT:
-            counters.add(subject, Field.REJECTED, at)
-        elif call_id is not None:
+        call_id, rejected = screened.call_id, screened.rejected
+        subject = self._counters.subject(screened.calling, screened.trunk)
+        self._counters.attempt(subject, screened.called, screened.at, rejected=rejected)
+        if not rejected and call_id is not None:
             self._open[call_id] = subject
             if len(self._open) > MAX_OPEN:
                 del self._open[next(iter(self._open))]

@@ -130,8 +130,9 @@ class Screener:
         if verdict.action is not Action.REJECT:
             return None
         steady = facts.direction is Direction.INBOUND and stands(verdict, policy)
+        decision = self._decision(request, facts, verdict) if steady else None
         told = self._told(facts, verdict)
-        return Block(entry, verdict, facts.at, steady, verdict.status or STATUS_REJECTED, *told)
+        return Block(entry, verdict, facts.at, decision, verdict.status or STATUS_REJECTED, *told)
 
     def may_refuse(self, called: str) -> bool:
         """Whether a block that stands holds for a call to that number too."""
@@ -144,9 +145,13 @@ class Screener:
 
     def blocked(self, call_id: CallId, request: ScreeningRequest, block: Block) -> Decision:
         """Count a call that was refused so, and say all that is to be told of it."""
-        verdict = block.verdict
+        verdict, called = block.verdict, self._numbering.of_user(request.called)
+        calling = self._numbering.of_user(request.calling)
+        self.counting.attempted(call_id, calling, called, request.trunk, rejected=True)
+        decision = block.decision
+        if decision is not None and not self._tells_subscribers and self._shadow() is None:
+            return structs.replace(decision, called=self._parties(called.display))
         facts = structs.replace(self.facts(request), entry=block.entry, table_version=verdict.table_version)
-        self.counting.screened(call_id, facts, verdict)
         return self._decision(request, facts, verdict)
 
     def facts(self, request: ScreeningRequest) -> Facts:

@@ -26,6 +26,8 @@ def stands(verdict: Verdict, policy: Policy) -> bool:
 
     For calls without asserted and diverting numbers; those of protected numbers never get here.
     """
+    if verdict.label is not None:  # in the language of this call's subscriber
+        return False
     if verdict.rule == ORDER:
         return True
     for rule in policy.rules:

@@ -65,8 +65,8 @@ class Counters:
             return (key or None, None, route)
         return (key, calling.digits[: self._prefix_digits], route)
 
-    def attempt(self, subject: Subject, called: Number, now: float) -> None:
-        """A call to that number was screened."""
+    def attempt(self, subject: Subject, called: Number, now: float, *, rejected: bool = False) -> None:
+        """A call to that number was screened, and perhaps rejected."""
         if now >= self._next_tick:
             self._advance(now)
         # Neighbouring numbers must fall on cells as if by chance: one multiplication would spread them.
@@ -75,11 +75,11 @@ class Counters:
         callers, prefixes, routes = self._ledgers
         caller, prefix, route = subject
         if caller is not None:
-            callers.attempt(caller, mixed)
+            callers.attempt(caller, mixed, rejected)
         if prefix is not None:
-            prefixes.attempt(prefix, mixed)
+            prefixes.attempt(prefix, mixed, rejected)
         if route is not None:
-            routes.attempt(route, mixed)
+            routes.attempt(route, mixed, rejected)
 
     def add(self, subject: Subject, field: Field, now: float) -> None:
         """Something happened to a call that was attempted before."""

@@ -25,6 +25,7 @@ from scoring.counters.names import FIELDS, RINGS, TICK_S, Field
 PROVEN: Final = 8
 """Attempts in the longest window that make a row worth keeping."""
 
+_REJECTED: Final = int(Field.REJECTED)
 _FIRST: Final = RINGS[-1].ticks * RINGS[-1].size + 1
 """The tick at time 0: every window then reaches back to ticks that no cell holds, and 0 is none."""
 _STARTS: Final = tuple(sum(ring.size for ring in RINGS[:place]) * FIELDS for place in range(len(RINGS)))
@@ -73,10 +74,12 @@ class Ledger:
         self._used.clear()
         self._newest = self.tick % RINGS[0].size * FIELDS
 
-    def attempt(self, key: Hashable, mixed: int) -> None:
-        """A call was attempted, to a number with this hash."""
+    def attempt(self, key: Hashable, mixed: int, rejected: bool = False) -> None:
+        """A call was attempted, to a number with this hash, and perhaps rejected."""
         bucket, cells = self._active.get(key) or self._activate(key)
         self._counts[bucket] += 1
+        if rejected:
+            self._counts[bucket + _REJECTED] += 1
         cell = cells + (mixed & self._mask)
         last = self._seen[cell]
         if last != self.tick:

@@ -22,7 +22,7 @@ from engine.call.values import (
     ScreeningRequested,
 )
 from engine.model.address import Address
-from engine.model.config import Config, RedressSection
+from engine.model.config import Config, PopupSection, RedressSection
 from engine.model.events import AnyEvent, CallEnded
 from engine.model.screening import Action, HotEntry, Level
 from engine.model.trunk_sections import TrunkSection
@@ -81,7 +81,7 @@ SETTINGS = CallSettings(
 class Engine:
     """A core with the real screener, with or without a gate."""
 
-    def __init__(self, *, gate: bool) -> None:
+    def __init__(self, *, gate: bool, popups: bool = True) -> None:
         self.policy, self.killed, self.table = POLICY, False, Table()
         self.table.entries = {
             RED: entry(Level.RED, action=Action.REJECT, row=7),
@@ -89,7 +89,12 @@ class Engine:
             YELLOW: entry(Level.YELLOW, action=Action.WARN, row=8),
         }
         self.screener = Screener(
-            Config(tenant="lab", trunk=TRUNKS, redress=RedressSection(url="https://example.org/appeal")),
+            Config(
+                tenant="lab",
+                trunk=TRUNKS,
+                redress=RedressSection(url="https://example.org/appeal"),
+                popup=PopupSection(sip_message=popups),
+            ),
             numbering=Numbering(),
             table=self.table,
             policy=lambda: self.policy,
@@ -241,9 +246,11 @@ CHANGES = st.sampled_from(("", "", "", "killed", "unlisted", "policy", "emergenc
 
 
 @settings(max_examples=600)
-@given(st.lists(st.tuples(invites(), SOURCES, CHANGES), min_size=1, max_size=5))
-def test_the_gate_and_the_long_way_agree(steps: list[tuple[bytes, tuple[str, int], str]]) -> None:
-    gated, long = Engine(gate=True), Engine(gate=False)
+@given(st.lists(st.tuples(invites(), SOURCES, CHANGES), min_size=1, max_size=5), st.booleans())
+def test_the_gate_and_the_long_way_agree(
+    steps: list[tuple[bytes, tuple[str, int], str]], popups: bool
+) -> None:
+    gated, long = Engine(gate=True, popups=popups), Engine(gate=False, popups=popups)
     for place, (data, source, change) in enumerate(steps):
         for engine in (gated, long):
             engine.receive(data, source, 1.0 + place)
@@ -329,6 +336,18 @@ def test_a_block_that_stands_holds_neither_for_emergency_numbers_nor_for_calls_b
     assert to(USUAL, 4) == b"SIP/2.0 608 "
     engine.change("emergency")
     assert to(USUAL, 5) == b"SIP/2.0 100 "
+
+
+@pytest.mark.parametrize("popups", [True, False])
+def test_what_is_told_of_a_standing_block_is_of_its_own_call(popups: bool) -> None:
+    told: list[list[AnyEvent]] = []
+    for gate in (True, False):
+        engine = Engine(gate=gate, popups=popups)
+        for n in range(1, 4):
+            data = invite().replace(USUAL.encode(), b"+861390000000%d" % n).replace(b"bK1", b"bK%d" % n)
+            engine.receive(data.replace(b"call-1", b"call-%d" % n), (CARRIER, 5060), 1.0)
+        told.append(engine.events)
+    assert told[0] == told[1]
 
 
 def test_its_ack_ends_the_retransmissions() -> None:
