@@ -99,8 +99,10 @@ class Peer:
 class Server:
     """A bare listener."""
 
-    def __init__(self, address: str | None = None) -> None:
+    def __init__(self, address: str | None = None, receive_buffer_bytes: int = 0) -> None:
         self._listener = socket.create_server((address or host(), 0))
+        if receive_buffer_bytes:  # else the kernel may take in tens of megabytes for who does not read
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self._listener.setblocking(False)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
 
@@ -361,7 +363,8 @@ async def test_a_banned_source_loses_its_connections(end: Make) -> None:
 
 
 async def test_a_peer_that_does_not_read_is_cut_off(end: Make) -> None:
-    ours, server = end(limits=StreamLimits(write_buffer_bytes=100_000)), Server()
+    ours = end(limits=StreamLimits(write_buffer_bytes=100_000))
+    server = Server(receive_buffer_bytes=64 * 1024)
     flow, data = ours.flow(server.address), wire(body="x" * 30_000)
     ours.streams.send(flow, data, "first")
     await server.accept()
