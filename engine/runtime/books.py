@@ -15,7 +15,7 @@ from engine.call.values import CallRefused, LegOpened
 from engine.model.events import AnyEvent
 from engine.model.ids import TenantId
 from engine.runtime.counting import CallCounting
-from engine.runtime.tally import Tally, count
+from engine.runtime.tally import OTHER, RESPONSE, Tally
 from engine.sip.effects import Discarded
 from engine.sip.flow import Flow
 
@@ -74,13 +74,31 @@ class Books:
     def settle(self) -> None:
         """Tell all that was noted."""
         notes, take = self._notes, self._notes.popleft
+        tally, trace = self._tally, self.trace
         self._counting.count()
         while notes:
             note = take()
+            kind = note[0]
             try:
-                self._tell(note)
+                if kind is SENT or kind is RECEIVED:
+                    _, data, flow, now = note
+                    head = data[:4]
+                    if head == RESPONSE:
+                        head = data[8:9]
+                    counts = (tally.messages_out if kind is SENT else tally.messages_in)[flow.transport]
+                    counts[head if head in counts else OTHER] += 1
+                    if trace is not None:
+                        (trace.sent if kind is SENT else trace.received)(data, flow, now)
+                elif kind is HAPPENED:
+                    _, event, wall, now = note
+                    tally.event(event)
+                    if trace is not None:
+                        trace.happened(event, now)
+                    self._filed.append((event, wall))
+                else:
+                    self._tell(kind)
             except Exception:  # those behind it are told all the same
-                _log.exception("what was %s could not be told", type(note[0]).__name__)
+                _log.exception("what was %s could not be told", type(kind).__name__)
         if self._filed:
             filed, self._filed = self._filed, []
             try:
@@ -88,27 +106,10 @@ class Books:
             except Exception:
                 _log.exception("%d events could not be filed", len(filed))
 
-    def _tell(self, note: Note) -> None:
-        kind, trace = note[0], self.trace
-        if kind is HAPPENED:
-            _, event, wall, now = note
-            self._tally.event(event)
-            if trace is not None:
-                trace.happened(event, now)
-            self._filed.append((event, wall))
-        elif kind is RECEIVED:
-            _, data, flow, now = note
-            count(self._tally.messages_in[flow.transport], data)
-            if trace is not None:
-                trace.received(data, flow, now)
-        elif kind is SENT:
-            _, data, flow, now = note
-            count(self._tally.messages_out[flow.transport], data)
-            if trace is not None:
-                trace.sent(data, flow, now)
-        elif isinstance(kind, CallRefused):
-            self._on_refused(kind)
-        elif isinstance(kind, Discarded):
-            self._tally.discard(kind.reason)
-        elif trace is not None:
-            trace.leg(kind)
+    def _tell(self, what: CallRefused | LegOpened | Discarded) -> None:
+        if isinstance(what, CallRefused):
+            self._on_refused(what)
+        elif isinstance(what, Discarded):
+            self._tally.discard(what.reason)
+        elif self.trace is not None:
+            self.trace.leg(what)

@@ -18,6 +18,8 @@ METHODS: Final = (
 )
 TRANSPORTS: Final = ("udp", "tcp", "tls", "ws", "wss")
 OTHER: Final = b""
+RESPONSE: Final = b"SIP/"
+"""What begins so is counted by the first digit of its status, behind `SIP/2.0` and a space."""
 UNKNOWN: Final = ("", "")
 """Direction and action of a call that began before the counting did."""
 _METHOD_OF: Final = {f"{method} "[:4].encode(): method for method in METHODS}
@@ -84,17 +86,6 @@ class Tally:
 
     def _alarmed(self, event: Alarm) -> None:
         _add(self.alarms, event.slug)
-
-
-def count(counts: Messages, data: bytes) -> None:
-    """Count a message with those of its transport and way."""
-    head = data[:4]
-    if head == b"SIP/":
-        head = data[8:9]  # SIP/2.0 and a space come before the status
-    try:
-        counts[head] += 1
-    except KeyError:
-        counts[OTHER] += 1
 
 
 def _add(counts: dict[K, int], key: K) -> None:

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.model.events import Alarm, CallEnded, CallScreened, CallStarted, Party
-from engine.model.ids import CallId, NumberId
+from engine.model.ids import CallId, NumberId, TenantId
 from engine.model.outcome import Blame, Outcome
-from engine.runtime.tally import METHODS, Tally, by_class, by_method, count
+from engine.runtime.books import RECEIVED, SENT, Books, EventLog
+from engine.runtime.counting import CallCounting
+from engine.runtime.tally import METHODS, Tally, by_class, by_method
+from engine.sip.flow import Flow
 from engine.sip.names import canonical
+
+
+def _noted(tally: Tally, way: str, transport: str, data: bytes) -> None:
+    """A message as the worker notes it."""
+    silent = cast(CallCounting, SimpleNamespace(count=lambda: None))
+    books = Books(tally, silent, cast(EventLog, None), TenantId("lab"), lambda refused: None)
+    books.note((way, data, Flow(transport, ("192.0.2.1", 5060), ("192.0.2.2", 5060)), 0.0))
+    books.settle()
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_has_its_own_count(method: str) -> None:
     tally = Tally()
-    count(tally.messages_in["udp"], f"{method} sip:1@host SIP/2.0\r\n".encode())
+    _noted(tally, RECEIVED, "udp", f"{method} sip:1@host SIP/2.0\r\n".encode())
     assert {name: count for name, count in by_method(tally.messages_in["udp"]).items() if count} == {
         method: 1
     }
@@ -26,7 +40,7 @@ def test_every_method_has_its_own_count(method: str) -> None:
 @pytest.mark.parametrize("status", [100, 199, 200, 302, 486, 503, 608])
 def test_responses_are_counted_by_class(status: int) -> None:
     tally = Tally()
-    count(tally.messages_out["tls"], f"SIP/2.0 {status} Some\r\n".encode())
+    _noted(tally, SENT, "tls", f"SIP/2.0 {status} Some\r\n".encode())
     counts = tally.messages_out["tls"]
     assert {name: count for name, count in by_class(counts).items() if count} == {f"{status // 100}xx": 1}
     assert not any(by_method(counts).values())
@@ -37,7 +51,7 @@ def test_whatever_comes_in_is_counted_under_known_names(messages: list[bytes]) -
     tally = Tally()
     before = set(tally.messages_in["udp"])
     for data in messages:
-        count(tally.messages_in["udp"], data)
+        _noted(tally, RECEIVED, "udp", data)
     counts = tally.messages_in["udp"]
     assert set(counts) == before
     assert sum(by_method(counts).values()) + sum(by_class(counts).values()) == len(messages)
