@@ -367,13 +367,14 @@ async def test_a_peer_that_does_not_read_is_cut_off(end: Make) -> None:
     server = Server(receive_buffer_bytes=64 * 1024)
     flow, data = ours.flow(server.address), wire(body="x" * 30_000)
     ours.streams.send(flow, data, "first")
-    await server.accept()
+    peer = await server.accept()  # kept: a reader that is dropped would read on for nobody
     with pytest.raises(OSError, match="does not read"):
         for number in range(1_000):
             ours.streams.send(flow, data, f"b{number}")
             await asyncio.sleep(0)
     assert (await ours.fail())[1] == "first"
     assert ours.streams.counts()["stalled"] == 1
+    del peer
     server.close()
 
 
