@@ -57,11 +57,24 @@ def turn_off(path: Path, by: str, reason: str, at: datetime) -> KillSwitch:
 
 def read_switch(path: Path) -> KillSwitch:
     """What the file says now; off where there is none. Raises SwitchError for one that cannot be read."""
+    return _decoded(path, _read(path))
+
+
+def _read(path: Path) -> bytes | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_File).kill_switch
+        return path.read_bytes()
     except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SwitchError(f"{path}: {error}") from None
+
+
+def _decoded(path: Path, data: bytes | None) -> KillSwitch:
+    if data is None:
         return KillSwitch()
-    except (OSError, msgspec.MsgspecError) as error:
+    try:
+        return msgspec.json.decode(data, type=_File).kill_switch
+    except msgspec.MsgspecError as error:
         raise SwitchError(f"{path}: {error}") from None
 
 
@@ -88,6 +101,9 @@ class SwitchView:
         except OSError as error:
             raise SwitchError(f"{self._path}: {error.strerror}") from None
         if mark != self._mark:
+            data = _read(
+                self._path
+            )  # where that fails, for want of a descriptor say, the next poll tries again
             self._mark = mark
-            self.switch = read_switch(self._path)
+            self.switch = _decoded(self._path, data)
         return self.switch.active(at)

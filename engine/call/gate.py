@@ -156,9 +156,8 @@ class Gate:
     def _stand(self, suspect: _Suspect, block: Block, answer: AtOnce) -> None:
         if len(self._standing) >= MAX_STANDING:
             self._standing.clear()
-        left_s = STANDING_S
-        if suspect.entry.expires is not None:
-            left_s = min(left_s, (suspect.entry.expires - block.decided).total_seconds())
+        ends = [each for each in (suspect.entry.expires, block.verdict.expires) if each is not None]
+        left_s = min([STANDING_S, *((end - block.decided).total_seconds() for end in ends)])
         self._standing[suspect.trunk, suspect.text] = msgspec.structs.replace(
             suspect, block=block, until=self._wire.now + left_s, answer=answer
         )

@@ -94,8 +94,8 @@ class EngineWorker:
         """From the bus."""
         self.tally = Tally()
         self._books = Books(self.tally, screener.counting, journal, self._tenant, self._refused)
-        self._settling = False
-        """The next tick is set for what waits in the books."""
+        self._settle_at = math.inf
+        """When what waits in the books is told with the next message; infinite when nothing waits."""
         self._resolver = Resolver(config.sip.dns, alarm=self.alarm, timeout_s=config.sip.dns_timeout_s)
 
     def open(self, media: MediaPort) -> None:
@@ -155,6 +155,8 @@ class EngineWorker:
             self._do(self._core.receive(data, flow, now))
         except Exception:  # one bad message must not stop the others; the trace names the fault
             _log.exception("a message from %s:%d could not be handled", *flow.remote)
+        if now >= self._settle_at:  # while we are awake
+            self._tick()
 
     def _send_failed(self, flow: Flow, branch: str, error: str) -> None:
         try:
@@ -172,14 +174,17 @@ class EngineWorker:
             _log.exception("%s could not be carried out", type(command).__name__)
 
     def _tick(self) -> None:
-        self._timer, self._timer_at, self._settling = None, -math.inf, True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = None, -math.inf
+        at: float | None = time.monotonic() + TICK_S
         try:
             self._do(self._core.timer(time.monotonic()))
-        except Exception:
+            self.settle()
+            at = self._core.next_timer()  # without those that were stopped: too dear to ask at each message
+        except Exception:  # the next tick goes on with the others
             _log.exception("a timer could not be handled")
-        self.settle()
-        self._timer_at, self._settling = math.inf, False
-        at = self._core.next_timer()  # without those that were stopped: too dear to ask at each message
+        self._timer_at = self._settle_at = math.inf
         if at is not None:
             self._wake(at)
 
@@ -221,9 +226,10 @@ class EngineWorker:
             self.settle()
             return
         due = self._core.soonest
-        if not self._settling:
-            self._settling = True
-            due = min(due, time.monotonic())
+        if self._settle_at == math.inf:
+            now = time.monotonic()
+            self._settle_at = now + TICK_S
+            due = min(due, now + 2 * TICK_S)  # if no message comes by until then
         if due < self._timer_at:
             self._wake(due)
 

@@ -63,7 +63,11 @@ def _any_slug(found: Callable[[Facts], str], needs_entry: bool = False) -> Build
                 raise ValueError(f"{item!r} is not a name (a-z, 0-9, . _ -)")
         chosen = frozenset(wanted)
         return Condition(
-            name, " or ".join(wanted), lambda facts: found(facts) in chosen, found, needs_entry=needs_entry
+            name,
+            " or ".join(wanted),
+            lambda facts: found(facts) in chosen,
+            found,
+            needs_entry=needs_entry and NONE not in chosen,
         )
 
     return build

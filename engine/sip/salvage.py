@@ -1,4 +1,4 @@
-"""What can be read of an INVITE that is malformed, for a call that must not fail for its form.
+"""What can be read of a malformed INVITE, ACK, CANCEL or BYE, for a call that must not fail for its form.
 
 What a call needs is taken row by row: the Request-URI, the first readable one of each header that routes,
 answers and describes it. From, To and Contact are made up where they cannot be read, since a call for help
@@ -15,9 +15,9 @@ from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import is_digits
 from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_ROWS, Request, parse
 from engine.sip.names import canonical
-from engine.sip.uri import NameAddr, Uri, format_host
+from engine.sip.uri import NameAddr, Uri, format_host, tag_of
 
-_START: Final = re.compile(r"INVITE[ \t]+(\S{1,2048})[ \t]+SIP/2\.0[ \t]*", re.IGNORECASE)
+_START: Final = re.compile(r"(INVITE|ACK|CANCEL|BYE)[ \t]+(\S{1,2048})[ \t]+SIP/2\.0[ \t]*", re.IGNORECASE)
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
 _TAG: Final = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([A-Za-z0-9.!%*_+`'~-]{1,256})", re.IGNORECASE)
 _NOBODY: Final = "<sip:anonymous@anonymous.invalid>"  # RFC 3323 §4.1.1.3
@@ -33,21 +33,26 @@ _LARGEST: Final = 2_048
 
 
 def salvaged(data: bytes, source: tuple[str, int], wanted: Callable[[Uri], bool]) -> Request | None:
-    """The INVITE without what cannot be read; None where too little is left, or its target is not `wanted`.
+    """The request without what cannot be read; None where too little is left, or its target is not `wanted`.
 
-    `source` (host, port) is whom a Contact names that has to be made up.
+    The target of what belongs to a dialog is in its To. `source` (host, port) is whom a Contact names that
+    has to be made up.
     """
     head, _, body = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
     lines = _FOLD.sub(" ", head[:MAX_HEAD_BYTES].decode("utf-8", "surrogateescape")).split("\r\n")
     start = _START.fullmatch(lines[0]) if lines[0].isprintable() else None
     try:
-        uri = Uri.parse(start[1]).replace(headers=()) if start is not None else None
+        uri = Uri.parse(start[2]).replace(headers=()) if start is not None else None
     except RemoteProtocolError:
         uri = None
-    if uri is None or not wanted(uri):
+    if start is None or uri is None:
         return None
-    rows = _rows(lines[1:])
-    if any(_TAG.search(value) for value in rows.get("To", ())):  # inside a dialog
+    method, rows = start[1].upper(), _rows(lines[1:])
+    to = next((value for value in rows.get("To", ()) if _is_readable(method, "To", value)), None)
+    inside = tag_of(to) is not None if to is not None else any(map(_TAG.search, rows.get("To", ())))
+    if not wanted(NameAddr.parse(to).uri if inside and to is not None else uri):
+        return None
+    if inside == (method in ("INVITE", "CANCEL")):  # a re-INVITE may be refused; others have their dialog
         return None
     tag = _TAG.search(rows.get("From", [""])[0])
     instead = {
@@ -57,7 +62,7 @@ def salvaged(data: bytes, source: tuple[str, int], wanted: Callable[[Uri], bool]
     }
     kept: list[tuple[str, str]] = []
     for name in (*_NEEDED, *_MADE_UP, *_USEFUL):
-        values = [value for value in rows.get(name, ()) if _is_readable(name, value)]
+        values = [value for value in rows.get(name, ()) if _is_readable(method, name, value)]
         values = values if name in _MANY else values[:1]
         if not values and name in instead:
             values = [instead[name]]
@@ -65,7 +70,7 @@ def salvaged(data: bytes, source: tuple[str, int], wanted: Callable[[Uri], bool]
     stated = rows.get("Content-Length", [""])[0]
     length = int(stated) if is_digits(stated) else len(body)
     try:
-        data = Request("INVITE", uri, kept, body[: min(length, MAX_BODY_BYTES)]).to_bytes()
+        data = Request(method, uri, kept, body[: min(length, MAX_BODY_BYTES)]).to_bytes()
         request = parse(data)
     except (LocalProtocolError, RemoteProtocolError):
         return None
@@ -86,8 +91,8 @@ def _rows(lines: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def _is_readable(name: str, value: str) -> bool:
-    request = Request("INVITE", "sip:x", [(name, value)])
+def _is_readable(method: str, name: str, value: str) -> bool:
+    request = Request(method, "sip:x", [(name, value)])
     try:
         match name:
             case "Via":
@@ -95,7 +100,7 @@ def _is_readable(name: str, value: str) -> bool:
             case "Call-ID":
                 return bool(value)
             case "CSeq":
-                return request.cseq.method == "INVITE"
+                return request.cseq.method == method
             case "From" | "To":
                 _ = NameAddr.parse(value)
             case "Contact":

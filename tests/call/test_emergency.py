@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.model.events import CallEnded
 from engine.sip.flow import Flow
 from tests.call.kit import ACCESS, CARRIER, ENGINE, Lab
 from tests.call.peer import sdp
@@ -128,3 +129,46 @@ def test_what_is_malformed_inside_a_dialog_is_refused(lab: Lab) -> None:
     )
     lab.end()
     lab.settle()
+
+
+def test_a_call_for_help_with_an_unreadable_from_is_acknowledged_and_hung_up(lab: Lab) -> None:
+    """All its requests have that From; none of them may be lost, or the call would be cut off after 64*T1."""
+    lab.verdict(protected=True)
+    host, port = lab.carrier.address
+    sent: list[bytes] = []
+    post = lab.post
+
+    def noted(source: tuple[str, int], to: tuple[str, int], data: bytes) -> None:
+        sent.append(data)
+        post(source, to, data)
+
+    lab.post = noted  # type: ignore[method-assign]
+
+    def ask(method: str, number: int, to: str = "<sip:110@x>", body: bytes = b"") -> None:
+        lines = (
+            f"{method} sip:{'110@x' if method == 'INVITE' else 'engine'} SIP/2.0",
+            f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bKm{method}",
+            'From: "Ann <sip:ann@h>;tag=77',
+            f"To: {to}",
+            "Call-ID: m",
+            f"CSeq: {number} {method}",
+            f"Contact: <sip:{host}:{port}>",
+            *(["Content-Type: application/sdp"] if body else []),
+            f"Content-Length: {len(body)}",
+        )
+        lab.carry_out(lab.core.receive("\r\n".join((*lines, "", "")).encode() + body, FLOW, lab.now))
+
+    ask("INVITE", 1, body=sdp(host))
+    called = lab.phone.calls[0]
+    called.invite.reply(200, sdp(ACCESS[0], 50000))
+    answer = next(data for data in sent if data.startswith(b"SIP/2.0 200") and b"CSeq: 1 INVITE" in data)
+    to = next(row[4:] for row in answer.decode().split("\r\n") if row.startswith("To: "))
+    ask("ACK", 1, to)
+    lab.ladder()
+    lab.advance(40)
+    assert lab.of(CallEnded) == []
+    lab.ladder()
+    ask("BYE", 2, to)
+    assert lab.ladder() == ["E→C 200 (BYE)", "E→S BYE", "S→E 200 (BYE)"]
+    lab.settle()
+    assert lab.ended == "caller/hung_up"

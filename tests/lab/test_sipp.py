@@ -9,6 +9,7 @@ import pytest
 from engine.model.events import CallScreened, PopupSent
 from lab.peers import packages, scenarios
 from lab.peers.link import doubled, link, lost_once
+from lab.peers.process import until
 from lab.peers.rtp_tone import rtp_party
 from lab.peers.scenarios import Scenario
 from lab.peers.sipp import Line, Load, answering
@@ -165,14 +166,22 @@ async def test_every_message_of_the_carrier_comes_twice(lab: Lab) -> None:
 # --- screened ---------------------------------------------------------------
 
 
+async def told(lab: Lab) -> bool:
+    """Whether three popups have been sent."""
+    return sum(isinstance(event, PopupSent) for event in lab.engine.events()) == 3
+
+
 async def test_red_caller_is_rejected(lab: Lab) -> None:
     """608 with the redress, before the first repeat; the telephone never rings, its owner gets a popup."""
-    ours, theirs = await lab.call(scenarios.refused(608), caller=RED, load=Load(calls=3))
-    assert ours.retransmissions == 0
+    async with answering(scenarios.ANSWERS, lab.access) as side:  # popups come after the refusals
+        ours = await lab.alone(scenarios.refused(608), caller=RED, load=Load(calls=3))
+        assert {call.outcome for call in await lab.engine.calls(3)} == {"policy/rejected"}
+        await until("three popups", lambda: told(lab), 10.0)
+        theirs = await side.finish()
+    assert (ours.retransmissions, theirs.failed) == (0, 0)
     assert theirs.received("INVITE") == []
     assert len(theirs.received("MESSAGE")) == 3
     assert "purpose=jwscard" in ours.received("SIP/2.0 608")[0].header("Call-Info")
-    assert {call.outcome for call in await lab.engine.calls(3)} == {"policy/rejected"}
 
 
 async def test_yellow_caller_is_labelled(lab: Lab) -> None:

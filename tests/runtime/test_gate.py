@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -82,7 +82,7 @@ class Engine:
     """A core with the real screener, with or without a gate."""
 
     def __init__(self, *, gate: bool, popups: bool = True) -> None:
-        self.policy, self.killed, self.table = POLICY, False, Table()
+        self.policy, self.killed, self.table, self.at = POLICY, False, Table(), AT
         self.table.entries = {
             RED: entry(Level.RED, action=Action.REJECT, row=7),
             ORDERED: entry(Level.RED, action=Action.REJECT, row=9),
@@ -103,7 +103,7 @@ class Engine:
             catalogue=CATALOGUE,
             key=b"k" * 32,
             on_failure=lambda error: None,
-            clock=lambda: AT,
+            clock=lambda: self.at,
         )
         screen = self.screener if gate else None
         self.core = SipCore(SETTINGS, TRUNKS, SeededIds("e"), screen=screen)
@@ -336,6 +336,22 @@ def test_a_block_that_stands_holds_neither_for_emergency_numbers_nor_for_calls_b
     assert to(USUAL, 4) == b"SIP/2.0 608 "
     engine.change("emergency")
     assert to(USUAL, 5) == b"SIP/2.0 100 "
+
+
+def test_a_standing_block_ends_with_its_rule() -> None:
+    engine = Engine(gate=True)
+    engine.table.entries[RED] = entry(Level.RED, action=None, row=7, confirmed=False, expires=None)
+    engine.policy = load_policy(
+        'name = "short"\n[[rule]]\nid = "r"\nwhen = { level = "red" }\naction = "reject"\n'
+        "expires = 2026-11-01T08:00:10Z\n"
+    )
+    engine.receive(invite(), (CARRIER, 5060), 1.0)
+    assert engine.sent[0].data.startswith(b"SIP/2.0 608 ")
+    engine.sent.clear()
+    engine.at = AT + timedelta(seconds=30)
+    data = invite().replace(b"bK1", b"bK2").replace(b"call-1", b"call-2")
+    engine.receive(data, (CARRIER, 5060), 31.0)
+    assert engine.sent[0].data.startswith(b"SIP/2.0 100 ")
 
 
 @pytest.mark.parametrize("popups", [True, False])

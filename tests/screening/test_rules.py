@@ -253,3 +253,10 @@ def test_an_explanation_says_why_not() -> None:
     assert said["row"] == "the table entry names no action that can be carried out"
     assert said["no_rule"] == "nothing above matched"
     assert said["emergency"] == "the called number is not a protected one"
+
+
+def test_a_rule_for_a_reason_none_meets_callers_that_are_not_listed() -> None:
+    policy = load_policy(
+        HEAD + '[[rule]]\nid = "r"\naction = "label"\nwhen = { entry_reason = ["none", "fraud"] }\n'
+    )
+    assert decide(facts(entry=None), policy).rule == "r"

@@ -89,11 +89,35 @@ def test_start_lines_that_can_be_read(start: str) -> None:
     assert saved(invite(start)).uri.headers == ()
 
 
+@pytest.mark.parametrize("method", ["ACK", "BYE"])
+def test_what_follows_the_call_is_read_as_well(method: str) -> None:
+    """The phone that wrote a From which cannot be read writes it into all of the call's requests."""
+    request = saved(
+        invite(
+            f"{method} sip:us@y SIP/2.0",
+            To='"x;tag=1" <sip:110@x>;tag=ours',
+            CSeq=f"1 {method}",
+            From='"Ann <sip:ann@h>;tag=77',
+        )
+    )
+    assert (request.method, request.to_tag, request.from_tag) == (method, "ours", "77")
+    assert str(request.uri) == "sip:us@y"
+
+
+def test_a_call_for_help_can_be_cancelled() -> None:
+    request = saved(invite("CANCEL sip:110@x SIP/2.0", CSeq="1 CANCEL", From='"Ann <sip:ann@h>;tag=77'))
+    assert (request.method, request.from_tag) == ("CANCEL", "77")
+
+
 @pytest.mark.parametrize(
     "data",
     [
         invite("INVITE sip:111@x SIP/2.0", Contact="<sip:"),
-        invite("BYE sip:110@x SIP/2.0", CSeq="1 BYE", Contact="<sip:"),
+        invite("BYE sip:110@x SIP/2.0", CSeq="1 BYE", Contact="<sip:"),  # of no dialog
+        invite("REGISTER sip:110@x SIP/2.0", CSeq="1 REGISTER", Contact="<sip:"),
+        invite("CANCEL sip:110@x SIP/2.0", To="<sip:110@x>;tag=b", CSeq="1 CANCEL", From="<<;tag=a"),
+        invite("ACK sip:us@y SIP/2.0", To="<sip:111@x>;tag=b", CSeq="1 ACK", From="<<;tag=a"),
+        invite(To='"unread <sip:110@x>;tag=inside', Contact="<sip:"),
         invite("INVITE sip:110@x SIP/3.0"),
         invite(To="<sip:110@x>;tag=inside", Contact="<sip:"),
         invite(To="unreadable <", X="\r\nTo: <sip:110@x>;tag=inside"),
@@ -102,6 +126,7 @@ def test_start_lines_that_can_be_read(start: str) -> None:
         invite(Call_ID=None),
         invite(CSeq="x INVITE"),
         invite(CSeq="1 BYE"),
+        invite("ACK sip:us@y SIP/2.0", To="<sip:110@x>;tag=b", CSeq="1 BYE", From="<<;tag=a"),
         b"",
         b"\r\n\r\n",
         b"\xff" * 100,
