@@ -171,4 +171,4 @@ def test_a_call_for_help_with_an_unreadable_from_is_acknowledged_and_hung_up(lab
     ask("BYE", 2, to)
     assert lab.ladder() == ["E→C 200 (BYE)", "E→S BYE", "S→E 200 (BYE)"]
     lab.settle()
-    assert lab.ended == "caller/hung_up"
+    assert lab.ended == "caller/hung_up 200"
