@@ -16,6 +16,8 @@ from types import TracebackType
 from typing import Final
 
 WHOLE_EVERY_S: Final = 600.0
+GROWN: Final = 1.5
+"""A whole look is worth its tens of milliseconds where so many times as much lives as after the last one."""
 _ALLOCATIONS: Final = 10_000
 """New objects between two looks at the youngest: at most so many are scanned."""
 _NEVER: Final = 1_000_000_000
@@ -33,6 +35,7 @@ class Collector(AbstractContextManager["Collector"]):
         self._before = gc.get_threshold()
         gc.collect()
         gc.freeze()
+        self._lived = gc.get_freeze_count()
         gc.set_threshold(_ALLOCATIONS, _NEVER, _NEVER)
         gc.callbacks.append(_looked)
         return self
@@ -48,7 +51,7 @@ class Collector(AbstractContextManager["Collector"]):
         gc.unfreeze()
 
     def look(self) -> None:
-        """Put what lives out of sight; collect everything, if it is time for that and nobody would notice.
+        """Put what lives out of sight; collect everything, if it has grown and nobody would notice.
 
         To be asked a few times a second. The interpreter counts objects that come less those that go, so that
         by its count a busy worker would be looked at far too seldom, and then for too long.
@@ -58,9 +61,12 @@ class Collector(AbstractContextManager["Collector"]):
         if now - self._whole_at < WHOLE_EVERY_S or self._busy():
             return
         self._whole_at = now
+        if gc.get_freeze_count() < GROWN * self._lived:
+            return
         gc.unfreeze()
         gc.collect()
         gc.freeze()
+        self._lived = gc.get_freeze_count()
 
 
 def _looked(phase: str, info: dict[str, int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
-from engine.app.collector import WHOLE_EVERY_S, Collector
+from engine.app.collector import GROWN, WHOLE_EVERY_S, Collector
 
 
 class Ring:
@@ -48,26 +48,32 @@ def test_young_rings_are_freed_by_the_next_look() -> None:
         assert ring() is None
 
 
-def test_old_rings_are_freed_when_no_call_is_up() -> None:
+def test_old_rings_are_freed_when_they_are_many_and_no_call_is_up() -> None:
     clock, busy = Clock(), [True]
     with Collector(lambda: busy[0], clock) as collector:
-        ring = Ring()
-        gone = weakref.ref(ring)
-        gc.collect(0)
-        del ring
-        gc.collect(0)
+        lived = gc.get_freeze_count()
+
+        def left_behind(count: int) -> weakref.ref[Ring]:
+            rings = [Ring() for _ in range(count)]
+            gc.collect(0)
+            return weakref.ref(rings[0])
+
+        few = left_behind(10)
+        busy[0] = False
         clock.now = WHOLE_EVERY_S
         collector.look()
-        assert gone() is not None  # somebody talks
+        assert few() is not None  # not worth a look
+        many = left_behind(int(GROWN * lived))
+        busy[0] = True
+        clock.now = 2 * WHOLE_EVERY_S
+        collector.look()
+        assert many() is not None  # somebody talks
         busy[0] = False
         collector.look()
-        assert gone() is None
-        ring = Ring()
-        gone = weakref.ref(ring)
-        gc.collect(0)
-        del ring
+        assert few() is many() is None
+        again = left_behind(int(GROWN * lived))
         collector.look()
-        assert gone() is not None  # not so soon again
+        assert again() is not None  # not so soon again
 
 
 def test_the_process_gets_its_collector_back() -> None:
