@@ -74,12 +74,13 @@ def message(data: bytes) -> None:
 
 
 def salvage(data: bytes) -> None:
-    """What is made of a malformed INVITE is well-formed, and still a call to whom it was to."""
+    """What is made of a malformed request is well-formed, and still of a call to whom it was to."""
     made = salvaged(data, THERE, lambda uri: True)
     if made is None:
         return
     made.validate()
-    assert made.method == "INVITE" and made.to.tag is None and made.contact is not None
+    assert made.method in ("INVITE", "CANCEL", "ACK", "BYE") and made.contact is not None
+    assert (made.to.tag is not None) == (made.method in ("ACK", "BYE"))
     written = made.to_bytes()
     safe_message(written)
     again = parse(written)
