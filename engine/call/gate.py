@@ -31,7 +31,6 @@ REJECTED = Outcome(Blame.POLICY, "rejected")
 _CALLED: Final = re.compile(rb"INVITE sip:(\+?[0-9]{1,32})@")
 _CALLING: Final = re.compile(rb"\r\nFrom: [^\r<]*<sip:(\+?[0-9]{1,32})@")
 
-
 STANDING_S: Final = 60.0
 """After so long a block that stands is thought over all the same."""
 LOOK_S: Final = 0.02

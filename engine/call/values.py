@@ -117,7 +117,6 @@ class Block(msgspec.Struct, frozen=True):
     decision: Decision | None
     """Of a block that stands for the caller's further calls by this trunk (`engine.screening.standing`)."""
     status: int
-    appeal_code: str
     redress: str
     card: str
 

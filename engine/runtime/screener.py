@@ -131,8 +131,8 @@ class Screener:
             return None
         steady = facts.direction is Direction.INBOUND and stands(verdict, policy)
         decision = self._decision(request, facts, verdict) if steady else None
-        told = self._told(facts, verdict)
-        return Block(entry, verdict, facts.at, decision, verdict.status or STATUS_REJECTED, *told)
+        _, redress, card = self._told(facts, verdict)
+        return Block(entry, verdict, facts.at, decision, verdict.status or STATUS_REJECTED, redress, card)
 
     def may_refuse(self, called: str) -> bool:
         """Whether a block that stands holds for a call to that number too."""

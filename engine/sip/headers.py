@@ -16,8 +16,6 @@ from engine.sip.via import Via
 MAX_CSEQ = 2**31 - 1
 # A control character may stand in a message only as the second half of a quoted pair, CR and LF never.
 FORBIDDEN = re.compile(r"(?<!\\)[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|[\r\n]")
-NOT_PLAIN = bytes((*range(32), *range(127, 256)))
-"""Bytes that a plain header section has none of, but for the CR and LF between its rows."""
 _SPACES = re.compile(r"[ \t]+")
 
 T = TypeVar("T")

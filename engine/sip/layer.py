@@ -35,7 +35,7 @@ from engine.sip.machines import (
     Input,
     State,
 )
-from engine.sip.matching import reply_flow, server_key
+from engine.sip.matching import reply_by, reply_flow, server_key
 from engine.sip.message import Request, Response, parse, response_to
 from engine.sip.messages import ack_for_failure, cancel_for
 from engine.sip.plain import Gate, plain_invite, refusal_of
@@ -291,9 +291,8 @@ class TransactionLayer:
             return None
         tag = self._ids.tag()
         answer = refusal_of(plain, refusal, tag, flow.remote)
-        if not plain.asks_rport and port != flow.remote[1] and not flow.reliable:
-            flow = Flow(flow.transport, flow.local, (flow.remote[0], port))  # as `reply_flow` does
-        server = ServerTransaction(plain.key, INVITE_SERVER, INVITE_SERVER.initial, flow, merge_key)
+        back = reply_flow(flow, port, asks_rport=plain.asks_rport)
+        server = ServerTransaction(plain.key, INVITE_SERVER, INVITE_SERVER.initial, back, merge_key)
         server.to_tag = tag
         server.via = plain.via.encode()
         self._servers[plain.key] = self._merges[merge_key] = self._refused[server.via] = server
@@ -322,7 +321,7 @@ class TransactionLayer:
             machine = INVITE_PROXY_SERVER if self._proxy else INVITE_SERVER
         else:
             machine = NON_INVITE_SERVER
-        server = ServerTransaction(key, machine, machine.initial, reply_flow(via, flow), merge_key)
+        server = ServerTransaction(key, machine, machine.initial, reply_by(via, flow), merge_key)
         self._servers[key] = server
         if merge_key is not None:
             self._merges[merge_key] = server
@@ -350,7 +349,7 @@ class TransactionLayer:
         if invite is None or invite.flow.remote[0] != flow.remote[0]:
             return [_stateless(cancel, 481, None, via, flow)]  # RFC 3261 §9.2
         machine = NON_INVITE_SERVER
-        server = ServerTransaction(key, machine, machine.initial, reply_flow(via, flow))
+        server = ServerTransaction(key, machine, machine.initial, reply_by(via, flow))
         self._servers[key] = server
         answer = response_to(cancel, 200, to_tag=invite.to_tag or self._ids.tag())
         effects = self._step(server, Input.SEND_SUCCESS, now, data=answer.to_bytes())
@@ -521,4 +520,4 @@ def _stateless(
     """An answer without transaction; its tag is the same each time (RFC 3261 §8.2.7)."""
     tag = blake2s(f"{via}{request.get('Call-ID')}".encode(), digest_size=8).hexdigest()
     answer = response_to(request, status, reason, to_tag=tag, headers=headers)
-    return Send(reply_flow(via, flow), answer.to_bytes(), "")
+    return Send(reply_by(via, flow), answer.to_bytes(), "")

@@ -27,12 +27,16 @@ def server_key(request: Request, via: Via) -> ServerKey:
     return ServerKey(branch, (via.host, via.port or DEFAULT_PORT), method)
 
 
-def reply_flow(via: Via, flow: Flow) -> Flow:
-    """Where responses go: to the source if it asked by rport, else to its sent-by port (RFC 3261 §18.2.2).
+def reply_flow(flow: Flow, port: int, *, asks_rport: bool) -> Flow:
+    """Where responses go: to the source if its Via asked by rport, else to that `port` (RFC 3261 §18.2.2).
 
     maddr is not obeyed: it would let anyone aim our answers at a third party.
     """
-    port = via.port or DEFAULT_PORT
-    if port == flow.remote[1] or flow.transport != "udp" or "rport" in via.params:
+    if port == flow.remote[1] or flow.transport != "udp" or asks_rport:
         return flow
     return Flow(flow.transport, flow.local, (flow.remote[0], port))
+
+
+def reply_by(via: Via, flow: Flow) -> Flow:
+    """The same of a parsed Via."""
+    return reply_flow(flow, via.port or DEFAULT_PORT, asks_rport="rport" in via.params)

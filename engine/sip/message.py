@@ -10,16 +10,15 @@ from typing import Final
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import TOKEN, clean, is_digits, split_list
 from engine.sip.headers import FORBIDDEN, Message, Once, cseq_of
-from engine.sip.names import MANDATORY, SINGLE, SPELLINGS, canonical, layout_of
+from engine.sip.names import MANDATORY, MAX_PLAIN_ROWS, SINGLE, SPELLINGS, canonical, layout_of
 from engine.sip.status import REASONS, reason_phrase
 from engine.sip.uri import KNOWN_MOST, PLAIN_PARTY, Uri, known_uri
-from engine.sip.via import Via
+from engine.sip.via import Via, with_source
 
 MAX_HEAD_BYTES = 24 * 1024
 MAX_BODY_BYTES = 40 * 1024
 MAX_ROWS = 256
 MAX_PLAIN_HEAD_BYTES = 8 * 1024
-MAX_PLAIN_ROWS = 64
 DEFAULT_MAX_FORWARDS = 70
 
 # Responses to these that may create a dialog carry the request's Record-Route (RFC 3261 §12.1.1, RFC 6665).
@@ -120,14 +119,14 @@ class Request(Message):
         if "rport" not in via.params and "received" not in via.params and via.host == host:
             return
         text = self.first["Via"]
-        before, asked, after = text.partition(";rport")
+        _, asked, after = text.partition(";rport")
         if (
             asked
             and (not after or after[0] == ";")
             and "rport" not in after
             and not ("," in text or '"' in text or "received" in text)
         ):  # by far the commonest: one value that asks by an empty rport
-            text = f"{before};rport={port}{after};received={host}"
+            text = with_source(text, host, port)
         else:
             text = ", ".join((str(via.stamped(host, port)), *split_list(text)[1:]))
         self.put_top_via(text)

@@ -90,6 +90,10 @@ def canonical(name: str) -> str:
     return _KNOWN.get(stripped.lower()) or stripped.title()
 
 
+MAX_PLAIN_ROWS = 64
+"""A message of more rows is read with care: its layout is not remembered."""
+
+
 @lru_cache(maxsize=256)  # a sender has a handful
 def layout_of(spelt: tuple[str, ...]) -> tuple[tuple[str, ...], bool] | None:
     """A message's header names as they stand: canonical, and whether each stands once.

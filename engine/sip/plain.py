@@ -14,13 +14,13 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from engine.sip.effects import ServerKey
-from engine.sip.errors import LocalProtocolError, RemoteProtocolError
+from engine.sip.errors import LocalProtocolError
 from engine.sip.flow import DEFAULT_PORT, Flow
-from engine.sip.names import SINGLE, SPELLINGS, canonical
+from engine.sip.names import MAX_PLAIN_ROWS, SPELLINGS, layout_of
 from engine.sip.status import reason_phrase
+from engine.sip.via import with_source
 
 MAX_BYTES: Final = 8_192
-MAX_PLAIN_ROWS: Final = 64
 LAYOUTS: Final = 512
 """Orders of header names that are remembered: a sender has a handful."""
 
@@ -108,9 +108,8 @@ def refusal_of(plain: PlainInvite, refusal: AtOnce, to_tag: str, source: tuple[s
     if more.count("\n") != len(headers) or not more.replace("\r\n", "").isprintable():
         raise LocalProtocolError(f"control character in {more!r}")
     via = plain.via
-    if plain.asks_rport:  # RFC 3581 §4
-        before, _, after = via.partition(";rport")
-        via = f"{before};rport={source[1]}{after};received={source[0]}"
+    if plain.asks_rport:
+        via = with_source(via, *source)
     return (
         f"SIP/2.0 {status} {refusal.reason or reason_phrase(status)}\r\nVia: {via}\r\n{plain.more_vias}"
         f"{plain.parties};tag={to_tag}\r\nCall-ID: {plain.call_id}\r\nCSeq: {plain.cseq} INVITE\r\n"
@@ -176,13 +175,13 @@ def plain_invite(data: bytes) -> PlainInvite | None:
 @lru_cache(LAYOUTS)
 def _layout(names: tuple[str, ...]) -> _Layout | None:
     """How to read rows of these names; None where they are for the long way."""
-    if len(names) > MAX_PLAIN_ROWS or not _ELSEWHERE.isdisjoint(names):
+    if len(names) > MAX_PLAIN_ROWS or not _ELSEWHERE.isdisjoint(names) or names.count("Contact") != 1:
         return None
-    if not all(SPELLINGS.get(name) == name or _is_unknown(name) for name in names):
+    known = layout_of(names)
+    if known is None:
         return None
-    if any(names.count(name) > 1 for name in (*SINGLE, "Contact")):
-        return None
-    if not all(name in names for name in _NEEDED):
+    # What means something stands here as it is written in full; what means nothing, in whatever spelling.
+    if any(name != spelt and name in SPELLINGS for name, spelt in zip(known[0], names, strict=True)):
         return None
     wanted = (*_NEEDED, *(name for name in _OPTIONAL if name in names))
     return _Layout(
@@ -193,14 +192,6 @@ def _layout(names: tuple[str, ...]) -> _Layout | None:
         "Content-Type" in names,
         "P-Asserted-Identity" in names,
     )
-
-
-def _is_unknown(name: str) -> bool:
-    """Whether it is a header name, in whatever spelling, that means nothing here."""
-    try:
-        return canonical(name) not in SPELLINGS
-    except RemoteProtocolError:
-        return False
 
 
 @lru_cache

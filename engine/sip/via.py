@@ -105,3 +105,9 @@ class Via(msgspec.Struct, frozen=True):
             raise LocalProtocolError(f"{self.transport!r} is not a transport")
         sent_by = format_host(self.host, self.port)
         return f"SIP/2.0/{self.transport.upper()} {sent_by}{format_params(self.params)}"
+
+
+def with_source(text: str, host: str, port: int) -> str:
+    """A Via value that asks by an empty rport, as its receiver passes it on (RFC 3581 §4)."""
+    before, _, after = text.partition(";rport")
+    return f"{before};rport={port}{after};received={host}"
