@@ -9,6 +9,21 @@ from engine.app.looking import Looking
 from engine.app.switches import SwitchError
 
 INTERVAL_S = 0.001
+
+
+class Turns:
+    """A look that is over at once; `enough` when it was asked five times."""
+
+    def __init__(self) -> None:
+        self.enough = asyncio.Event()
+        self._count = 0
+
+    def turn(self) -> None:
+        self._count += 1
+        if self._count == 5:
+            self.enough.set()
+
+
 SWITCH = SwitchError("switches.json: no")
 LOOP = OSError(40, "Too many levels of symbolic links")
 INTERNAL = ("internal", "OSError: [Errno 40] Too many levels of symbolic links")
@@ -53,9 +68,9 @@ async def test_a_switch_that_cannot_be_read_has_its_own_name() -> None:
 
 
 async def test_the_others_wait_for_no_look_that_takes_its_time() -> None:
-    may_end, looked = asyncio.Event(), asyncio.Event()
+    may_end, looked = asyncio.Event(), Turns()
     ended = asyncio.Event()
-    begun = turns = 0
+    begun = 0
 
     async def slow() -> None:
         await may_end.wait()
@@ -68,14 +83,8 @@ async def test_the_others_wait_for_no_look_that_takes_its_time() -> None:
         begun += 1
         return slow()
 
-    def quick() -> None:
-        nonlocal turns
-        turns += 1
-        if turns == 5:
-            looked.set()
-
-    looking = Looking([look, quick], lambda slug, detail: None, INTERVAL_S)
-    await looked.wait()
+    looking = Looking([look, looked.turn], lambda slug, detail: None, INTERVAL_S)
+    await looked.enough.wait()
     assert begun == 1
     assert not ended.is_set()
     may_end.set()
@@ -84,8 +93,8 @@ async def test_the_others_wait_for_no_look_that_takes_its_time() -> None:
 
 
 async def test_a_look_is_not_asked_while_it_works_and_its_work_ends_with_us() -> None:
-    begun, cancelled, turns = 0, False, 0
-    looked = asyncio.Event()
+    begun, cancelled = 0, False
+    looked = Turns()
 
     async def endless() -> None:
         nonlocal begun, cancelled
@@ -96,13 +105,7 @@ async def test_a_look_is_not_asked_while_it_works_and_its_work_ends_with_us() ->
             cancelled = True
             raise
 
-    def quick() -> None:
-        nonlocal turns
-        turns += 1
-        if turns == 5:
-            looked.set()
-
-    looking = Looking([endless, quick], lambda slug, detail: None, INTERVAL_S)
-    await looked.wait()
+    looking = Looking([endless, looked.turn], lambda slug, detail: None, INTERVAL_S)
+    await looked.enough.wait()
     await looking.close()
     assert (begun, cancelled) == (1, True)
