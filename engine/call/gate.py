@@ -25,7 +25,7 @@ from engine.model.outcome import Blame, Outcome
 from engine.model.screening import HotEntry
 from engine.model.trunk_sections import TrunkSection
 from engine.sip.flow import Flow
-from engine.sip.plain import AtOnce, PlainInvite
+from engine.sip.plain import AtOnce, PlainInvite, at_once
 
 REJECTED = Outcome(Blame.POLICY, "rejected")
 _CALLED: Final = re.compile(rb"INVITE sip:(\+?[0-9]{1,32})@")
@@ -145,7 +145,7 @@ class Gate:
             if block is None:
                 return None
             final = rejection(block, trunk.reject, self._redress)
-            answer = AtOnce(final.status, final.phrase, final.headers)
+            answer = at_once(final.status, final.phrase, final.headers)
             if block.decision is not None:
                 self._stand(suspect, block, answer)
         call_id = CallId(self._wire.ids.token())

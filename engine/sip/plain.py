@@ -7,8 +7,8 @@ the long way, which reads the same things with the full grammar.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
@@ -22,29 +22,38 @@ from engine.sip.via import with_source
 
 MAX_BYTES: Final = 8_192
 LAYOUTS: Final = 512
-"""Orders of header names that are remembered: a sender has a handful."""
+"""Orders of header names that are remembered, about 1 ms of work each: a sender has a handful. Once there are
+so many, any other takes the long way, or whoever makes up new ones could keep us busy.
+"""
 
 _URI: Final = r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:;[A-Za-z0-9.-]+(?:=[A-Za-z0-9.-]+)?)*"
 _TOKEN: Final = r"[A-Za-z0-9\-.!*_+`~]{1,128}"  # noqa: S105 (a piece of the grammar)
-_QUOTED: Final = r'"([^"\\\n]*)" ?'
-# The rows that count, as they must look; those of `_OPTIONAL` only where there are any.
-_START: Final = rf"INVITE (sip:(\+?[0-9]{{1,32}})@{_URI}) SIP/2\.0"
-_NEEDED: Final = {
-    "Via": r"Via: (SIP/2\.0/(?:UDP|TCP|TLS) ([a-z0-9][a-z0-9._-]*)(?::([1-9][0-9]{0,4}))?"
-    r"(;rport)?;branch=(z9hG4bK[A-Za-z0-9\-.!%*_+`'~]+)(;rport)?)",
-    "From": rf"(From: (?:{_QUOTED})?<sip:(\+?[0-9]{{1,32}})@{_URI}>;tag=({_TOKEN}))",
-    "To": rf'(To: (?:"[^"\\\n]*" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>)',
-    "Call-ID": r"Call-ID: ([!-~]+)",
-    "CSeq": r"CSeq: (0|[1-9][0-9]{0,8}) INVITE",
-    "Contact": rf'Contact: (?:"[^"\\\n]*" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>',
-}
-_OPTIONAL: Final = {
-    "Content-Length": r"Content-Length: {1,8}[0-9]{1,5} {0,8}",  # written last, into room left for it
-    "Content-Type": r"Content-Type: application/sdp",
-    "Max-Forwards": r"Max-Forwards: [1-9][0-9]?",
+_QUOTED: Final = r"[ !#-\[\]-~]*"
+_NAMED: Final = rf'(?:"{_QUOTED}" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>'
+_ANY: Final = "[ -~]*"
+_START: Final = rf"INVITE (?P<uri>sip:(?P<called>\+?[0-9]{{1,32}})@{_URI}) SIP/2\.0"
+# The rows that count, as they must look.
+_ROWS: Final = {
+    "Via": r"Via: (?P<via>SIP/2\.0/(?:UDP|TCP|TLS) (?P<host>[a-z0-9][a-z0-9._-]*)"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?(?P<before>;rport)?"
+    r";branch=(?P<branch>z9hG4bK[A-Za-z0-9\-.!%*_+`'~]+)(?P<behind>;rport)?)",
+    "From": rf'(?P<from>From: (?:"(?P<display>{_QUOTED})" ?)?<sip:(?P<calling>\+?[0-9]{{1,32}})@{_URI}>'
+    rf";tag=(?P<tag>{_TOKEN}))",
+    "To": f"(?P<to>To: {_NAMED})",
+    "Call-ID": "Call-ID: (?P<call_id>[!-~]+)",
+    "CSeq": "CSeq: (?P<cseq>0|[1-9][0-9]{0,8}) INVITE",
+    "Contact": f"Contact: {_NAMED}",
+    # Written last, into room left for it.
+    "Content-Length": "Content-Length: {1,8}(?P<length>[0-9]{1,5}) {0,8}",
+    "Content-Type": "Content-Type: application/sdp",
+    "Max-Forwards": "Max-Forwards: [1-9][0-9]?",
     # Far above the least that anybody may ask for (RFC 4028 §5: 90 s).
-    "Session-Expires": r"Session-Expires: [1-9][0-9]{2,6}(?:;refresher=ua[cs])?",
+    "Session-Expires": "Session-Expires: [1-9][0-9]{2,6}(?:;refresher=ua[cs])?",
 }
+_GROUPS: Final = (
+    *("uri", "called", "via", "host", "port", "before", "branch", "behind"),
+    *("from", "display", "calling", "tag", "to", "call_id", "cseq"),
+)
 _ELSEWHERE: Final = frozenset(
     (
         *("Diversion", "Feature-Caps", "History-Info", "Identity", "Min-SE", "Privacy"),
@@ -81,11 +90,20 @@ class PlainInvite(msgspec.Struct, frozen=True, gc=False):
 
 
 class AtOnce(msgspec.Struct, frozen=True, gc=False):
-    """How the gate refuses: status, phrase (None: the usual one) and further headers."""
+    """How the gate refuses."""
 
     status: int
-    reason: str | None
-    headers: Sequence[tuple[str, str]]
+    phrase: str
+    rows: str
+    """Further headers, as they are written."""
+
+
+def at_once(status: int, phrase: str | None, headers: Sequence[tuple[str, str]]) -> AtOnce:
+    """`phrase` None: the usual one. LocalProtocolError if a value could break out of its place."""
+    rows = "".join([f"{name}: {value}\r\n" for name, value in headers])
+    if rows.count("\n") != len(headers) or not rows.replace("\r\n", "").isprintable():
+        raise LocalProtocolError(f"control character in {rows!r}")
+    return AtOnce(status, phrase or reason_phrase(status), rows)
 
 
 class Gate(Protocol):
@@ -99,36 +117,36 @@ class Gate(Protocol):
 
 
 def refusal_of(plain: PlainInvite, refusal: AtOnce, to_tag: str, source: tuple[str, int]) -> bytes:
-    """The answer to an INVITE from there: the bytes that `response_to` would give.
-
-    LocalProtocolError if a value of the refusal could break out of its place.
-    """
-    status, headers = refusal.status, refusal.headers
-    more = "".join([f"{name}: {value}\r\n" for name, value in headers])
-    if more.count("\n") != len(headers) or not more.replace("\r\n", "").isprintable():
-        raise LocalProtocolError(f"control character in {more!r}")
+    """The answer to an INVITE from there: the bytes that `response_to` would give."""
     via = plain.via
     if plain.asks_rport:
         via = with_source(via, *source)
     return (
-        f"SIP/2.0 {status} {refusal.reason or reason_phrase(status)}\r\nVia: {via}\r\n{plain.more_vias}"
+        f"SIP/2.0 {refusal.status} {refusal.phrase}\r\nVia: {via}\r\n{plain.more_vias}"
         f"{plain.parties};tag={to_tag}\r\nCall-ID: {plain.call_id}\r\nCSeq: {plain.cseq} INVITE\r\n"
-        f"{more}Content-Length: 0\r\n\r\n"
+        f"{refusal.rows}Content-Length: 0\r\n\r\n"
     ).encode()
 
 
 class _Layout(NamedTuple):
-    """What an order of header names means."""
+    """How to read INVITEs whose headers stand in one order."""
 
-    places: tuple[int, ...]
-    """Of the rows that count, the start line first, in the order that `match` wants."""
     match: Callable[[str], re.Match[str] | None]
+    """All up to the empty line."""
+    wanted: tuple[int, ...]
+    """Groups that `plain_invite` takes, in its order."""
     vias: tuple[int, ...]
-    """Places of the Vias below the top one."""
+    """Groups of the Vias below the top one."""
     length: int
-    """Place of Content-Length, 0 where there is none."""
+    """Group of Content-Length, 0 where there is none."""
     typed: bool
     asserted: bool
+
+
+_layouts: dict[tuple[str, ...], _Layout] = {}
+"""By header names."""
+_lately: deque[_Layout] = deque(maxlen=8)
+"""Those read last, tried before a message's own is looked up: most messages are of a few senders."""
 
 
 def plain_invite(data: bytes) -> PlainInvite | None:
@@ -136,24 +154,26 @@ def plain_invite(data: bytes) -> PlainInvite | None:
     end = data.find(b"\r\n\r\n")
     if end < 0 or len(data) > MAX_BYTES:
         return None
-    head = data[:end]
-    if not head.isascii():
-        return None
-    rows = head.decode("ascii").split("\r\n")
-    layout = _layout(tuple([row.partition(":")[0] for row in rows[1:]]))
-    if layout is None or not "".join(rows).isprintable():
-        return None
-    match = layout.match("\n".join([rows[place] for place in layout.places]))
-    if match is None:
-        return None
-    (uri, called, via, host, port, before, branch, behind) = match.groups()[:8]
-    (from_row, display, calling, from_tag, to_row, call_id, cseq) = match.groups()[8:]
+    head = data[:end].decode("latin-1")  # the patterns match no more than ASCII
+    for layout in _lately:
+        match = layout.match(head)
+        if match is not None:
+            break
+    else:
+        rows = head.split("\r\n")
+        known = _layout_of(tuple([row.partition(":")[0] for row in rows[1:]]))
+        match = known.match(head) if known is not None else None
+        if known is None or match is None:
+            return None
+        layout = known
+        _lately.appendleft(layout)
+    (uri, called, via, host, port, before, branch, behind) = (found := match.group(*layout.wanted))[:8]
+    (from_row, display, calling, from_tag, to_row, call_id, cseq) = found[8:]
     body = len(data) - end - 4
-    if layout.length and int(rows[layout.length][16:]) != body:
+    if (layout.length and int(match[layout.length]) != body) or (body and not layout.typed):
         return None
-    if (body and not layout.typed) or (before and behind) or (port and int(port) > 65_535):
+    if (before and behind) or (port and int(port) > 65_535):
         return None
-    number = int(port) if port else DEFAULT_PORT
     return PlainInvite(
         uri,
         called,
@@ -164,18 +184,26 @@ def plain_invite(data: bytes) -> PlainInvite | None:
         from_tag,
         call_id,
         int(cseq),
-        ServerKey(branch, (host, number), "INVITE"),
+        ServerKey(branch, (host, int(port) if port else DEFAULT_PORT), "INVITE"),
         via,
         bool(before or behind),
-        "".join([f"{rows[place]}\r\n" for place in layout.vias]) if layout.vias else "",
+        "".join([f"{match[row]}\r\n" for row in layout.vias]) if layout.vias else "",
         f"{from_row}\r\n{to_row}",
     )
 
 
-@lru_cache(LAYOUTS)
+def _layout_of(names: tuple[str, ...]) -> _Layout | None:
+    layout = _layouts.get(names)
+    if layout is None and len(_layouts) < LAYOUTS and len(names) <= MAX_PLAIN_ROWS:
+        layout = _layout(names)
+        if layout is not None:
+            _layouts[names] = layout
+    return layout
+
+
 def _layout(names: tuple[str, ...]) -> _Layout | None:
     """How to read rows of these names; None where they are for the long way."""
-    if len(names) > MAX_PLAIN_ROWS or not _ELSEWHERE.isdisjoint(names) or names.count("Contact") != 1:
+    if not _ELSEWHERE.isdisjoint(names) or names.count("Contact") != 1:
         return None
     known = layout_of(names)
     if known is None:
@@ -183,18 +211,20 @@ def _layout(names: tuple[str, ...]) -> _Layout | None:
     # What means something stands here as it is written in full; what means nothing, in whatever spelling.
     if any(name != spelt and name in SPELLINGS for name, spelt in zip(known[0], names, strict=True)):
         return None
-    wanted = (*_NEEDED, *(name for name in _OPTIONAL if name in names))
+    rows, vias = [_START], list[str]()
+    for place, name in enumerate(names):
+        if name == "Via" and "Via" in names[:place]:
+            vias.append(f"via{place}")
+            rows.append(f"(?P<via{place}>Via:{_ANY})")
+        else:
+            rows.append(_ROWS.get(name) or f"{re.escape(name)}:{_ANY}")
+    pattern = re.compile("\r\n".join(rows))
+    groups = pattern.groupindex
     return _Layout(
-        (0, *(names.index(name) + 1 for name in wanted)),
-        _pattern(wanted).fullmatch,
-        tuple(place for place, name in enumerate(names, 1) if name == "Via")[1:],
-        names.index("Content-Length") + 1 if "Content-Length" in names else 0,
+        pattern.fullmatch,
+        tuple(groups[name] for name in _GROUPS),
+        tuple(groups[name] for name in vias),
+        groups.get("length", 0),
         "Content-Type" in names,
         "P-Asserted-Identity" in names,
     )
-
-
-@lru_cache
-def _pattern(names: tuple[str, ...]) -> re.Pattern[str]:
-    patterns = _NEEDED | _OPTIONAL
-    return re.compile("\n".join((_START, *(patterns[name] for name in names))))
