@@ -1,5 +1,9 @@
 """The policy in force: a changed file counts at the next poll, an unusable one changes nothing."""
 
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -51,6 +55,34 @@ def test_an_unusable_file_keeps_the_old_policy_and_says_so_once(path: Path) -> N
     path.unlink()
     assert isinstance(view.poll(), PolicyError)
     assert view.policy is before
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """No file can be opened: EMFILE."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_file_that_could_not_be_read_is_tried_again_and_told_of_once(path: Path) -> None:
+    view = PolicyView(path, Numbering(), {})
+    path.write_text(GOOD.replace("label", "warn"))
+    with without_descriptors():
+        error = view.poll()
+        again = view.changed(), view.poll()
+    assert isinstance(error, PolicyError)
+    assert "Too many open files" in str(error)
+    assert again == (True, None)
+    assert view.changed()
+    assert view.poll() is view.policy
+    assert not view.changed()
+    assert view.poll() is None
 
 
 def test_without_a_first_policy_there_is_nothing(tmp_path: Path) -> None:
