@@ -1,4 +1,4 @@
-"""Whom a REFER is about: the question to screening, and the call that its Replaces names (RFC 3891)."""
+"""Whom a REFER is about: the question to screening, the call that its Replaces names, and who sent it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from msgspec import structs
 from engine.call.legs import Leg
 from engine.call.table import State
 from engine.call.values import ScreeningRequest
+from engine.sip.errors import RemoteProtocolError
+from engine.sip.uri import NameAddr, Uri
 
 if TYPE_CHECKING:
     from engine.call.call import Call
@@ -31,6 +33,28 @@ def question(call: Call, transfer: Transfer, trunk: str) -> ScreeningRequest:
         asserted=asked.asserted if known else None,
         diversion=(asked.called if calls else asked.calling,),
     )
+
+
+def referred_by(call: Call, leg: Leg, stated: str) -> str:
+    """Referred-By of the INVITE that this leg's REFER asks for; empty where the REFER had none.
+
+    RFC 3892 §2.2 has it copied unchanged, which lets anybody hand a victim on in the name of a bank. So only
+    whose identity is believed anyway (RFC 3325) names himself; others are named by the number that screening
+    knows them by. A token (`cid`) does not come along.
+    """
+    asked = call.asked
+    assert asked is not None
+    section = call.trunks.get(leg.trunk)
+    if not stated:
+        return ""
+    if section is not None and section.trusted_identity:
+        try:
+            named = NameAddr.parse(stated)
+            return str(named if "cid" not in named.params else NameAddr(named.display, named.uri))
+        except RemoteProtocolError:
+            pass
+    number = asked.calling if leg is call.caller else asked.called
+    return f"<{Uri('sip', number, call.settings.contact.host)}>" if number else ""
 
 
 def consulted(call: Call, transfer: Transfer) -> tuple[Call, Leg] | None:

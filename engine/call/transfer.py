@@ -28,7 +28,7 @@ from engine.call.leg_events import (
 )
 from engine.call.legs import IncomingLeg, Leg, OutgoingLeg
 from engine.call.plan import Plan
-from engine.call.references import consulted, question
+from engine.call.references import consulted, question, referred_by
 from engine.call.refusals import status_for_caller
 from engine.call.table import Input, State
 from engine.call.values import Decision, Hop, ScreeningRequested
@@ -89,7 +89,8 @@ def refer(call: Call, leg: Leg, event: LegReferred) -> None:
     elif call.state is not State.CONNECTED or remaining is None or not remaining.accepted or call.busy:
         leg.refuse_refer(491)
     else:
-        call.transfer = Transfer(leg, remaining, trunk, uri.user, str(uri), event.replaces, event.referred_by)
+        by = referred_by(call, leg, event.referred_by)
+        call.transfer = Transfer(leg, remaining, trunk, uri.user, str(uri), event.replaces, by)
         call.feed(Input.REFERRED)
 
 
