@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import MAX_VALUES, TOKEN, clean, is_digits, split_list
 from engine.sip.names import LISTS, SPELLINGS, canonical
-from engine.sip.uri import KNOWN_MOST, NameAddr, addresses, known_addresses, tag_of
+from engine.sip.uri import KNOWN_MOST, NameAddr, addresses, known_party, party_of, tag_of
 from engine.sip.via import Via
 
 MAX_CSEQ = 2**31 - 1
@@ -102,7 +102,7 @@ class Message:
     @Once
     def from_(self) -> NameAddr:
         """The From header."""
-        return self._parsed("From", NameAddr.parse)
+        return self._party("From")
 
     @Once
     def from_tag(self) -> str | None:
@@ -112,7 +112,7 @@ class Message:
     @Once
     def to(self) -> NameAddr:
         """The To header."""
-        return self._parsed("To", NameAddr.parse)
+        return self._party("To")
 
     @Once
     def to_tag(self) -> str | None:
@@ -163,30 +163,6 @@ class Message:
         """The option tags of Require, in lower case."""
         return self._list("Require", str.lower)
 
-    def validate(self) -> None:
-        """Parse all that the layers above rely on; RemoteProtocolError(400) when anything is malformed."""
-        _ = self.from_tag, self.to_tag, self.call_id, self.cseq
-        first = self.first
-        contact = first.get("Contact")
-        if contact is None:
-            self.contacts = ()
-        elif (
-            len(first) == len(self.headers)
-            and len(contact) <= KNOWN_MOST
-            and contact != "*"
-            and contact.isascii()
-        ):
-            try:
-                self.contacts = known_addresses(contact)
-            except RemoteProtocolError as error:
-                raise RemoteProtocolError(f"Contact: {error}") from None
-        else:
-            _ = self.contacts
-        if "Record-Route" in first:
-            _ = self.record_routes
-        else:
-            self.record_routes = ()
-
     def _required(self, name: str) -> str:
         text = self.first.get(name)
         if text is None:
@@ -201,6 +177,11 @@ class Message:
             return parse(text if text.isascii() else clean(text))
         except RemoteProtocolError as error:
             raise RemoteProtocolError(f"{name}: {error}") from None
+
+    def _party(self, name: str) -> NameAddr:
+        text = self.first.get(name, "")
+        plain = known_party(text) if len(text) <= KNOWN_MOST else None
+        return party_of(plain) if plain is not None else self._parsed(name, NameAddr.parse)
 
     def _addresses(self, name: str) -> tuple[NameAddr, ...]:
         if name not in self.first:

@@ -12,7 +12,7 @@ from engine.sip.grammar import TOKEN, clean, is_digits, split_list
 from engine.sip.headers import FORBIDDEN, Message, Once, cseq_of
 from engine.sip.names import MANDATORY, MAX_PLAIN_ROWS, SINGLE, SPELLINGS, canonical, layout_of
 from engine.sip.status import REASONS, reason_phrase
-from engine.sip.uri import KNOWN_MOST, PLAIN_PARTY, Uri, known_uri
+from engine.sip.uri import KNOWN_MOST, PLAIN_PARTY, Uri, known_addresses, known_party, known_uri
 from engine.sip.via import Via, with_source
 
 MAX_HEAD_BYTES = 24 * 1024
@@ -64,6 +64,46 @@ def _to_bytes(message: Request | Response) -> bytes:
     return message.encode_with_care(start)
 
 
+def _validate(message: Request | Response) -> None:
+    """Parse all that the layers above rely on; RemoteProtocolError(400) when anything is malformed."""
+    _ = message.from_tag, message.to_tag, message.call_id, message.cseq
+    first = message.first
+    contact = first.get("Contact")
+    if contact is None:
+        message.contacts = ()
+    elif (
+        len(first) == len(message.headers)
+        and len(contact) <= KNOWN_MOST
+        and contact != "*"
+        and contact.isascii()
+    ):
+        try:
+            message.contacts = known_addresses(contact)
+        except RemoteProtocolError as error:
+            raise RemoteProtocolError(f"Contact: {error}") from None
+    else:
+        _ = message.contacts
+    if "Record-Route" in first:
+        _ = message.record_routes
+    else:
+        message.record_routes = ()
+    if isinstance(message, Response):
+        return
+    _ = message.top_via
+    hops = _HOPS.get(first.get("Max-Forwards"))
+    if hops is not None:
+        message.max_forwards = hops
+    else:
+        _ = message.max_forwards
+    if "Route" in first:
+        _ = message.routes
+    given = message.request_uri
+    if isinstance(given, str) and len(given) <= KNOWN_MOST and given.isascii():
+        message.uri = known_uri(given)
+    if message.uri.headers:
+        raise RemoteProtocolError("headers in the Request-URI")
+
+
 class Request(Message):
     """A request; a `request_uri` given as text is written unchanged, and parsed when `uri` is asked for."""
 
@@ -90,24 +130,6 @@ class Request(Message):
         if not is_digits(value) or int(value) > 255:
             raise RemoteProtocolError("Max-Forwards is not 0 to 255")
         return int(value)
-
-    def validate(self) -> None:
-        """Parse all that the layers above rely on; RemoteProtocolError(400) when anything is malformed."""
-        super().validate()
-        first = self.first
-        _ = self.top_via
-        hops = _HOPS.get(first.get("Max-Forwards"))
-        if hops is not None:
-            self.max_forwards = hops
-        else:
-            _ = self.max_forwards
-        if "Route" in first:
-            _ = self.routes
-        given = self.request_uri
-        if isinstance(given, str) and len(given) <= KNOWN_MOST and given.isascii():
-            self.uri = known_uri(given)
-        if self.uri.headers:
-            raise RemoteProtocolError("headers in the Request-URI")
 
     def below(self, via: str) -> Request:
         """A copy with one more Via on top."""
@@ -140,6 +162,7 @@ class Request(Message):
             self.headers = rows
         self.first["Via"] = text
 
+    validate = _validate
     to_bytes = _to_bytes
 
     def __repr__(self) -> str:
@@ -157,6 +180,7 @@ class Response(Message):
         self.headers = headers
         self.body = body
 
+    validate = _validate
     to_bytes = _to_bytes
 
     def __repr__(self) -> str:
@@ -270,10 +294,11 @@ def parse(data: bytes) -> Request | Response:
     message.first = first
     message.call_id = first["Call-ID"]
     message.cseq = cseq
-    party = PLAIN_PARTY.fullmatch(first["From"])
+    from_, to = first["From"], first["To"]
+    party = known_party(from_) if len(from_) <= KNOWN_MOST else PLAIN_PARTY.fullmatch(from_)
     if party is not None:
         message.from_tag = party["tag"]
-    party = PLAIN_PARTY.fullmatch(first["To"])
+    party = known_party(to) if len(to) <= KNOWN_MOST else PLAIN_PARTY.fullmatch(to)
     if party is not None:
         message.to_tag = party["tag"]
     return message

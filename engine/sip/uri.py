@@ -67,6 +67,11 @@ PLAIN_PARTY = re.compile(
 )
 
 
+# All messages of a dialog repeat the same two.
+known_party = lru_cache(maxsize=2048)(PLAIN_PARTY.fullmatch)
+"""The match of `PLAIN_PARTY`, for texts of `KNOWN_MOST` characters or less."""
+
+
 def is_host(text: str) -> bool:
     """Whether text is a host name, an IPv4 address, or an IPv6 address without brackets."""
     if ":" in text:
@@ -266,10 +271,14 @@ known_uri = lru_cache(maxsize=4096)(Uri.parse_anew)
 
 def _parse_name_addr(text: str) -> NameAddr:
     party = PLAIN_PARTY.fullmatch(text)
-    if party is None:
-        return name_addr_of(text)
-    tag = party["tag"]
-    return NameAddr(party["display"], Uri.parse(party["uri"]), Params({"tag": tag}) if tag else NO_PARAMS)
+    return name_addr_of(text) if party is None else party_of(party)
+
+
+def party_of(party: re.Match[str]) -> NameAddr:
+    """What a match of `PLAIN_PARTY` says."""
+    display, uri, tag = party.group("display", "uri", "tag")
+    parsed = known_uri(uri) if len(uri) <= KNOWN_MOST else Uri.parse_anew(uri)
+    return NameAddr(display, parsed, Params({"tag": tag}) if tag else NO_PARAMS)
 
 
 def name_addr_of(text: str) -> NameAddr:
