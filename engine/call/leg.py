@@ -91,8 +91,7 @@ class Leg(LegDialog):
         self._identity = None
         self._unacknowledged = None
         self._ack_cseq = 0
-        self._ack_body = b""
-        self._ack_branch = ""
+        self._ack_key = None
         self._listener = listener
         self.answered = False
         """A 2xx has been received, or is on its way: a reliable 18x may still hold ours."""

@@ -11,8 +11,8 @@ from engine.call.leg_events import LegEvent
 from engine.call.leg_origin import OwnOrigin
 from engine.sdp import SdpError, build_refusal
 from engine.sip.dialog import Dialog
+from engine.sip.effects import ClientKey
 from engine.sip.flow import Flow
-from engine.sip.message import Response
 
 if TYPE_CHECKING:
     from engine.call.leg import Leg
@@ -28,9 +28,8 @@ class LegDialog(OwnOrigin):
     """What `engine.call.leg.Leg`, and nothing else, stands on."""
 
     __slots__ = (
-        "_ack_body",
-        "_ack_branch",
         "_ack_cseq",
+        "_ack_key",
         "_identity",
         "_unacknowledged",
         "contact",
@@ -62,8 +61,8 @@ class LegDialog(OwnOrigin):
     _unacknowledged: bytes | None
     """Body of the peer's 2xx that we have not acknowledged."""
     _ack_cseq: int
-    _ack_body: bytes
-    _ack_branch: str
+    _ack_key: ClientKey | None
+    """The INVITE that the 2xx answered."""
     _identity: Authenticator | None
 
     def is_from(self, host: str) -> bool:
@@ -91,33 +90,23 @@ class LegDialog(OwnOrigin):
 
     # --- the ACK of the peer's 2xx ---
 
-    def must_acknowledge(self, response: Response) -> None:
-        """The peer's 2xx to an INVITE of ours wants its ACK."""
-        self._ack_cseq, self._unacknowledged = response.cseq.number, response.body
+    def must_acknowledge(self, invite: ClientKey | None, cseq: int, body: bytes) -> None:
+        """The peer's 2xx, with this body, to an INVITE of ours wants its ACK."""
+        self._ack_key, self._ack_cseq, self._unacknowledged = invite, cseq, body
 
     def acknowledge(self, body: bytes = b"") -> None:
         """ACK for the peer's 2xx; with a body it answers the peer's offer. Nothing where none is due."""
         if self.dialog is None or self._unacknowledged is None:
             return
         self._unacknowledged = None
-        self._ack_body, self._ack_branch = body, ""
+        headers = []
         if body:
             self.sent_body = body
-        self._send_ack(self.dialog)
-
-    def acknowledge_again(self, response: Response) -> None:
-        """The peer has not heard our ACK: the very same once more (RFC 3261 §13.2.2.4)."""
-        acknowledged = self._unacknowledged is None and response.cseq.number == self._ack_cseq
-        if acknowledged and self.dialog is not None:
-            self._send_ack(self.dialog)
-
-    def _send_ack(self, dialog: Dialog) -> None:
-        headers = [("Content-Type", SDP_TYPE)] if self._ack_body else []
+            headers.append(("Content-Type", SDP_TYPE))
         if self._identity is not None:
             headers += self._identity.invite_headers
-        ack = dialog.ack(self._ack_cseq, body=self._ack_body, headers=headers)
-        wire = self.wire
-        self._ack_branch = wire.send(ack, wire.flow_for(dialog, self.flow), self._ack_branch)
+        ack = self.dialog.ack(self._ack_cseq, body=body, headers=headers)
+        self.wire.acknowledge(self._ack_key, self.dialog, ack, self.flow)
 
     def decline(self) -> None:
         """Acknowledge a 2xx whose offer nobody will answer (RFC 3261 §13.2.2.4)."""

@@ -231,7 +231,7 @@ class Offers:
     def _answered(self, response: Response) -> None:
         leg = self._leg
         if not self.waiting:
-            leg.acknowledge_again(response)
+            leg.wire.acknowledge_again(self.ours, response.to_tag or "")
             return
         self.waiting = False
         method = response.cseq.method
@@ -241,7 +241,7 @@ class Offers:
         if dialog is not None:
             dialog.refresh(response)
         if method == "INVITE":
-            leg.must_acknowledge(response)
+            leg.must_acknowledge(self.ours, response.cseq.number, response.body)
         if leg.session is not None and not leg.leaving:
             leg.session.agreed(response)
         if self._refreshes:

@@ -269,7 +269,7 @@ class OutgoingLeg(Leg):
     def _answered(self, response: Response) -> None:
         if self.dialog is not None:
             if (response.to_tag or "") == self.dialog.remote_tag:
-                self.acknowledge_again(response)
+                self.wire.acknowledge_again(self._key, self.dialog.remote_tag)
             else:
                 self._drop_fork(response)
             return
@@ -284,7 +284,7 @@ class OutgoingLeg(Leg):
             self._refused(LegRefused(502, str(error)))
             return
         self.answered = self.accepted = True
-        self._ack_cseq, self._unacknowledged = self._cseq, response.body
+        self._ack_key, self._ack_cseq, self._unacknowledged = self._key, self._cseq, response.body
         self.can_update = takes_update(response)
         self.dialog = dialog
         self.wire.dialogs[self.call_id, self.tag] = self
@@ -311,8 +311,10 @@ class OutgoingLeg(Leg):
         if self._early is None:
             self._early = {}
         early = self._early.get(tag)
-        again = early is not None and early.dropped
-        if not again and sum(each.dropped for each in self._early.values()) >= MAX_EARLY:
+        if early is not None and early.dropped:
+            self.wire.acknowledge_again(self._key, tag)
+            return
+        if sum(each.dropped for each in self._early.values()) >= MAX_EARLY:
             return
         if early is None:
             early = self._early[tag] = Early(response)
@@ -321,9 +323,8 @@ class OutgoingLeg(Leg):
         other.confirm(response)
         identity = self._identity
         headers = identity.invite_headers if identity is not None else ()
-        self.wire.send(other.ack(self._cseq, headers=headers), self.wire.flow_for(other, self.flow))
-        if not again:
-            self.send("BYE", _nothing, dialog=other)
+        self.wire.acknowledge(self._key, other, other.ack(self._cseq, headers=headers), self.flow)
+        self.send("BYE", _nothing, dialog=other)
 
     def _refused(self, event: LegRefused) -> None:
         if self.ended:

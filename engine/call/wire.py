@@ -146,11 +146,16 @@ class Wire:
     def dismiss(self, key: ServerKey, request: Request, status: int, flow: Flow) -> None:
         self.effects.extend(self._layer.dismiss(key, request, status, flow))
 
-    def send(self, request: Request, flow: Flow, branch: str = "") -> str:
-        """Send an ACK for a 2xx, again where it has a branch; returns the branch."""
-        branch = branch or self.ids.branch()
-        self.effects.extend(self._layer.send(request, flow, self.now, branch))
-        return branch
+    def acknowledge(self, invite: ClientKey | None, dialog: Dialog, ack: Request, flow: Flow) -> None:
+        """Send the ACK for the 2xx to an INVITE of ours that made, or changed, this dialog."""
+        self.effects.extend(
+            self._layer.send(ack, self.flow_for(dialog, flow), self.now, invite, dialog.remote_tag)
+        )
+
+    def acknowledge_again(self, invite: ClientKey | None, tag: str) -> None:
+        """The 2xx with this To tag has come again: so goes its ACK, where it has been sent."""
+        if invite is not None:
+            self.effects.extend(self._layer.send_again(invite, tag))
 
     def flow_for(self, dialog: Dialog, flow: Flow) -> Flow:
         """Where the dialog's next request goes: the address in its route or target, else its source.

@@ -195,13 +195,30 @@ class TransactionLayer(Transactions):
         if server is not None:
             self._forget(server)
 
-    def send(self, request: Request, flow: Flow, now: float, branch: str = "") -> list[Effect]:
+    def send(
+        self, request: Request, flow: Flow, now: float, invite: ClientKey | None = None, tag: str = ""
+    ) -> list[Effect]:
         """Send the ACK for a 2xx: no transaction, a Via of its own (RFC 3261 §13.2.2.4).
 
-        With the `branch` that it had, where it goes out again.
+        With the key of an INVITE of ours and the 2xx's To tag it is kept for `send_again`, until timer M.
         """
-        branch = branch or self._ids.branch()
-        return [Send(flow, request.below(self._via(branch, flow)).to_bytes(), branch)]
+        branch = self._ids.branch()
+        ack = Send(flow, request.below(self._via(branch, flow)).to_bytes(), branch)
+        client = self._clients.get(invite.branch) if invite is not None else None
+        if client is not None:
+            if client.acks is None:
+                client.acks = {}
+            client.acks[tag] = ack
+        return [ack]
+
+    def send_again(self, invite: ClientKey, tag: str) -> list[Effect]:
+        """The very ACK that went out for this 2xx, which has come again; nothing where none has."""
+        client = self._clients.get(invite.branch)
+        ack = client.acks.get(tag) if client is not None and client.acks is not None else None
+        if ack is None:
+            return []
+        self.repeats_sent += 1
+        return [ack]
 
     # --- received messages ---
 

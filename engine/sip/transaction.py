@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from engine.sip.effects import ClientKey, ServerKey
+from engine.sip.effects import ClientKey, Send, ServerKey
 from engine.sip.flow import Flow
 from engine.sip.machines import Machine, State
 from engine.sip.message import Request
@@ -29,6 +29,8 @@ class ClientTransaction(msgspec.Struct, eq=False):
     """A CANCEL is the layer's own: its responses interest nobody."""
     cancel: Request | None = None
     """Once asked for; it waits for the first provisional response."""
+    acks: dict[str, Send] | None = None
+    """What acknowledged its 2xx, by their To tags: each of them may come again until timer M."""
     interval_s: float = 0.0
 
 

@@ -114,8 +114,6 @@ class Lab:
         self.lookups: list[ResolveRequested] = []
         """Names that the core wants to know the servers of."""
         self.discarded: list[str] = []
-        self.lookups: list[ResolveRequested] = []
-        """Names that were asked for; nobody answers."""
         self.lose: Callable[[str], bool] = lambda line: False
         self.double: Callable[[str], bool] = lambda line: False
         self.unreachable: set[tuple[str, int]] = set()
