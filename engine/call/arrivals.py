@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from engine.call.admission import screening_request, unsupported
 from engine.call.attempts import as_it_came
@@ -34,8 +35,7 @@ RETRY_LATER: Final[Headers] = (("Retry-After", "30"),)
 """For whom a stopping worker sends away, in seconds; others take its calls at once."""
 
 
-@dataclass(slots=True)
-class _Arrival:
+class _Arrival(msgspec.Struct, frozen=True):
     """An INVITE that waits for its verdict."""
 
     key: ServerKey

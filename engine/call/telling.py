@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.call.values import Decision, ScreeningRequest
+from engine.call.values import Decision, EventRaised, ScreeningRequest
 from engine.call.wire import Wire
 from engine.model.events import CallEnded, CallScreened, CallStarted
 from engine.model.ids import CallId
@@ -19,31 +19,28 @@ def tell_screened(
     sip_call_id: str,
 ) -> None:
     """A call has come, and this is the verdict on it."""
-    wire.emit(
-        CallStarted(
-            call_id=call_id,
-            direction="outbound" if trunk.side == "access" else "inbound",
-            trunk=asked.trunk,
-            calling=decision.calling,
-            called=decision.called,
-            display=asked.display,
-            sip_call_id=sip_call_id,
-        )
+    started = CallStarted(
+        call_id=call_id,
+        direction="outbound" if trunk.side == "access" else "inbound",
+        trunk=asked.trunk,
+        calling=decision.calling,
+        called=decision.called,
+        display=asked.display,
+        sip_call_id=sip_call_id,
     )
-    wire.emit(
-        CallScreened(
-            call_id=call_id,
-            action=decision.action._value_,
-            rule=decision.rule,
-            reason=decision.reason,
-            level=decision.level,
-            policy_version=decision.policy_version,
-            table_version=decision.table_version,
-            label=decision.label or "",
-            shadow_action=decision.shadow_action,
-            appeal_code=decision.appeal_code,
-        )
+    screened = CallScreened(
+        call_id=call_id,
+        action=decision.action._value_,
+        rule=decision.rule,
+        reason=decision.reason,
+        level=decision.level,
+        policy_version=decision.policy_version,
+        table_version=decision.table_version,
+        label=decision.label or "",
+        shadow_action=decision.shadow_action,
+        appeal_code=decision.appeal_code,
     )
+    wire.effects += (EventRaised(started), EventRaised(screened))
 
 
 def tell_refused(wire: Wire, call_id: CallId, status: int, outcome: Outcome) -> None:

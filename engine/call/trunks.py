@@ -105,7 +105,9 @@ class Trunks:
 
         A protected call heeds no limit, and tries what is down as well. Other calls do so where all is down.
         """
-        takers = self._takers(side, called.number, protected=protected)
+        takers = self._sides[side]
+        if len(takers) != 1 or takers[0].section.prefixes:
+            takers = self._takers(takers, called.number, protected=protected)
         if not takers:
             return Route(unrouted="not_routed")
         constant = takers[0].constant
@@ -136,11 +138,8 @@ class Trunks:
             return endpoints[0].trunk
         return "" if trunk is None or trunk.section.redirects_anywhere else None
 
-    def _takers(self, side: str, called: Number, *, protected: bool) -> list[Trunk]:
-        """The trunks of the side that take the number: by the longest prefix, priority and chance."""
-        known = self._sides[side]
-        if len(known) == 1 and not known[0].section.prefixes:
-            return known
+    def _takers(self, known: list[Trunk], called: Number, *, protected: bool) -> list[Trunk]:
+        """Those of them that take the number: by the longest prefix, priority and chance."""
         display = called.display
         lengths: dict[int, list[Trunk]] = {}
         for trunk in known:

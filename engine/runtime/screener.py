@@ -96,14 +96,15 @@ class Screener:
 
     def decide(self, request: ScreeningRequest, call_id: CallId | None = None) -> Decision:
         """With its id the call's end is counted too, see `CallCounting`."""
-        facts = self.facts(request)
+        policy = self._policy()
+        facts = self.facts(request, policy)
         try:
             facts = with_entry(facts, self._table)
-            verdict = decide(facts, self._policy())
+            verdict = decide(facts, policy)
         except Exception as error:  # a broken table or rule must not stop calls; now no rule is asked
             self._failed(error)
             facts = structs.replace(facts, screening_failed=True)
-            verdict = decide(facts, self._policy())
+            verdict = decide(facts, policy)
         if verdict.protected and facts.direction is Direction.OUTBOUND:
             self._callbacks.note(facts)
         self.counting.screened(call_id, facts, verdict)
@@ -123,7 +124,9 @@ class Screener:
             if trunk.calling_in or trunk.called_in:  # they may make another number of it
                 return None
             policy = self._policy()
-            facts = structs.replace(self.facts(request), entry=entry, table_version=self._table.version)
+            facts = structs.replace(
+                self.facts(request, policy), entry=entry, table_version=self._table.version
+            )
             verdict = decide(facts, policy)
         except Exception:  # the long way asks again, and tells of it
             return None
@@ -151,11 +154,12 @@ class Screener:
         decision = block.decision
         if decision is not None and not self._tells_subscribers and self._shadow() is None:
             return structs.replace(decision, called=self._parties(called.display))
-        facts = structs.replace(self.facts(request), entry=block.entry, table_version=verdict.table_version)
+        facts = self.facts(request, self._policy())
+        facts = structs.replace(facts, entry=block.entry, table_version=verdict.table_version)
         return self._decision(request, facts, verdict)
 
-    def facts(self, request: ScreeningRequest) -> Facts:
-        """The facts but for the table's entry."""
+    def facts(self, request: ScreeningRequest, policy: Policy) -> Facts:
+        """The facts but for the table's entry; of counters those that the policy asks for."""
         name = request.trunk
         trunk = self._config.trunk[name]
         outbound = trunk.side == "access"
@@ -195,7 +199,7 @@ class Screener:
             emergency_callback=not outbound and self._callbacks.is_open(subscriber, at),
             kill_switch=self._kill_switch(),
             counters=NO_COUNTERS
-            if not self._policy().counters and ((shadow := self._shadow()) is None or not shadow.counters)
+            if not policy.counters and ((shadow := self._shadow()) is None or not shadow.counters)
             else self.counting.read(calling, name),
             language=self._config.language_of(subscriber.display),
         )
@@ -220,20 +224,24 @@ class Screener:
     def _decision(self, request: ScreeningRequest, facts: Facts, verdict: Verdict) -> Decision:
         config = self._config
         blocked = verdict.action is Action.REJECT
-        popup = self._popup(facts, verdict)
+        inbound = facts.direction is Direction.INBOUND
+        popup = None
+        if verdict.popup is not None and inbound and self._tells_subscribers:
+            popup = self._popups(verdict.popup, verdict.reason, facts.calling.display, facts.language)
         # a block goes nowhere, but its popup goes to the subscriber
         route = self._route(request, facts, verdict) if popup is not None or not blocked else NO_ROUTE
-        code, redress, card = self._told(facts, verdict)
+        code, redress, card = self._told(facts, verdict) if blocked else ("", config.redress.url, "")
+        shadow = self._shadow()
         return Decision(
             action=verdict.action,
-            calling=self.party(facts.calling),
-            called=self.party(facts.called),
+            calling=self._parties(facts.calling.display),
+            called=self._parties(facts.called.display),
             rule=verdict.rule,
             reason=verdict.reason,
             level=facts.entry.level.value if facts.entry is not None else "",
             policy_version=verdict.policy_version,
             table_version=verdict.table_version,
-            shadow_action=self._shadow_action(facts, verdict),
+            shadow_action=_shadow_action(facts, verdict, shadow) if shadow is not None else "",
             appeal_code=code,
             status=verdict.status or STATUS_REJECTED,
             protected=verdict.protected,
@@ -242,7 +250,7 @@ class Screener:
             retry_after_s=math.ceil(route.wait_s),
             pass_identity=config.trunk[request.trunk].trusted_identity,
             language=facts.language,
-            label=verdict.label if facts.direction is Direction.INBOUND else None,
+            label=verdict.label if inbound else None,
             popup=popup,
             announcement=verdict.announcement or "",
             record=verdict.record and config.recording.enabled and not verdict.protected,
@@ -252,15 +260,16 @@ class Screener:
 
     def _told(self, facts: Facts, verdict: Verdict) -> tuple[str, str, str]:
         """The appeal code of a block, and what the caller is told: URIs of appeal page and card."""
-        if verdict.action is not Action.REJECT:
-            return "", self._config.redress.url, ""
         told = self._appeals(facts.calling.display, verdict.entry_row or 0, verdict.rule)
         return told if self._tells(facts) else (told[0], "", "")
 
     def _route(self, request: ScreeningRequest, facts: Facts, verdict: Verdict) -> Route:
         """Subscribers are behind access trunks, everybody else behind the carriers'."""
         to_subscriber = facts.direction is Direction.INBOUND or self._is_subscriber(facts.called)
-        calling, called = self._meant(request)
+        trunk = self._config.trunk[request.trunk]
+        calling, called = request.calling, request.called
+        if trunk.calling_in or trunk.called_in or ";" in called:
+            calling, called = self._meant(request)
         return self._trunks.route(
             "access" if to_subscriber else "carrier",
             Dialled(facts.calling, request.calling, calling),
@@ -285,19 +294,11 @@ class Screener:
 
         Without its parameters: a context would make another number of it for whoever heeds one.
         """
-        trunk = self._config.trunk[request.trunk]
-        if not trunk.calling_in and not trunk.called_in and ";" not in request.called:
-            return request.calling, request.called
         calling, called = self._trunks.meaning(request.trunk, request.calling, request.called)
         for text in (request.called, called):
             if self._numbering.of_user(text).protected:
                 return calling, text.partition(";")[0]
         return calling, called
-
-    def _popup(self, facts: Facts, verdict: Verdict) -> Popup | None:
-        if verdict.popup is None or not self._tells_subscribers or facts.direction is not Direction.INBOUND:
-            return None
-        return self._popups(verdict.popup, verdict.reason, facts.calling.display, facts.language)
 
     def _make_popup(self, kind: str, reason: str, number: str, language: str) -> Popup:
         catalogue = self._catalogue
@@ -332,15 +333,16 @@ class Screener:
         url = self._config.redress.url
         return f"{url}?code={quote(code)}" if url and code else url
 
-    def _shadow_action(self, facts: Facts, verdict: Verdict) -> str:
-        shadow = self._shadow()
-        try:
-            difference = compare(facts, verdict, shadow) if shadow is not None else None
-        except Exception:  # it decides nothing, so it stops nothing
-            _log.exception("the shadow policy failed")
-            return ""
-        return difference.shadow.action.value if difference is not None else ""
-
     def _failed(self, error: Exception) -> None:
         _log.error("screening failed, the policy's default applies: %s", error)
         self._on_failure(str(error))
+
+
+def _shadow_action(facts: Facts, verdict: Verdict, shadow: Policy) -> str:
+    """What another policy would have done, where it would have done something else."""
+    try:
+        difference = compare(facts, verdict, shadow)
+    except Exception:  # it decides nothing, so it stops nothing
+        _log.exception("the shadow policy failed")
+        return ""
+    return difference.shadow.action.value if difference is not None else ""

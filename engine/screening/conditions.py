@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta, timezone
+from operator import attrgetter
 from typing import Final
 
 from engine.model.screening import Action, Attestation, Direction, Facts, Level, Number, Precedence
@@ -80,7 +81,7 @@ def _flag(holds: Callable[[Facts], bool], needs_entry: bool = False) -> Builder:
         return Condition(
             name,
             str(value).lower(),
-            lambda facts: holds(facts) is value,
+            holds if value else lambda facts: not holds(facts),
             lambda facts: str(holds(facts)).lower(),
             needs_entry=needs_entry and value,
         )
@@ -190,19 +191,19 @@ _OF_ENTRY: Final = frozenset({"level", "entry_action", "standing"})
 # Of enumerations `_value_` is read: the property `value` costs two calls, here for each rule of each call.
 CONDITIONS: Final[Mapping[str, Builder]] = {
     # the call
-    "direction": _one_of(Direction, lambda facts: facts.direction._value_),
-    "trunk": _any_slug(lambda facts: facts.trunk),
-    "attestation": _one_of(Attestation, lambda facts: facts.attestation._value_),
+    "direction": _one_of(Direction, attrgetter("direction._value_")),
+    "trunk": _any_slug(attrgetter("trunk")),
+    "attestation": _one_of(Attestation, attrgetter("attestation._value_")),
     "diverted": _flag(lambda facts: bool(facts.diversion)),
     "hours": _hours,
     # its numbers
     "calling": _number(lambda facts: (facts.calling,)),
     "called": _number(lambda facts: (facts.called,)),
     "asserted": _number(_asserted),
-    "diverting": _number(lambda facts: facts.diversion),
-    "calling_kind": _one_of(NumberKind, lambda facts: facts.calling.kind._value_),
-    "called_kind": _one_of(NumberKind, lambda facts: facts.called.kind._value_),
-    "calling_protected": _flag(lambda facts: facts.calling.protected),
+    "diverting": _number(attrgetter("diversion")),
+    "calling_kind": _one_of(NumberKind, attrgetter("calling.kind._value_")),
+    "called_kind": _one_of(NumberKind, attrgetter("called.kind._value_")),
+    "calling_protected": _flag(attrgetter("calling.protected")),
     "asserted_differs": _flag(lambda facts: facts.asserted is not None and facts.asserted != facts.calling),
     # what the hot table says of the other party
     "level": _one_of([*Level, NONE], _level),

@@ -26,7 +26,7 @@ from engine.model.screening import (
     Verdict,
 )
 from engine.screening.policy import Policy, Presentation, Presentations
-from scoring.numbers import is_emergency_uri, strongest
+from scoring.numbers import BLOCKING, is_emergency_uri, strongest
 
 STATUS_REJECTED: Final = 608
 STATUS_UNWANTED: Final = 607
@@ -76,12 +76,24 @@ def with_entry(facts: Facts, table: Table) -> Facts:
 
 def decide(facts: Facts, policy: Policy) -> Verdict:
     """The verdict on a call."""
-    return finish(facts, policy, authorised(facts, policy, draft(facts, policy)))
+    drafted = draft(facts, policy)
+    if not facts.caller_authorised:
+        drafted = unauthorised(facts, policy, drafted)
+    return finish(facts, policy, drafted)
 
 
 def draft(facts: Facts, policy: Policy) -> Draft:
     """The first step or rule that applies."""
-    if not _is_ordinary(facts):
+    if (  # by far the commonest is that none of the steps can apply: told without asking each
+        facts.entry is not None
+        or facts.called.protected
+        or facts.calling.protected
+        or facts.emergency_callback
+        or facts.screening_failed
+        or facts.subscriber_block
+        or facts.subscriber_allow
+        or is_emergency_uri(facts.request_uri)
+    ):
         for step in PRECEDENCE:
             found = step.decide(facts, policy)
             if found is not None:
@@ -102,29 +114,13 @@ def draft(facts: Facts, policy: Policy) -> Draft:
     return Draft(Action.ALLOW, "no_rule", "clean", policy.presentation)
 
 
-def _is_ordinary(facts: Facts) -> bool:
-    """Whether no step of the precedence can apply, by far the commonest: told without asking each."""
-    return not (
-        facts.entry is not None
-        or facts.called.protected
-        or facts.calling.protected
-        or facts.emergency_callback
-        or facts.screening_failed
-        or facts.subscriber_block
-        or facts.subscriber_allow
-        or is_emergency_uri(facts.request_uri)
-    )
-
-
-def authorised(facts: Facts, policy: Policy, drafted: Draft) -> Draft:
+def unauthorised(facts: Facts, policy: Policy, drafted: Draft) -> Draft:
     """The draft, or what the trunk does with calling numbers that are not its own, where that is more.
 
     No list of numbers exempts from it: who forges a number chooses one that is allowed.
     """
-    if facts.caller_authorised:
-        return drafted
     action = facts.unauthorised_action
-    if action is None or drafted.protected or drafted.action.blocks:
+    if action is None or drafted.protected or drafted.action in BLOCKING:
         return drafted
     if action is not Action.REJECT and drafted.action is not Action.ALLOW:
         return drafted
@@ -136,7 +132,7 @@ def finish(facts: Facts, policy: Policy, drafted: Draft) -> Verdict:
     action, expires, confirmed = drafted.action, drafted.expires, drafted.confirmed
     downgraded = None
     entry = facts.entry
-    blocks = action.blocks
+    blocks = action in BLOCKING
     if blocks:
         if drafted.from_entry and entry is not None:
             confirmed = confirmed or entry.confirmed

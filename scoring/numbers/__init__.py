@@ -2,9 +2,10 @@
 
 from scoring.numbers.number import Number, NumberKind, canonical_id, mask, number_id
 from scoring.numbers.numbering import Numbering, is_emergency_uri
-from scoring.numbers.rows import Action, HotEntry, Level, Precedence, RiskRow, Source, strongest
+from scoring.numbers.rows import BLOCKING, Action, HotEntry, Level, Precedence, RiskRow, Source, strongest
 
 __all__ = [
+    "BLOCKING",
     "Action",
     "HotEntry",
     "Level",

@@ -36,8 +36,11 @@ class Action(StrEnum):
     @property
     def blocks(self) -> bool:
         """Whether the called party is never reached."""
-        return self in (Action.DIVERT, Action.REJECT)
+        return self in BLOCKING
 
+
+BLOCKING: Final = (Action.DIVERT, Action.REJECT)
+"""Those by which the called party is never reached."""
 
 ACTIONS: Final = tuple(Action)
 """The position plus one is the action's code in the hot table; 0 is none."""

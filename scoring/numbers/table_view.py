@@ -135,7 +135,7 @@ class TableView:
 
     @property
     def version(self) -> int:
-        table = self._table.version if self._table is not None else 0
+        table = self._table.header.version if self._table is not None else 0
         return max(table, self._changes[-1].version) if self._changes else table
 
     def __len__(self) -> int:
