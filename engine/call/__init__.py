@@ -3,7 +3,7 @@
 core         bytes, commands and the clock in, effects out; what comes is given to one of these:
 gate         refuses at once what the risk table alone decides
 arrivals     a new call: screened, then refused or put through; admission says what may be asked at all
-newcomers    INVITE with Replaces, into a call that is up; transfer is REFER
+newcomers    INVITE with Replaces, screened; replacing puts it into a call that is up, transfer is REFER
 calls        the calls that are up; call is one of them, table its state machine
 inputs       events of legs, media and timers → inputs of the table
 actions      the table's actions by name; the functions are in calling, answering, offers, transfer, agent

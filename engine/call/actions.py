@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from engine.call import agent, answering, calling, offers, transfer
+from engine.call import agent, answering, calling, offers, replacing, transfer
 from engine.call.leg_dialog import nobody
 from engine.call.timers import RUNNING
 
@@ -54,7 +54,7 @@ ACTIONS: Final[Mapping[str, Callable[[Call], None]]] = {
         transfer.complete_transfer,
         transfer.fail_transfer,
         transfer.drop_target,
-        transfer.seat_newcomer,
+        replacing.seat_newcomer,
         dispose,
     )
 }

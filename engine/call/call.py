@@ -107,7 +107,8 @@ class Call(msgspec.Struct, eq=False):
     newcomer: Leg | None = None
     """Who asks to take the place of `newcomer_for`."""
     newcomer_for: Leg | None = None
-    newcomer_trunk: str = ""
+    newcomer_asked: ScreeningRequest | None = None
+    """What screening was asked of the newcomer."""
     settling: list[bytes] | None = None
     find: Find = _nowhere
     reasons: tuple[str, ...] = ()

@@ -86,7 +86,7 @@ class SipCore:
         self._popups = Popups(self._wire, self._timers, settings)
         self._calls = Calls(self._wire, self._timers, settings, sections, self.trunks)
         self._arrivals = Arrivals(self._wire, self._calls, self._popups, settings, sections, self.trunks)
-        self._newcomers = Newcomers(self._wire, self._calls, sections)
+        self._newcomers = Newcomers(self._wire, self._calls, self._popups, settings, sections)
         self._protects = protects
         self._layer.rescue = self._rescue
         self._gate: Gate | None = None
@@ -149,8 +149,10 @@ class SipCore:
         match command:
             case ScreeningDecided(call_id, decision):
                 call = self._calls.by_id.get(call_id)
-                if not self._arrivals.decided(call_id, decision) and call is not None:
+                if call is not None:
                     target_screened(call, decision)
+                elif not self._arrivals.decided(call_id, decision):
+                    self._newcomers.decided(call_id, decision)
             case MediaReported(event):
                 self._calls.media(event)
             case PopupPublished(popup_id, result):
@@ -181,7 +183,7 @@ class SipCore:
     def counts(self) -> dict[str, int]:
         """What is held: all zero when nothing is up, or something leaks."""
         return {
-            "calls": len(self._calls.by_id) + len(self._arrivals),
+            "calls": len(self._calls.by_id) + len(self._arrivals) + len(self._newcomers),
             "dialogs": len(self._wire.dialogs),
             "handlers": self._wire.open_transactions,
             "popups": len(self._popups),
@@ -268,6 +270,7 @@ class SipCore:
             leg.cancelled(key, cancel)
         else:
             self._arrivals.cancelled(key)
+            self._newcomers.cancelled(key)
 
     # --- commands ---
 

@@ -29,8 +29,9 @@ from engine.call.legs import Leg
 from engine.call.offers import acknowledged, offer_answered
 from engine.call.plan import PLAIN
 from engine.call.refusals import status_for_caller
+from engine.call.replacing import newcomer_refused, on_newcomer
 from engine.call.table import TABLE, Input, State
-from engine.call.transfer import failed, newcomer_refused, on_newcomer, on_target, refer
+from engine.call.transfer import failed, on_target, refer
 from engine.call.troubles import MEDIA, PORTS
 from engine.model.events import Alarm, CallStage
 from engine.model.media import (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.call.legs import Leg
+from engine.call.replacing import newcomer_answered, newcomer_refused
 from engine.call.table import Input
-from engine.call.transfer import newcomer_answered, newcomer_refused, places
+from engine.call.transfer import places
 from engine.model.events import CallStage
 from engine.sdp import SdpError
 

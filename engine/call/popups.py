@@ -57,9 +57,9 @@ class Popups:
         called_user: str,
         done: Callable[[], None] = lambda: None,
     ) -> None:
-        """Send the decision's popup."""
+        """Send the decision's popup, unless an earlier one of the call is still on its way."""
         popup, settings = decision.popup, self._settings
-        if popup is None or not (settings.popup_by_bus or settings.popup_by_sip):
+        if popup is None or call_id in self._by_call or not (settings.popup_by_bus or settings.popup_by_sip):
             done()
             return
         delivery = _Delivery(call_id, self._wire.ids.token(), popup, decision.called, decision.calling, done)

@@ -1,5 +1,5 @@
 """A connected side goes to somebody else: REFER (RFC 3515), with Replaces where the two have spoken already
-(RFC 3891), and INVITE with Replaces.
+(RFC 3891). A newcomer who asks to be put in is for `engine.call.replacing`.
 
 The engine makes the new leg itself, so that whom it calls is screened, and nobody is sent anywhere by a URI
 of a peer's. The side that stays keeps its leg, and hears of it by a new description.
@@ -17,7 +17,6 @@ from engine.call import reaper
 from engine.call.invites import referred_invite
 from engine.call.leg_events import (
     LegAnswered,
-    LegCancelled,
     LegEvent,
     LegHungUp,
     LegOfferAnswered,
@@ -26,7 +25,7 @@ from engine.call.leg_events import (
     LegRefused,
     LegRinging,
 )
-from engine.call.legs import IncomingLeg, Leg, OutgoingLeg
+from engine.call.legs import Leg, OutgoingLeg
 from engine.call.plan import Plan
 from engine.call.references import consulted, question, referred_by
 from engine.call.refusals import status_for_caller
@@ -189,7 +188,7 @@ def complete_transfer(call: Call) -> None:
         transfer.referrer.refer_progress(488)
         _drop(call, leg)
         return
-    _stop_capture(call)
+    stop_capture(call)
     if transfer.protected:  # nothing is recorded, refused or ended from here on
         call.decision, call.plan = structs.replace(call.decision, protected=True), Plan()
     transfer.referrer.refer_progress(200)
@@ -198,7 +197,7 @@ def complete_transfer(call: Call) -> None:
         call.asked = structs.replace(call.asked, called=transfer.number)
     elif call.asked is not None:
         call.asked = structs.replace(call.asked, calling=transfer.number, display="", asserted=None)
-    _seat(call, leg, transfer.referrer, transfer.trunk)
+    seat(call, leg, transfer.referrer, transfer.trunk)
     call.settling = places(remaining.heard_body)
     tell(call, remaining, leg.heard_body)
 
@@ -218,68 +217,6 @@ def drop_target(call: Call) -> None:
     if transfer is not None and transfer.leg is not None:
         transfer.referrer.refer_progress(487)
         _drop(call, transfer.leg)
-
-
-# --- INVITE with Replaces ---
-
-
-def replace(call: Call, old: Leg, new: IncomingLeg, trunk: str) -> None:
-    """`new` asks to take the place of `old`, a leg of this call (RFC 3891 §3)."""
-    remaining = call.other(old)
-    ready = call.state is State.CONNECTED and remaining is not None and remaining.accepted and not call.busy
-    if not ready:
-        new.refuse(491)
-    elif not new.offered:
-        new.refuse(488)  # whom it would reach is described already
-    else:
-        call.newcomer, call.newcomer_for, call.newcomer_trunk = new, old, trunk
-        call.feed(Input.REPLACED)
-
-
-def seat_newcomer(call: Call) -> None:
-    """Its offer goes to who remains, or is answered by the media worker; then it is in."""
-    new, old = call.newcomer, call.newcomer_for
-    assert isinstance(new, IncomingLeg) and old is not None
-    new.role = old.role
-    remaining = call.other(old)
-    assert remaining is not None
-    try:
-        if call.anchor is not None:
-            _stop_capture(call)
-            newcomer_answered(call, call.anchor.answer(new, new.heard_body))
-            tell(call, remaining, new.heard_body)
-        else:
-            body = call.passed(remaining, new.heard_body)
-            call.offer_from, call.offer_body = new, new.heard_body
-            remaining.offer(body)  # its answer comes to `newcomer_answered`
-    except SdpError:
-        newcomer_refused(call, 488)
-
-
-def newcomer_answered(call: Call, body: bytes) -> None:
-    new, old = call.newcomer, call.newcomer_for
-    if isinstance(new, IncomingLeg) and old is not None:
-        call.newcomer = call.newcomer_for = None
-        new.answer(body)
-        old.hang_up()
-        _seat(call, new, old, call.newcomer_trunk)
-
-
-def newcomer_refused(call: Call, status: int) -> None:
-    new, call.newcomer, call.newcomer_for = call.newcomer, None, None
-    if isinstance(new, IncomingLeg):
-        new.refuse(status)
-        call.set_aside(new)
-
-
-def on_newcomer(call: Call, event: LegEvent) -> None:
-    """It took its INVITE back before it was in."""
-    if isinstance(event, LegCancelled):
-        remaining = call.other(call.newcomer_for)
-        call.offer_from = None
-        newcomer_refused(call, 487)
-        if remaining is not None:
-            remaining.withdraw_offer()
 
 
 # --- parts of these ---
@@ -380,7 +317,7 @@ def places(body: bytes) -> list[bytes]:
     return [line for line in body.split(b"\r\n") if line[:2] in (b"c=", b"m=")]
 
 
-def _seat(call: Call, leg: Leg, old: Leg, trunk: str) -> None:
+def seat(call: Call, leg: Leg, old: Leg, trunk: str) -> None:
     if old is call.caller or (old not in (call.caller, call.callee) and call.caller is None):
         call.caller = leg
     else:
@@ -400,7 +337,7 @@ def _drop(call: Call, leg: Leg) -> None:
     call.set_aside(leg)
 
 
-def _stop_capture(call: Call) -> None:
+def stop_capture(call: Call) -> None:
     """Who comes has not heard that the call is recorded."""
     if call.anchor is not None and call.recording is not None:
         call.wire.media(StopCapture(session=call.anchor.session, recording=call.recording))
