@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from random import Random
 
 from engine.app.engine import call_settings
 from engine.app.paths import dialplans_folder
 from engine.call.core import SipCore
+from engine.call.trunks import Trunks
 from engine.call.values import PopupRequested
 from engine.model.address import Address
 from engine.model.commands import Acknowledgement
@@ -115,7 +117,8 @@ class Bench:
         self.config = Config(**(fields | changes))  # type: ignore[arg-type]
         self.table, self.journal, self.bus = Table(), Journal(), Bus()
         numbering = Numbering()
-        core = SipCore(call_settings(self.config), self.config.trunk, HashedIds(b"s" * 32))
+        chance = Random(1)
+        routes = Trunks(self.config.trunk, draw=lambda most: chance.randint(0, most))
         screener = Screener(
             self.config,
             numbering=numbering,
@@ -126,7 +129,15 @@ class Bench:
             catalogue=load_catalogue(dialplans_folder() / "announcements.toml"),
             key=b"k" * 32,
             on_failure=lambda error: None,
-            trunks=core.trunks,
+            trunks=routes,
+        )
+        core = SipCore(
+            call_settings(self.config),
+            self.config.trunk,
+            HashedIds(b"s" * 32),
+            routes=routes,
+            screen=screener,
+            protects=screener.protects,
         )
         self.worker = EngineWorker(self.config, core, screener, numbering, self.journal, self.bus)
         self.journal.settle = self.worker.settle
