@@ -10,6 +10,10 @@ from engine.call.values import ScreeningRequest
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request
 
+HELP_HOPS: Final = 5
+"""Max-Forwards of a call for help that came with none left: 483 would be the citizen's only answer."""
+MOST_WITHOUT_HOPS: Final = 8
+"""So many of them may be on their way at once. In a loop each turn is one more, so that it ends here."""
 _SERVED: Final = frozenset(("INVITE", "OPTIONS"))
 _SCHEMES: Final = frozenset(("sip", "sips", "tel", "urn"))
 
@@ -28,10 +32,10 @@ def refusal_of(request: Request) -> Refusal | None:
         return 416, ()
     if request.method == "OPTIONS":
         return _extension_refusal(request)
-    if request.max_forwards == 0:
-        return 483, ()
     if not request.contacts:  # RFC 3261 §8.1.1.8: without it no dialog can be made
         return 400, ()
+    if request.max_forwards == 0:  # as a proxy (RFC 7332 §4)
+        return 483, ()
     return None
 
 

@@ -74,6 +74,14 @@ class Calls:
         call = next((each for each in self.by_id.values() if leg in (each.caller, each.callee)), None)
         return (call, leg) if call is not None else None
 
+    def without_hops(self) -> int:
+        """How many are being set up whose INVITE came with Max-Forwards: 0; likewise seldom asked."""
+        return sum(
+            call.invite is not None and call.invite.max_forwards == 0
+            for call in self.by_id.values()
+            if call.answered_at is None and call.outcome is None
+        )
+
     def media(self, event: AnyMediaEvent) -> None:
         """The media worker's: of a recording, or of a call's session."""
         if isinstance(event, CaptureStarted | CaptureClosed) or (

@@ -5,8 +5,10 @@ Supported, Require, Allow, Session-Expires and Feature-Caps of the other leg are
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
+from engine.call.admission import HELP_HOPS
 from engine.call.diversion import Diverted, history
 from engine.call.identity import identities
 from engine.call.legs import ALLOW, SDP_TYPE, Headers, OutgoingLeg
@@ -52,7 +54,8 @@ def onward_invite(
         target, to = str(uri), f"<{uri}>"  # urn:service:sos goes on as it is
     display = decision.label if decision.label is not None else incoming.display
     from_ = _from(display, hop.calling_user or incoming.uri.user, leg)
-    return _invite(leg, target, from_, to, headers, body, kind=kind, max_forwards=invite.max_forwards - 1)
+    hops = invite.max_forwards - 1 if invite.max_forwards else HELP_HOPS
+    return _invite(leg, target, from_, to, headers, body, kind=kind, max_forwards=hops)
 
 
 def own_invite(
@@ -85,16 +88,22 @@ def referred_invite(
     return _invite(leg, target, _from(display, hop.calling_user or calling, leg), to, headers, body)
 
 
+# Many calls are of few numbers.
+@lru_cache(maxsize=4096)
+def _address(user: str | None, host: str) -> str:
+    return str(Uri("sip", user, host))
+
+
 def _at(hop: Hop, user: str | None) -> tuple[str, str]:
     """Request-URI and To of who is asked for at a hop."""
-    uri = str(Uri("sip", user, hop.address.host))
+    uri = _address(user, hop.address.host)
     return f"{uri}:{hop.address.port}", f"<{uri}>"
 
 
 def _from(display: str | None, user: str | None, leg: OutgoingLeg) -> str:
     user = user or "anonymous"
     host = ANONYMOUS_HOST if user == "anonymous" else leg.wire.contact.host
-    address = f"<{Uri('sip', user, host)}>"
+    address = f"<{_address(user, host)}>"
     return address if display is None else f"{quote_string(display)} {address}"
 
 

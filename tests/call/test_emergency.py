@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.call.admission import HELP_HOPS, MOST_WITHOUT_HOPS
 from engine.model.events import CallEnded
 from engine.sip.flow import Flow
 from tests.call.kit import ACCESS, CARRIER, ENGINE, Lab
@@ -108,6 +109,34 @@ def test_another_call_with_it_is_malformed(lab: Lab, name: str) -> None:
 
 def test_another_call_with_a_dialog_to_replace_is_no_call(lab: Lab) -> None:
     assert malformed(lab, "13900000002", "Replaces") == ["E→C 603"]
+
+
+def test_a_call_for_help_without_hops_gets_some() -> None:
+    lab = Lab()
+    lab.verdict(protected=True)
+    ask = lab.carrier.invite("110", forwards=0)
+    assert lab.phone.calls[0].invite.request.max_forwards == HELP_HOPS
+    lab.phone.calls[0].invite.reply(200, sdp(ACCESS[0], 50000))
+    ask.ack()
+    ask.side.bye()
+    lab.settle()
+
+
+def test_a_loop_of_a_call_for_help_ends() -> None:
+    """Each turn is a new call to us, by another Call-ID; nothing else tells that it is the same."""
+    lab = Lab()
+    lab.verdict(protected=True)
+    turns, hops = 1, 0
+    while (ask := lab.carrier.invite("110", forwards=hops)).status == 100:
+        turns, hops = turns + 1, lab.phone.calls[-1].invite.request.max_forwards
+    assert ask.status == 483
+    assert turns == MOST_WITHOUT_HOPS * (HELP_HOPS + 1) + 1
+    for called in reversed(lab.phone.calls):  # it goes back all the way
+        called.invite.reply(483)
+    lab.settle()
+    again = lab.carrier.invite("110", forwards=0)
+    assert again.status == 100
+    again.cancel()
 
 
 def test_it_may_come_again_while_it_waits(lab: Lab) -> None:
