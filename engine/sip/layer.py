@@ -21,19 +21,28 @@ from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.flow import DEFAULT_PORT, DEFAULT_PORTS, Flow
 from engine.sip.grammar import split_list
 from engine.sip.ids import IdSource
-from engine.sip.machines import INVITE_PROXY_SERVER, INVITE_SERVER, NON_INVITE_SERVER, Input, State
+from engine.sip.machines import (
+    INVITE_CLIENT,
+    INVITE_PROXY_SERVER,
+    INVITE_SERVER,
+    NON_INVITE_CLIENT,
+    NON_INVITE_SERVER,
+    Input,
+    State,
+)
 from engine.sip.matching import reply_by, reply_flow, server_key
 from engine.sip.message import Request, Response, parse, response_to
 from engine.sip.messages import cancel_for
 from engine.sip.plain import Gate, plain_invite, refusal_of
 from engine.sip.status import reason_phrase
 from engine.sip.timers import Timers
-from engine.sip.transaction import MergeKey, ServerTransaction
+from engine.sip.transaction import ClientTransaction, MergeKey, ServerTransaction
 from engine.sip.transitions import Transactions
 from engine.sip.uri import format_host
 from engine.sip.via import Via
 
 _KEEP_ALIVE: Final = b"\r\n\0"
+_LINE_END: Final = b"\r\n"
 NO_PORTS: Final[Mapping[str, tuple[str, int]]] = MappingProxyType({})
 
 
@@ -121,7 +130,13 @@ class TransactionLayer(Transactions):
             raise LocalProtocolError(f"{method} has no transaction of its own: see send() and cancel()")
         branch = branch or self._ids.branch()
         key = ClientKey(branch, method)
-        return key, self._start(key, request.below(self._via(branch, flow)), flow, now)
+        via = f"{self._via_of[flow.transport]}{branch};rport"
+        data = request.to_bytes().replace(_LINE_END, f"\r\nVia: {via}\r\n".encode(), 1)
+        if method == "INVITE":
+            client = ClientTransaction(key, INVITE_CLIENT, INVITE_CLIENT.initial, data, flow, request, via)
+        else:
+            client = ClientTransaction(key, NON_INVITE_CLIENT, NON_INVITE_CLIENT.initial, data, flow)
+        return key, self._start(client, now)
 
     def cancel(self, key: ClientKey, now: float, headers: Iterable[tuple[str, str]] = ()) -> list[Effect]:
         """Cancel an INVITE, with `headers` (a Reason) added (RFC 3261 §9.1).
@@ -132,13 +147,12 @@ class TransactionLayer(Transactions):
         invite = self._clients.get(key.branch)
         if key.method != "INVITE":
             raise LocalProtocolError("only an INVITE can be cancelled")
-        if invite is None or invite.cancel is not None or invite.request is None:
+        if invite is None or invite.cancel or invite.request is None:
             return []
         if invite.state not in (State.CALLING, State.PROCEEDING):
             return []
-        cancel = cancel_for(invite.request, headers)
-        cancel.to_bytes()  # a bad header is to be raised now, not when a response arrives
-        invite.cancel = cancel
+        # Written now: a bad header is not to be raised when a response arrives.
+        invite.cancel = cancel_for(invite.request, invite.via, headers).to_bytes()
         return [] if invite.state is State.CALLING else self._send_cancel(invite, now)
 
     def respond(self, key: ServerKey, response: Response, now: float) -> list[Effect]:
@@ -203,7 +217,8 @@ class TransactionLayer(Transactions):
         With the key of an INVITE of ours and the 2xx's To tag it is kept for `send_again`, until timer M.
         """
         branch = self._ids.branch()
-        ack = Send(flow, request.below(self._via(branch, flow)).to_bytes(), branch)
+        via = f"\r\nVia: {self._via_of[flow.transport]}{branch};rport\r\n"
+        ack = Send(flow, request.to_bytes().replace(_LINE_END, via.encode(), 1), branch)
         client = self._clients.get(invite.branch) if invite is not None else None
         if client is not None:
             if client.acks is None:
@@ -349,9 +364,6 @@ class TransactionLayer(Transactions):
             reason = f"{reason_phrase(status)} ({error})" if status == 400 else None
             effects.append(_stateless(request, status, reason, via, flow))
         return effects
-
-    def _via(self, branch: str, flow: Flow) -> str:
-        return f"{self._via_of[flow.transport]}{branch};rport"
 
 
 def _stateless(

@@ -39,19 +39,21 @@ def out_of_dialog(
     return Request(method, target, rows, body)
 
 
-def ack_for_failure(invite: Request, response: Response) -> Request:
-    """The ACK for a 3xx to 6xx response: the INVITE's branch, the response's To (RFC 3261 §17.1.1.3)."""
-    return _like(invite, "ACK", response.first["To"])
+def ack_for_failure(invite: Request, via: str, response: Response) -> Request:
+    """The ACK for a 3xx to 6xx response: the Via of the INVITE, the response's To (RFC 3261 §17.1.1.3)."""
+    return _like(invite, via, "ACK", response.first["To"])
 
 
-def cancel_for(invite: Request, headers: Iterable[tuple[str, str]]) -> Request:
-    """The CANCEL of an INVITE, with `headers` (a Reason) added (RFC 3261 §9.1)."""
-    return _like(invite, "CANCEL", invite.first["To"], headers)
+def cancel_for(invite: Request, via: str, headers: Iterable[tuple[str, str]]) -> Request:
+    """The CANCEL of an INVITE that left with this Via, with `headers` (a Reason) added (RFC 3261 §9.1)."""
+    return _like(invite, via, "CANCEL", invite.first["To"], headers)
 
 
-def _like(invite: Request, method: str, to: str, headers: Iterable[tuple[str, str]] = ()) -> Request:
+def _like(
+    invite: Request, via: str, method: str, to: str, headers: Iterable[tuple[str, str]] = ()
+) -> Request:
     rows = [
-        ("Via", invite.first["Via"]),
+        ("Via", via),
         _MAX_FORWARDS,
         *(("Route", value) for value in invite.rows("Route")),
         ("From", invite.first["From"]),

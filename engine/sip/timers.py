@@ -34,54 +34,51 @@ class TimerQueues:
     """Running timers. A stopped timer stays queued and is skipped: its transaction ignores it by now."""
 
     def __init__(self, timers: Timers) -> None:
-        self._timers = timers
         self.soonest = inf
         self._queues: dict[float, deque[tuple[float, Transaction, Input]]] = {}
         patience = timers.patience_s
-        # Action: the timer, its seconds over UDP, its seconds over a reliable transport (RFC 3261 table 4).
-        self._once = {
-            Action.START_B: (Input.TIMER_B, patience, patience),
-            Action.START_CANCEL: (Input.TIMER_CANCEL, patience, patience),
-            Action.START_D: (Input.TIMER_D, timers.timer_d_s, 0.0),
-            Action.START_F: (Input.TIMER_F, patience, patience),
-            Action.START_H: (Input.TIMER_H, patience, patience),
-            Action.START_I: (Input.TIMER_I, timers.t4_s, 0.0),
-            Action.START_J: (Input.TIMER_J, patience, 0.0),
-            Action.START_K: (Input.TIMER_K, timers.t4_s, 0.0),
-            Action.START_L: (Input.TIMER_L, patience, patience),
-            Action.START_M: (Input.TIMER_M, patience, patience),
-        }
-        # Action: the timer, the interval it grows to, whether it runs over a reliable transport.
-        self._repeated = {
-            Action.START_A: (Input.TIMER_A, inf, False),
-            Action.START_E: (Input.TIMER_E, timers.t2_s, False),
-            Action.START_E_AT_T2: (Input.TIMER_E, timers.t2_s, False),
-            Action.START_G: (Input.TIMER_G, timers.t2_s, False),
+        # Action: the timer, its seconds over UDP and over a reliable transport (None: it does not run
+        # there; RFC 3261 table 4), and where their doubling ends (0: they stay).
+        rows: dict[Action, tuple[Input, float, float | None, float]] = {
+            Action.START_A: (Input.TIMER_A, timers.t1_s, None, inf),
+            Action.START_B: (Input.TIMER_B, patience, patience, 0.0),
+            Action.START_CANCEL: (Input.TIMER_CANCEL, patience, patience, 0.0),
+            Action.START_D: (Input.TIMER_D, timers.timer_d_s, 0.0, 0.0),
+            Action.START_E: (Input.TIMER_E, timers.t1_s, None, timers.t2_s),
+            Action.START_E_AT_T2: (Input.TIMER_E, timers.t2_s, None, 0.0),
+            Action.START_F: (Input.TIMER_F, patience, patience, 0.0),
+            Action.START_G: (Input.TIMER_G, timers.t1_s, None, timers.t2_s),
             # The 2xx crosses proxies whose next hop may be UDP (RFC 3261 §13.3.1.4).
-            Action.START_2XX: (Input.TIMER_2XX, timers.t2_s, True),
+            Action.START_2XX: (Input.TIMER_2XX, timers.t1_s, timers.t1_s, timers.t2_s),
+            Action.START_H: (Input.TIMER_H, patience, patience, 0.0),
+            Action.START_I: (Input.TIMER_I, timers.t4_s, 0.0, 0.0),
+            Action.START_J: (Input.TIMER_J, patience, 0.0, 0.0),
+            Action.START_K: (Input.TIMER_K, timers.t4_s, 0.0, 0.0),
+            Action.START_L: (Input.TIMER_L, patience, patience, 0.0),
+            Action.START_M: (Input.TIMER_M, patience, patience, 0.0),
+        }
+        self._over_udp = {
+            action: (timer, udp_s, most_s) for action, (timer, udp_s, _, most_s) in rows.items()
+        }
+        self._over_streams = {
+            action: (timer, reliable_s, most_s)
+            for action, (timer, _, reliable_s, most_s) in rows.items()
+            if reliable_s is not None
         }
 
     def start(self, transaction: Transaction, actions: Iterable[Action], now: float) -> None:
         """Start the timers that actions name: each reaches the transaction later, by `due`. `now` never goes
         backwards.
         """
-        datagrams = transaction.flow.transport == "udp"
+        rows = self._over_udp if transaction.flow.transport == "udp" else self._over_streams
         for action in actions:
-            once = self._once.get(action)
-            if once is not None:
-                timer, unreliable_s, reliable_s = once
-                duration_s = unreliable_s if datagrams else reliable_s
-            else:
-                repeated = self._repeated.get(action)
-                if repeated is None or not (datagrams or repeated[2]):
-                    continue
-                timer, most_s, _ = repeated
-                if action is Action.START_E_AT_T2:
-                    duration_s = most_s
-                elif transaction.interval_s:
+            row = rows.get(action)
+            if row is None:
+                continue
+            timer, duration_s, most_s = row
+            if most_s:
+                if transaction.interval_s:
                     duration_s = min(2 * transaction.interval_s, most_s)
-                else:
-                    duration_s = self._timers.t1_s
                 transaction.interval_s = duration_s
             at = now + duration_s
             queue = self._queues.get(duration_s)
@@ -97,9 +94,10 @@ class TimerQueues:
         return self.soonest if self.soonest < inf else None
 
     def due(self, now: float) -> list[tuple[float, Transaction, Input]]:
-        """Take out all timers due at `now`, with the time of each, the earliest first."""
-        if now < self.soonest:
-            return []
+        """Take out all timers due at `now`, with the time of each, the earliest first.
+
+        Not worth a call before `soonest`.
+        """
         fired = self._take(now)
         if len(fired) > 1:
             fired.sort(key=_AT)

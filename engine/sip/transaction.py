@@ -23,11 +23,13 @@ class ClientTransaction(msgspec.Struct, eq=False):
     state: State
     data: bytes
     flow: Flow
-    request: Request | None
-    """Only an INVITE is needed again, for its ACK or CANCEL."""
-    absorbed: bool
+    request: Request | None = None
+    """The TU's, without Via: only an INVITE is needed again, for its ACK or CANCEL."""
+    via: str = ""
+    """… and so is our Via on top of it."""
+    absorbed: bool = False
     """A CANCEL is the layer's own: its responses interest nobody."""
-    cancel: Request | None = None
+    cancel: bytes = b""
     """Once asked for; it waits for the first provisional response."""
     acks: dict[str, Send] | None = None
     """What acknowledged its 2xx, by their To tags: each of them may come again until timer M."""

@@ -16,7 +16,7 @@ from engine.sip.effects import (
 )
 from engine.sip.errors import LocalProtocolError
 from engine.sip.flow import Flow
-from engine.sip.machines import INVITE_CLIENT, NON_INVITE_CLIENT, STARTS, Action, Input, State
+from engine.sip.machines import NON_INVITE_CLIENT, STARTS, Action, Input, State
 from engine.sip.message import Request, Response
 from engine.sip.messages import ack_for_failure
 from engine.sip.timers import TimerQueues, Timers
@@ -55,6 +55,8 @@ class Transactions:
     def timer(self, now: float) -> list[Effect]:
         """Let all timers fire that are due."""
         effects: list[Effect] = []
+        if now < self._queues.soonest:
+            return effects
         for _, transaction, timer in self._queues.due(now):
             effects += self._step(transaction, timer, now)
         return effects
@@ -122,50 +124,34 @@ class Transactions:
             elif isinstance(transaction, ServerTransaction):
                 final: Literal["2xx", "failure"] = "2xx" if action is Action.REPORT_NO_ACK_2XX else "failure"
                 effects.append(AckTimeout(transaction.key, final))
-            else:
-                self._act_as_client(transaction, action, message, now, effects)
+            elif action is Action.SEND_CANCEL:
+                if transaction.cancel:
+                    effects += self._send_cancel(transaction, now)
+            elif action is Action.SEND_ACK:
+                assert isinstance(message, Response) and transaction.request is not None
+                ack = ack_for_failure(transaction.request, transaction.via, message)
+                effects.append(Send(transaction.flow, ack.to_bytes(), transaction.key.branch))
+            elif not transaction.absorbed:
+                reason: Literal["timeout", "transport"]
+                reason = "timeout" if action is Action.REPORT_TIMEOUT else "transport"
+                effects.append(TransactionFailed(transaction.key, reason))
         if timed:
             self._queues.start(transaction, actions, now)
         if transaction.state is _TERMINATED:
             self._forget(transaction)
         return effects
 
-    def _act_as_client(
-        self,
-        client: ClientTransaction,
-        action: Action,
-        message: Request | Response | None,
-        now: float,
-        effects: list[Effect],
-    ) -> None:
-        if action is Action.SEND_CANCEL:
-            if client.cancel is not None:
-                effects += self._send_cancel(client, now)
-        elif action is Action.SEND_ACK:
-            assert isinstance(message, Response) and client.request is not None
-            ack = ack_for_failure(client.request, message).to_bytes()
-            effects.append(Send(client.flow, ack, client.key.branch))
-        elif client.absorbed:
-            return
-        else:
-            effects.append(
-                TransactionFailed(client.key, "timeout" if action is Action.REPORT_TIMEOUT else "transport")
-            )
-
-    def _start(self, key: ClientKey, request: Request, flow: Flow, now: float) -> list[Effect]:
-        invite, data = key.method == "INVITE", request.to_bytes()
-        machine = INVITE_CLIENT if invite else NON_INVITE_CLIENT
-        client = ClientTransaction(
-            key, machine, machine.initial, data, flow, request if invite else None, key.method == "CANCEL"
-        )
+    def _start(self, client: ClientTransaction, now: float) -> list[Effect]:
+        key = client.key
         (self._cancels if client.absorbed else self._clients)[key.branch] = client
-        self._queues.start(client, machine.entry, now)
-        return [Send(flow, data, key.branch)]
+        self._queues.start(client, client.machine.entry, now)
+        return [Send(client.flow, client.data, key.branch)]
 
     def _send_cancel(self, invite: ClientTransaction, now: float) -> list[Effect]:
-        assert invite.cancel is not None
         self._queues.start(invite, (Action.START_CANCEL,), now)
-        return self._start(ClientKey(invite.key.branch, "CANCEL"), invite.cancel, invite.flow, now)
+        key, machine = ClientKey(invite.key.branch, "CANCEL"), NON_INVITE_CLIENT
+        cancel = ClientTransaction(key, machine, machine.initial, invite.cancel, invite.flow, absorbed=True)
+        return self._start(cancel, now)
 
     def _forget(self, transaction: Transaction) -> None:
         # Stopped timers keep the object for a while, so it lets go of what is large.
