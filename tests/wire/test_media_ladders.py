@@ -1,4 +1,4 @@
-"""Media of calls through the real program: strangers, forbidden places, ports that run out, silence and hold."""
+"""Media through the real program: strangers, forbidden places, ports that run out, silence and hold."""
 
 from __future__ import annotations
 
