@@ -10,10 +10,11 @@ from engine.call.values import ScreeningRequest
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request
 
-HELP_HOPS: Final = 5
-"""Max-Forwards of a call for help that came with none left: 483 would be the citizen's only answer."""
 MOST_WITHOUT_HOPS: Final = 8
-"""So many of them may be on their way at once. In a loop each turn is one more, so that it ends here."""
+"""Calls for help that came with Max-Forwards: 0 and may be on their way at once.
+
+In a loop each turn is one more, so that it ends here.
+"""
 _SERVED: Final = frozenset(("INVITE", "OPTIONS"))
 _SCHEMES: Final = frozenset(("sip", "sips", "tel", "urn"))
 

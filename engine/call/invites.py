@@ -8,13 +8,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from engine.call.admission import HELP_HOPS
 from engine.call.diversion import Diverted, history
 from engine.call.identity import identities
 from engine.call.legs import ALLOW, SDP_TYPE, Headers, OutgoingLeg
 from engine.call.values import Decision, Hop, PlaceCall
 from engine.sip.grammar import quote_string
 from engine.sip.message import DEFAULT_MAX_FORWARDS, Request
+from engine.sip.salvage import HELP_HOPS
 from engine.sip.uri import Uri
 
 ANONYMOUS_HOST: Final = "anonymous.invalid"  # RFC 3323 §4.1.1.3

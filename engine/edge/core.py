@@ -185,17 +185,27 @@ class EdgeCore:
         uri = request.uri
         if uri.scheme not in _SCHEMES and not emergency:
             return 416, []
-        if request.max_forwards == 0 and request.method != "OPTIONS":
+        if request.method != "OPTIONS" and self._has_gone_far_enough(request):
             return 483, []
         if self._router.loops(request):
             return 482, []
         asked = [] if emergency else request.get_all("Proxy-Require")
         return (420, [("Unsupported", ", ".join(asked))]) if asked else None
 
+    def _has_gone_far_enough(self, request: Request) -> bool:
+        """Max-Forwards (§16.3 item 3); a call for help goes on, with all that belongs to it.
+
+        A loop of ours ends by its Vias, one through the engine by its count of such calls.
+        """
+        if request.max_forwards:
+            return False
+        to = request.to
+        return not self._is_emergency(to.uri if to.tag is not None else request.uri)
+
     def _ack(self, ack: Request, flow: Flow, now: float) -> list[EdgeEffect]:
         """The ACK for a 2xx goes the way of the dialog, and nowhere without one (RFC 3261 §16.11)."""
         received = self._router.take_routes(ack)
-        if received.token is None or ack.max_forwards == 0:
+        if received.token is None or self._has_gone_far_enough(ack):
             return [Discarded("ACK of no dialog that came this way", flow)]
         if self._is_engine(ack, flow):
             target, serial = received.token

@@ -17,6 +17,8 @@ from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_ROWS, Request
 from engine.sip.names import canonical
 from engine.sip.uri import NameAddr, Uri, format_host, tag_of
 
+HELP_HOPS: Final = 5
+"""Max-Forwards of a call for help that came with none left: 483 would be the citizen's only answer."""
 _START: Final = re.compile(r"(INVITE|ACK|CANCEL|BYE)[ \t]+(\S{1,2048})[ \t]+SIP/2\.0[ \t]*", re.IGNORECASE)
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
 _TAG: Final = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([A-Za-z0-9.!%*_+`'~-]{1,256})", re.IGNORECASE)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.call.admission import HELP_HOPS, MOST_WITHOUT_HOPS
+from engine.call.admission import MOST_WITHOUT_HOPS
 from engine.model.events import CallEnded
 from engine.sip.flow import Flow
+from engine.sip.salvage import HELP_HOPS
 from tests.call.kit import ACCESS, CARRIER, ENGINE, Lab
 from tests.call.peer import sdp
 

@@ -8,6 +8,7 @@ from engine.sip.dialog import Dialog
 from engine.sip.effects import AckReceived, RequestReceived
 from engine.sip.flow import Flow
 from engine.sip.message import Request, Response
+from engine.sip.salvage import HELP_HOPS
 from engine.sip.uri import NameAddr, Uri
 from tests.edge.kit import EDGE, ENGINE, Lab, Phone, answers, place, ring, second, settings
 
@@ -243,3 +244,23 @@ def test_a_call_for_help_is_not_refused_for_its_form(lab: Lab, number: str, name
         came.validate()
     else:
         assert lab.engine.heard == []
+
+
+def without_hops(request: Request) -> Request:
+    rows = [row for row in request.headers if row[0] != "Max-Forwards"]
+    return Request(request.method, request.request_uri, [("Max-Forwards", "0"), *rows], request.body)
+
+
+def test_a_call_for_help_goes_on_without_hops_and_so_does_all_that_belongs_to_it(lab: Lab) -> None:
+    stranger = lab.phone("stranger", "192.0.2.77")
+    invite = without_hops(stranger.make("INVITE", "110"))
+    stranger.send(invite)
+    came = lab.engine.hear(RequestReceived)
+    assert came.request.max_forwards == HELP_HOPS
+    answer = lab.engine.respond(came.key, came.request, 200)
+    dialog = Dialog.uac(invite, answer, stranger.contact)
+    ack = without_hops(dialog.ack(dialog.local_cseq))
+    stranger.carry_out(stranger.layer.send(ack, stranger.flow(EDGE), stranger.net.now))
+    stranger.request(without_hops(dialog.request("BYE")), EDGE)
+    assert lab.engine.hear(AckReceived).request.max_forwards == HELP_HOPS
+    assert lab.engine.hear(RequestReceived).request.max_forwards == HELP_HOPS
