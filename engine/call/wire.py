@@ -162,7 +162,7 @@ class Wire:
 
         `flow` is the dialog's own. A WebSocket only the peer can open (RFC 7118 §5.4).
         """
-        uri = dialog.next_hop()
+        uri = dialog.route_set[0].uri if dialog.route_set else dialog.remote_target
         if flow.transport in ("ws", "wss") or uri.scheme not in ("sip", "sips"):
             return flow
         if not _is_address(uri.host):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
-from itertools import count
+from itertools import chain, count
 from typing import Protocol
 
 from engine.sip.via import MAGIC_COOKIE
@@ -50,7 +50,10 @@ class HashedIds:
 
 def _ids(seed: bytes, kind: bytes, digits: int, prefix: str = "") -> Iterator[str]:
     """Ids of one kind, `digits` hexadecimal digits each, without end: no two share a digit of a digest."""
-    for number in count(1):
+
+    def of_digest(number: int) -> list[str]:
         digest = blake2b(number.to_bytes(8), key=seed[:64], person=kind).hexdigest()
-        for begin in range(0, _DIGITS - digits + 1, digits):
-            yield prefix + digest[begin : begin + digits]
+        begins = range(0, _DIGITS - digits + 1, digits)
+        return [prefix + digest[begin : begin + digits] for begin in begins]
+
+    return chain.from_iterable(map(of_digest, count(1)))

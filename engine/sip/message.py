@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from itertools import repeat
 from typing import Final
 
+import msgspec
+
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import TOKEN, clean, is_digits, split_list
 from engine.sip.headers import FORBIDDEN, Message, Once, cseq_of
@@ -40,7 +42,6 @@ _AT_COLON: Final = repeat(": ")
 _JOIN: Final = ": ".join
 _WRITTEN: Final = frozenset(SPELLINGS.values()) - {"Content-Length"}
 """Names that may be written without a look at them."""
-_made: Final = object.__new__
 
 
 def _to_bytes(message: Request | Response) -> bytes:
@@ -104,16 +105,13 @@ def _validate(message: Request | Response) -> None:
         raise RemoteProtocolError("headers in the Request-URI")
 
 
-class Request(Message):
+class Request(Message, msgspec.Struct, eq=False, dict=True):
     """A request; a `request_uri` given as text is written unchanged, and parsed when `uri` is asked for."""
 
-    def __init__(
-        self, method: str, uri: Uri | str, headers: Collection[tuple[str, str]], body: bytes = b""
-    ) -> None:
-        self.method = method
-        self.request_uri = uri
-        self.headers = headers
-        self.body = body
+    method: str
+    request_uri: Uri | str
+    headers: Collection[tuple[str, str]]
+    body: bytes = b""
 
     @Once
     def uri(self) -> Uri:
@@ -169,16 +167,13 @@ class Request(Message):
         return f"<Request {self.method}>"
 
 
-class Response(Message):
+class Response(Message, msgspec.Struct, eq=False, dict=True):
     """A response."""
 
-    def __init__(
-        self, status: int, reason: str, headers: Collection[tuple[str, str]], body: bytes = b""
-    ) -> None:
-        self.status = status
-        self.reason = reason
-        self.headers = headers
-        self.body = body
+    status: int
+    reason: str
+    headers: Collection[tuple[str, str]]
+    body: bytes = b""
 
     validate = _validate
     to_bytes = _to_bytes
@@ -272,13 +267,9 @@ def parse(data: bytes) -> Request | Response:
             first = dict(reversed(headers))
         cseq = cseq_of(first["CSeq"])
         if method == "SIP/2.0":
-            message = _made(Response)
-            message.status = _STATUSES[uri]
-            message.reason = rest
+            message = Response(_STATUSES[uri], rest, headers, body)
         elif rest == "SIP/2.0" and uri and cseq.method == method:  # which is a token
-            message = _made(Request)
-            message.method = method
-            message.request_uri = uri
+            message = Request(method, uri, headers, body)
             message.first = first
             top = first["Via"]
             message.top_via = Via.parse(top) if "," not in top else message.top_via
@@ -289,8 +280,6 @@ def parse(data: bytes) -> Request | Response:
     stated = first.get("Content-Length")
     if stated is not None and stated != str(len(body)):
         return parse_with_care(data)
-    message.headers = headers
-    message.body = body
     message.first = first
     message.call_id = first["Call-ID"]
     message.cseq = cseq
