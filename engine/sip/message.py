@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from itertools import repeat
 from typing import Final
 
@@ -36,12 +37,20 @@ _STATUSES = {str(status): status for status in range(100, 700)}
 _HOPS = {None: DEFAULT_MAX_FORWARDS} | {str(hops): hops for hops in range(256)}
 _NOT_PLAIN: Final = bytes((*range(32), *range(127, 256)))
 """Bytes that a plain header section has none of, but for the CR and LF between its rows."""
-_CUT: Final = str.partition
+_SPLIT: Final = str.split
 _STRIP: Final = str.strip
 _AT_COLON: Final = repeat(": ")
-_JOIN: Final = ": ".join
+_ONCE: Final = repeat(1)
 _WRITTEN: Final = frozenset(SPELLINGS.values()) - {"Content-Length"}
 """Names that may be written without a look at them."""
+
+
+@lru_cache(maxsize=64)  # we write a handful; a proxy passes on names that others chose
+def _form(names: tuple[str, ...]) -> str | None:
+    """The header section of these names, to be filled in; None where one of them needs a look."""
+    if not _WRITTEN.issuperset(names):
+        return None
+    return "".join([f"\r\n{name}: %s" for name in names]) + "\r\nContent-Length: "
 
 
 def _to_bytes(message: Request | Response) -> bytes:
@@ -56,12 +65,15 @@ def _to_bytes(message: Request | Response) -> bytes:
         start = f"SIP/2.0 {message.status} {message.reason}"
     rows = message.headers
     body = message.body
-    text = "\r\n".join((start, *map(_JOIN, rows), f"Content-Length: {len(body)}\r\n\r\n"))
+    names, values = zip(*rows, strict=True) if rows else ((), ())
+    form = _form(names)
     # One look at all the text; what is not plain is looked at row by row.
-    if text.isascii() and _WRITTEN.issuperset(dict(rows)):
-        head = text.encode("ascii")
-        if len(head.translate(None, _NOT_PLAIN)) + 2 * len(rows) + 6 == len(head):
-            return head + body
+    if form is not None:
+        text = f"{start}{form % values}{len(body)}\r\n\r\n"
+        if text.isascii():
+            head = text.encode("ascii")
+            if len(head.translate(None, _NOT_PLAIN)) + 2 * len(rows) + 6 == len(head):
+                return head + body
     return message.encode_with_care(start)
 
 
@@ -253,9 +265,9 @@ def parse(data: bytes) -> Request | Response:
     message: Request | Response
     try:
         method, uri, rest = start.split(" ", 2)
-        spelt, between, values = zip(*map(_CUT, lines, _AT_COLON), strict=True)
+        spelt, values = zip(*map(_SPLIT, lines, _AT_COLON, _ONCE), strict=True)
         layout = layout_of(spelt)
-        if layout is None or "" in between:
+        if layout is None:
             return parse_with_care(data)
         names, whole = layout
         rows = zip(names, map(_STRIP, values), strict=True)  # of spaces: there is nothing else
