@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from engine.call.capabilities import Refusal, extension_refusal, invite_refusal, method_refusal
@@ -15,6 +16,7 @@ MOST_WITHOUT_HOPS: Final = 8
 
 In a loop each turn is one more, so that it ends here.
 """
+_KNOWS_608: Final = re.compile(r";[ \t]*\+sip\.608(?![A-Za-z0-9.!%'*+_`~-])", re.IGNORECASE)
 _SERVED: Final = frozenset(("INVITE", "OPTIONS"))
 _SCHEMES: Final = frozenset(("sip", "sips", "tel", "urn"))
 
@@ -52,6 +54,11 @@ def unsupported(request: Request, *, protected: bool) -> Refusal | None:
         return invite_refusal(request)
     except RemoteProtocolError as error:
         return error.status_hint, ()
+
+
+def knows_608(request: Request) -> bool:
+    """Whether somebody on the way back tells the caller what a 608 says (RFC 8688 §3.3, RFC 6809 §6.2)."""
+    return "Feature-Caps" in request.first and any(map(_KNOWS_608.search, request.rows("Feature-Caps")))
 
 
 def _extension_refusal(request: Request) -> Refusal | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from engine.call.admission import screening_request, unsupported
+from engine.call.admission import knows_608, screening_request, unsupported
 from engine.call.attempts import as_it_came
 from engine.call.calls import Calls
 from engine.call.capabilities import Headers
@@ -30,7 +30,6 @@ from engine.sip.effects import ServerKey
 from engine.sip.flow import Flow
 from engine.sip.message import Request, response_to
 
-FEATURE_608: Final = "sip.608"
 RETRY_LATER: Final[Headers] = (("Retry-After", "30"),)
 """For whom a stopping worker sends away, in seconds; others take its calls at once."""
 
@@ -139,8 +138,15 @@ class Arrivals:
         self._trunks.entered(call_id, arrival.trunk)
         call = self._calls.make(call_id, decision, plan)
         call.asked = arrival.asked
-        leg = IncomingLeg(self._wire, "caller", arrival.flow, call.listener, arrival.key, request)
-        leg.trunk = arrival.trunk
+        leg = IncomingLeg(
+            wire=self._wire,
+            role="caller",
+            flow=arrival.flow,
+            trunk=arrival.trunk,
+            listener=call.listener,
+            key=arrival.key,
+            invite=request,
+        )
         call.caller = leg
         call.start(request, wait_for_popup=decision.popup is not None and not plan.reject)
         if call.anchor is not None:
@@ -159,4 +165,4 @@ def _announces(trunk: TrunkSection, request: Request, decision: Decision) -> boo
         return False
     if trunk.reject != "608" or not request.body:  # early media needs an offer
         return False
-    return not any(FEATURE_608 in value for value in request.rows("Feature-Caps"))
+    return not knows_608(request)

@@ -1,6 +1,7 @@
 """The INVITE that leaves: what a B2BUA must set, and nothing more.
 
-Supported, Require, Allow, Session-Expires and Feature-Caps of the other leg are never copied.
+Supported, Require, Allow, Session-Expires and Feature-Caps of the other leg are never copied; of the last
+only that the caller knows 608 is said again.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from engine.call.admission import knows_608
 from engine.call.diversion import Diverted, history
 from engine.call.identity import identities
 from engine.call.legs import ALLOW, SDP_TYPE, Headers, OutgoingLeg
@@ -42,6 +44,10 @@ def onward_invite(
         headers += history(invite, diverted, leg.wire.contact.host)
     if "Privacy" in invite.first and (privacy := invite.get("Privacy")):
         headers.append(("Privacy", privacy))
+    if knows_608(
+        invite
+    ):  # the 608 of somebody further on goes back to him with its Call-Info (RFC 8688 §3.4)
+        headers.append(("Feature-Caps", "*;+sip.608"))
     if decision.label is not None and decision.redress:
         headers.append(("Call-Info", f"<{decision.redress}>;purpose=info"))
     kind = SDP_TYPE

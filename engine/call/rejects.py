@@ -17,7 +17,7 @@ def rejection(block: Decision | Block, style: Style, redress: Redress) -> FinalR
     """The final response to a call that the policy blocks.
 
     607 is the callee's own refusal and has no redress (RFC 8197); 608 names a signed card that says where
-    to turn to (RFC 8688 §3.2.1); 603+ says it in the text of its Reason.
+    to turn to (RFC 8688 §3.1); 603+ says it in the text of its Reason.
     """
     if block.status != 608:
         return FinalResponse(block.status)

@@ -1,6 +1,8 @@
-"""The signed card of a block (RFC 8688 §3.2.1): a jCard (RFC 7095) in a JSON Web Signature (RFC 7515).
+"""The signed card of a block (RFC 8688 §3.2): a jCard (RFC 7095) in a JSON Web Signature (RFC 7515).
 
-It tells whom to turn to, and the appeal code; nothing of why, which the console does not look up either.
+It tells whom to turn to, and the appeal code; nothing of why, which the console does not look up either. So
+it is made on demand (§6), and `iat` is the time of that instead of the 608's (§3.2.2), which follows at once:
+a reader refuses a card that is older than about a minute (§3.3).
 """
 
 from __future__ import annotations
@@ -28,19 +30,19 @@ CERTIFICATE: Final = "certificate.pem"
 
 
 class Cards:
-    """Signs by ES256, which readers of RFC 8688 know, with a key made from the deployment's seed."""
+    """Signs by ES256, which all readers know (§3.2.1), with a key made from the deployment's seed."""
 
     def __init__(self, seed: bytes, redress: RedressSection) -> None:
         number = int.from_bytes(hashlib.sha512(b"card|" + seed).digest()) % (_ORDER - 1) + 1
         self._key = ec.derive_private_key(number, ec.SECP256R1())
         self._redress = redress
-        header = {"alg": "ES256", "typ": "vcard+json"}
-        if redress.cards:
-            header["x5u"] = redress.cards + CERTIFICATE
+        self.offered = bool(redress.cards)
+        """Without an address for `x5u`, or anybody to turn to, a card would be none."""
+        header = {"alg": "ES256", "typ": "vcard+json", "x5u": redress.cards + CERTIFICATE}
         self._header = _encode(msgspec.json.encode(header))
 
     def card(self, code: str, at: datetime) -> str:
-        """The card for one appeal code, in compact form; `at` is the time of its making."""
+        """The card for one appeal code, in compact form (media type application/jose); `at` is now."""
         payload = {"iat": int(at.timestamp()), "jcard": self._jcard(code)}
         signed = f"{self._header}.{_encode(msgspec.json.encode(payload))}"
         r, s = decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
@@ -55,6 +57,7 @@ class Cards:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
     def _jcard(self, code: str) -> list[Any]:
+        """At least one of URL, EMAIL and TEL is in it (§3.2.2), or there are no cards."""
         redress = self._redress
         rows: list[list[Any]] = [["version", {}, "text", "4.0"], ["fn", {}, "text", redress.organisation]]
         rows.append(["kind", {}, "text", "org"])

@@ -152,7 +152,7 @@ class RedressSection(Section, frozen=True):
     """Where a wrongly blocked caller turns to, told in a signed card (608, RFC 8688) or a Reason (603+)."""
 
     url: str = ""
-    """Appeal page; empty: no card."""
+    """Appeal page; with neither this nor `tel` nor `email` there are no cards (RFC 8688 §3.2.2)."""
     policy: Literal["always", "validated", "never"] = "always"
     """Who is told: "validated" is callers whose number is proved by a full attestation (RFC 8588)."""
     card_url: str = ""
@@ -165,9 +165,9 @@ class RedressSection(Section, frozen=True):
 
     @property
     def cards(self) -> str:
-        """Cards' address up to the appeal code, ending in a slash; empty without an appeal page."""
+        """Cards' address up to the appeal code, ending in a slash; empty where there are none."""
         base = self.card_url or (self.url.rpartition("/")[0] + "/jcard" if self.url else "")
-        return base.rstrip("/") + "/" if base else ""
+        return base.rstrip("/") + "/" if base and (self.url or self.tel or self.email) else ""
 
 
 class CountersSection(Section, frozen=True):

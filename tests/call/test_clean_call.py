@@ -62,7 +62,7 @@ def test_no_header_beyond_what_a_b2bua_must_set(lab: Lab) -> None:
         ("Supported", "timer, 100rel, replaces"),
         ("Session-Expires", "1800"),
         ("Allow", "INVITE, UPDATE, REFER"),
-        ("Feature-Caps", "*;+sip.608"),
+        ("Feature-Caps", "*;+sip.607;+sip.608"),
         ("Record-Route", "<sip:10.0.0.1;lr>"),
         ("User-Agent", "Carrier/1"),
         ("Diversion", "<sip:+8613700000003@x>"),
@@ -86,11 +86,13 @@ def test_no_header_beyond_what_a_b2bua_must_set(lab: Lab) -> None:
             "Allow",
             "Supported",
             "Session-Expires",
+            "Feature-Caps",
             "Privacy",
             "Content-Type",
             "Content-Length",
         ]
     )
+    assert request.get("Feature-Caps") == "*;+sip.608"  # ours, since it is true of the caller
     assert request.max_forwards == 11
     assert request.from_.display == "Zhang"
     assert str(request.from_.uri) == "sip:+8613800000001@127.0.20.1"

@@ -80,6 +80,32 @@ def test_a_caller_that_knows_608_hears_nothing(lab: Lab) -> None:
     assert lab.media.commands == []
 
 
+@pytest.mark.parametrize(
+    ("value", "known"),
+    [
+        ("*;+sip.608", True),
+        ("*;+sip.607;+SIP.608", True),
+        ('*;+a="x", *; +sip.608', True),
+        ("*;+sip.6080", False),
+        ("*;+x.sip.608", False),
+        ("*;+g=sip.608", False),
+        ("sip.608", False),
+    ],
+)
+def test_who_knows_608_says_so_by_its_indicator(lab: Lab, value: str, known: bool) -> None:
+    """RFC 6809 §6.2; to whom a call goes on the caller's word is repeated, and nothing else of it."""
+    announces(lab)
+    ask = lab.carrier.invite(NUMBER, headers=[("Feature-Caps", value)])
+    assert ask.statuses == ([608] if known else [100, 183])
+    lab.media.finish()
+    lab.verdict()
+    ask = lab.carrier.invite(NUMBER, headers=[("Feature-Caps", value)])
+    told = lab.phone.calls[-1].invite
+    assert told.request.rows("Feature-Caps") == (["*;+sip.608"] if known else [])
+    told.reply(608, headers=[("Call-Info", f"<{CARD}>;purpose=jwscard")])
+    assert ask.last.get("Call-Info") == f"<{CARD}>;purpose=jwscard"
+
+
 def test_without_an_offer_there_is_no_early_media(lab: Lab) -> None:
     announces(lab)
     assert lab.carrier.invite(NUMBER, b"").statuses == [608]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -13,8 +14,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from engine.console.app import create_app
 from engine.console.cards import Cards
 from engine.model.config import RedressSection
+from tests.console.conftest import HOST
 from tests.console.seed import REDRESS, World
 
 
@@ -39,6 +42,7 @@ async def test_a_card_is_signed_and_says_whom_to_ask(client: httpx.AsyncClient, 
     assert answer.headers["content-type"] == "application/jose"
     certificate = await client.get("/jcard/certificate.pem")
     header, payload = verify(answer.text, certificate.content)
+    assert certificate.headers["content-type"] == "application/pem-certificate-chain"  # RFC 8555 §9.1
     assert header == {
         "alg": "ES256",
         "typ": "vcard+json",
@@ -74,3 +78,18 @@ def test_where_cards_are_reached() -> None:
     assert RedressSection().cards == ""
     assert RedressSection(url="http://127.0.0.1:8080/appeal").cards == "http://127.0.0.1:8080/jcard/"
     assert RedressSection(url="https://a/b", card_url="https://c/cards").cards == "https://c/cards/"
+    assert RedressSection(tel="+861096110", card_url="https://c/cards").cards == "https://c/cards/"
+
+
+def test_a_card_that_would_tell_of_nobody_is_not_offered() -> None:
+    """RFC 8688 §3.2.2: at least one of URL, EMAIL, TEL and ADR."""
+    section = RedressSection(card_url="https://c/cards")
+    assert section.cards == ""
+    assert not Cards(bytes(32), section).offered
+
+
+async def test_without_an_address_there_are_no_cards(world: World) -> None:
+    services = replace(world.services, cards=Cards(bytes(32), RedressSection()))
+    transport = httpx.ASGITransport(create_app(services))
+    async with httpx.AsyncClient(transport=transport, base_url=HOST) as client:
+        assert (await client.get("/jcard/ABCD-EF23")).status_code == 404

@@ -17,12 +17,12 @@ def routes(services: Services) -> APIRouter:
 
     @router.get(f"/jcard/{CERTIFICATE}")
     async def certificate() -> Response:
-        return Response(cards.certificate(), media_type="application/x-pem-file")
+        return Response(cards.certificate(), media_type="application/pem-certificate-chain")
 
     @router.get("/jcard/{code}")
     async def card(code: str) -> Response:
         """Of any code that could be one: it is not looked up, so that nobody can try codes out here."""
-        if re.fullmatch(r"[A-Z2-7]{4}-[A-Z2-7]{4}", code) is None:
+        if not cards.offered or re.fullmatch(r"[A-Z2-7]{4}-[A-Z2-7]{4}", code) is None:
             raise HTTPException(404)
         return Response(cards.card(code, services.now()), media_type="application/jose")
 
