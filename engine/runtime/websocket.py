@@ -17,7 +17,7 @@ from websockets.typing import Subprotocol
 
 from engine.runtime.connection import Connection
 from engine.sip.flow import Flow
-from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES
+from engine.sip.parse import MAX_BODY_BYTES, MAX_HEAD_BYTES
 
 if TYPE_CHECKING:
     from engine.runtime.stream import StreamTransport

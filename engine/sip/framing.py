@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, Request, parse, response_to
+from engine.sip.message import Request, response_to
+from engine.sip.parse import MAX_BODY_BYTES, MAX_HEAD_BYTES, parse
 from engine.sip.status import reason_phrase
 
 PING: Final = b"\r\n\r\n"

@@ -31,8 +31,9 @@ from engine.sip.machines import (
     State,
 )
 from engine.sip.matching import reply_by, reply_flow, server_key
-from engine.sip.message import Request, Response, parse, response_to
+from engine.sip.message import Request, Response, response_to
 from engine.sip.messages import cancel_for
+from engine.sip.parse import parse
 from engine.sip.plain import Gate, plain_invite, refusal_of
 from engine.sip.status import reason_phrase
 from engine.sip.timers import Timers
@@ -133,10 +134,14 @@ class TransactionLayer(Transactions):
         via = f"{self._via_of[flow.transport]}{branch};rport"
         data = request.to_bytes().replace(_LINE_END, f"\r\nVia: {via}\r\n".encode(), 1)
         if method == "INVITE":
-            client = ClientTransaction(key, INVITE_CLIENT, INVITE_CLIENT.initial, data, flow, request, via)
+            machine = INVITE_CLIENT
+            client = ClientTransaction(key, machine, machine.initial, data, flow, request, via)
         else:
-            client = ClientTransaction(key, NON_INVITE_CLIENT, NON_INVITE_CLIENT.initial, data, flow)
-        return key, self._start(client, now)
+            machine = NON_INVITE_CLIENT
+            client = ClientTransaction(key, machine, machine.initial, data, flow)
+        self._clients[branch] = client
+        self._queues.start(client, machine.entry, now)
+        return key, [Send(flow, data, branch)]
 
     def cancel(self, key: ClientKey, now: float, headers: Iterable[tuple[str, str]] = ()) -> list[Effect]:
         """Cancel an INVITE, with `headers` (a Reason) added (RFC 3261 §9.1).

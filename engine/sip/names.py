@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.grammar import TOKEN
 
@@ -90,16 +88,10 @@ def canonical(name: str) -> str:
     return _KNOWN.get(stripped.lower()) or stripped.title()
 
 
-MAX_PLAIN_ROWS = 64
-"""A message of more rows is read with care: its layout is not remembered."""
-
-
-@lru_cache(maxsize=256)  # a sender has a handful
 def layout_of(spelt: tuple[str, ...]) -> tuple[tuple[str, ...], bool] | None:
     """A message's header names as they stand: canonical, and whether each stands once.
 
-    None where one is none, is missing, or stands twice and must not. For names that are short and few: they
-    are remembered.
+    None where one is none, is missing, or stands twice and must not.
     """
     try:
         names = tuple([canonical(name) for name in spelt])

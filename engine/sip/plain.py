@@ -7,7 +7,6 @@ the long way, which reads the same things with the full grammar.
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -16,21 +15,18 @@ import msgspec
 from engine.sip.effects import ServerKey
 from engine.sip.errors import LocalProtocolError
 from engine.sip.flow import DEFAULT_PORT, Flow
-from engine.sip.names import MAX_PLAIN_ROWS, SPELLINGS, layout_of
+from engine.sip.layouts import Layouts, row
+from engine.sip.names import SPELLINGS, layout_of
 from engine.sip.status import reason_phrase
 from engine.sip.via import with_source
 
 MAX_BYTES: Final = 8_192
-LAYOUTS: Final = 512
-"""Orders of header names that are remembered, about 1 ms of work each: a sender has a handful. Once there are
-so many, any other takes the long way, or whoever makes up new ones could keep us busy.
-"""
-
 _URI: Final = r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:;[A-Za-z0-9.-]+(?:=[A-Za-z0-9.-]+)?)*"
 _TOKEN: Final = r"[A-Za-z0-9\-.!*_+`~]{1,128}"  # noqa: S105 (a piece of the grammar)
 _QUOTED: Final = r"[ !#-\[\]-~]*"
 _NAMED: Final = rf'(?:"{_QUOTED}" ?)?<sip:(?:[A-Za-z0-9+._-]+@)?{_URI}>'
 _ANY: Final = "[ -~]*"
+_KIND: Final = b"INVITE"
 _START: Final = rf"INVITE (?P<uri>sip:(?P<called>\+?[0-9]{{1,32}})@{_URI}) SIP/2\.0"
 # The rows that count, as they must look.
 _ROWS: Final = {
@@ -143,30 +139,22 @@ class _Layout(NamedTuple):
     asserted: bool
 
 
-_layouts: dict[tuple[str, ...], _Layout] = {}
-"""By header names."""
-_lately: deque[_Layout] = deque(maxlen=8)
-"""Those read last, tried before a message's own is looked up: most messages are of a few senders."""
-
-
 def plain_invite(data: bytes) -> PlainInvite | None:
     """The parties of an INVITE that has nothing unusual; None for any other."""
     end = data.find(b"\r\n\r\n")
     if end < 0 or len(data) > MAX_BYTES:
         return None
     head = data[:end].decode("latin-1")  # the patterns match no more than ASCII
-    for layout in _lately:
+    for layout in _layouts.of(_KIND, ()):
         match = layout.match(head)
         if match is not None:
             break
     else:
-        rows = head.split("\r\n")
-        known = _layout_of(tuple([row.partition(":")[0] for row in rows[1:]]))
-        match = known.match(head) if known is not None else None
-        if known is None or match is None:
+        learnt = _layouts.learn(_KIND, head)
+        match = learnt.match(head) if learnt is not None else None
+        if learnt is None or match is None:
             return None
-        layout = known
-        _lately.appendleft(layout)
+        layout = learnt
     (uri, called, via, host, port, before, branch, behind) = (found := match.group(*layout.wanted))[:8]
     (from_row, display, calling, from_tag, to_row, call_id, cseq) = found[8:]
     body = len(data) - end - 4
@@ -192,15 +180,6 @@ def plain_invite(data: bytes) -> PlainInvite | None:
     )
 
 
-def _layout_of(names: tuple[str, ...]) -> _Layout | None:
-    layout = _layouts.get(names)
-    if layout is None and len(_layouts) < LAYOUTS and len(names) <= MAX_PLAIN_ROWS:
-        layout = _layout(names)
-        if layout is not None:
-            _layouts[names] = layout
-    return layout
-
-
 def _layout(names: tuple[str, ...]) -> _Layout | None:
     """How to read rows of these names; None where they are for the long way."""
     if not _ELSEWHERE.isdisjoint(names) or names.count("Contact") != 1:
@@ -215,9 +194,9 @@ def _layout(names: tuple[str, ...]) -> _Layout | None:
     for place, name in enumerate(names):
         if name == "Via" and "Via" in names[:place]:
             vias.append(f"via{place}")
-            rows.append(f"(?P<via{place}>Via:{_ANY})")
+            rows.append(f"(?P<via{place}>{row(name, _ANY)})")
         else:
-            rows.append(_ROWS.get(name) or f"{re.escape(name)}:{_ANY}")
+            rows.append(_ROWS.get(name) or row(name, _ANY))
     pattern = re.compile("\r\n".join(rows))
     groups = pattern.groupindex
     return _Layout(
@@ -228,3 +207,6 @@ def _layout(names: tuple[str, ...]) -> _Layout | None:
         "Content-Type" in names,
         "P-Asserted-Identity" in names,
     )
+
+
+_layouts: Final = Layouts(_layout)

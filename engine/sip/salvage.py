@@ -13,8 +13,9 @@ from typing import Final
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import is_digits
-from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_ROWS, Request, parse
+from engine.sip.message import Request
 from engine.sip.names import canonical
+from engine.sip.parse import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_ROWS, parse
 from engine.sip.uri import NameAddr, Uri, format_host, tag_of
 
 HELP_HOPS: Final = 5

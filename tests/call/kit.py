@@ -40,7 +40,8 @@ from engine.model.trunk_sections import TrunkSection
 from engine.sip.effects import Discarded, Send
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
-from engine.sip.message import Request, parse
+from engine.sip.message import Request
+from engine.sip.parse import parse
 from tests.call.media import Media
 from tests.call.peer import Peer, Side, sdp
 from tests.sip.ids import SeededIds

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.message import Request, Response, parse
+from engine.sip.message import Request, Response
+from engine.sip.parse import parse
 
 Address = tuple[str, int]
 Post = Callable[[Address, Address, bytes], None]

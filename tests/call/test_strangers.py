@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.sip.message import Response, parse
+from engine.sip.message import Response
+from engine.sip.parse import parse
 from tests.call.kit import ACCESS, ENGINE, LONG, NUMBER, Lab
 from tests.call.peer import Peer, sdp
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from engine.call.leg_info import key_body, read_info
+from engine.sip import layouts
 from engine.sip.digest import authorization, directives
 from engine.sip.digest_server import DigestServer, Outcome, Secret
 from engine.sip.effects import Discarded, RequestReceived, Send
@@ -15,7 +16,8 @@ from engine.sip.glance import branch_of, is_response, top_via_of
 from engine.sip.grammar import split_list
 from engine.sip.layer import TransactionLayer
 from engine.sip.matching import server_key
-from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, Request, Response, parse, response_to
+from engine.sip.message import Request, Response, response_to
+from engine.sip.parse import MAX_BODY_BYTES, MAX_HEAD_BYTES, parse
 from engine.sip.plain import plain_invite
 from engine.sip.replaces import Replaces
 from engine.sip.salvage import salvaged
@@ -27,6 +29,8 @@ from tests.fuzz.kit import CUT, Target, numbers, safe_message
 from tests.sip.ids import SeededIds
 from tests.sip.kit import wire
 from tests.sip.torture_messages import read_all
+
+layouts.SIGHTINGS = 1  # type: ignore[misc]
 
 HERE, THERE = ("192.0.2.1", 5060), ("192.0.2.9", 5060)
 TOKENS = (
@@ -46,10 +50,12 @@ def message(data: bytes) -> None:
         glanced_at(data)
     try:
         found = parse(data)
+        known = parse(data)  # its layout has been learnt by now
     except RemoteProtocolError as error:
         if error.request is not None:
             safe_message(response_to(error.request, error.status_hint, to_tag="x").to_bytes())
         return
+    assert [*known.headers] == [*found.headers] and known.first == found.first and known.body == found.body
     for name in LISTS:
         with suppress(RemoteProtocolError):
             found.get_all(name)

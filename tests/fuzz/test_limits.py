@@ -19,7 +19,8 @@ from engine.sdp.description import MAX_BYTES, MAX_FORMATS, MAX_LINE_CHARACTERS, 
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.framing import Broken, Framer
 from engine.sip.headers import MAX_CSEQ
-from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_ROWS, Request, parse
+from engine.sip.message import Request
+from engine.sip.parse import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_ROWS, parse
 from scoring.numbers import Numbering
 from scoring.numbers.risk_csv import read_csv
 from tests.call.peer import sdp

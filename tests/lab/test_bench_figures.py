@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
-from engine.sip.message import Request, parse
+from engine.sip.message import Request
+from engine.sip.parse import parse
 from lab.bench import show
 from lab.bench.figures import Delays, Figure, Flooded, Held, Served, delays, highest_clean, ratio
 from lab.bench.flooder import options

@@ -24,7 +24,8 @@ from engine.runtime.screener import Screener
 from engine.runtime.worker import EngineWorker
 from engine.screening import Policy
 from engine.sip.ids import HashedIds
-from engine.sip.message import Request, Response, parse
+from engine.sip.message import Request, Response
+from engine.sip.parse import parse
 from engine.warning.announcements import load as load_catalogue
 from scoring.numbers import Numbering
 from tests.runtime.net import PATIENCE_S, Socket, host

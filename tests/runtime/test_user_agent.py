@@ -16,7 +16,7 @@ from engine.runtime.rtp_stream import RtpStream
 from engine.runtime.user_agent import UserAgent
 from engine.sdp import audio_target, build_answer, parse
 from engine.sip.message import Request, Response
-from engine.sip.message import parse as parse_message
+from engine.sip.parse import parse as parse_message
 from tests.runtime.net import PATIENCE_S, PCMA, Caller, Socket, host, tone
 
 pytestmark = pytest.mark.wire

@@ -10,7 +10,8 @@ import pytest
 
 from engine.model.events import CallEnded, CallStarted
 from engine.model.screening import Action, Level
-from engine.sip.message import Request, Response, parse
+from engine.sip.message import Request, Response
+from engine.sip.parse import parse
 from tests.call.peer import sdp
 from tests.runtime.bench import Bench, read, reply
 from tests.runtime.net import PATIENCE_S

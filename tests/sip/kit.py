@@ -10,8 +10,9 @@ from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, Effect, Send, ServerKey
 from engine.sip.flow import Flow
 from engine.sip.layer import TransactionLayer
-from engine.sip.message import Request, Response, parse, response_to
+from engine.sip.message import Request, Response, response_to
 from engine.sip.messages import out_of_dialog
+from engine.sip.parse import parse
 from engine.sip.uri import NameAddr, Uri
 from tests.sip.ids import SeededIds
 

@@ -13,7 +13,8 @@ from engine.sip.effects import (
     TransactionFailed,
 )
 from engine.sip.errors import LocalProtocolError
-from engine.sip.message import Request, parse
+from engine.sip.message import Request
+from engine.sip.parse import parse
 from tests.sip.kit import Datagram, Host, Net, make_request, wire
 
 ALICE = ("192.0.2.2", 5060)

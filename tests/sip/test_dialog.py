@@ -7,7 +7,8 @@ import pytest
 from engine.sip.dialog import Dialog
 from engine.sip.effects import AckReceived, RequestReceived, ResponseReceived
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
-from engine.sip.message import Request, Response, parse, response_to
+from engine.sip.message import Request, Response, response_to
+from engine.sip.parse import parse
 from engine.sip.uri import Uri
 from tests.sip.kit import Net, make_request, wire
 

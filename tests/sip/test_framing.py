@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.sip.framing import PING, PONG, Broken, Frame, Framer, KeepAlive
-from engine.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, Response, parse
+from engine.sip.message import Response
+from engine.sip.parse import MAX_BODY_BYTES, MAX_HEAD_BYTES, parse
 from tests.sip.kit import wire
 
 SHORT, LONG = wire(), wire(body="v=0\r\n\r\n" * 20)

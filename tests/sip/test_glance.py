@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.sip.glance import branch_of, is_response, top_via_of
-from engine.sip.message import parse
+from engine.sip.parse import parse
 from engine.sip.via import Via
 from tests.sip.kit import wire
 

@@ -11,7 +11,7 @@ from engine.sip.effects import Discarded, Send
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.layer import TransactionLayer
-from engine.sip.message import parse
+from engine.sip.parse import parse
 from tests.sip.ids import SeededIds
 from tests.sip.kit import wire
 

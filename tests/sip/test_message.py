@@ -10,16 +10,9 @@ from hypothesis import strategies as st
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import Params
-from engine.sip.message import (
-    MAX_BODY_BYTES,
-    MAX_HEAD_BYTES,
-    MAX_ROWS,
-    Request,
-    Response,
-    parse,
-    response_to,
-)
+from engine.sip.message import Request, Response, response_to
 from engine.sip.names import LISTS, canonical
+from engine.sip.parse import MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_ROWS, parse
 from engine.sip.status import REASONS, reason_phrase
 from engine.sip.uri import NameAddr, Uri
 from tests.sip.kit import wire

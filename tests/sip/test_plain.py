@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.sip import plain
+from engine.sip import layouts, plain
 from engine.sip.errors import LocalProtocolError
-from engine.sip.plain import LAYOUTS, at_once, plain_invite
+from engine.sip.layouts import Layouts
+from engine.sip.plain import at_once, plain_invite
 
 HEAD = (
     "INVITE sip:+8613800138000@127.0.0.1 SIP/2.0",
@@ -26,8 +27,7 @@ def _invite(*rows: str) -> bytes:
 
 @pytest.fixture(autouse=True)
 def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain, "_layouts", {})
-    plain._lately.clear()
+    monkeypatch.setattr(plain, "_layouts", Layouts(plain._layout))
 
 
 def test_a_layout_read_before_is_no_excuse_for_another_one() -> None:
@@ -54,13 +54,9 @@ def test_vias_below_the_top_one_are_kept_wherever_they_stand() -> None:
     assert below.via == "SIP/2.0/UDP 127.0.0.2:5062;branch=z9hG4bK-a"
 
 
-def test_made_up_layouts_end_at_a_limit_and_those_known_by_then_go_on() -> None:
-    assert plain_invite(_invite()) is not None
-    for number in range(LAYOUTS - 1):
-        assert plain_invite(_invite(f"X-{number}: a")) is not None
-    assert plain_invite(_invite("X-More: a")) is None
-    assert plain_invite(_invite()) is not None
-    assert len(plain._layouts) == LAYOUTS
+def test_a_layout_counts_once_it_has_come_some_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "SIGHTINGS", 3)
+    assert [plain_invite(_invite()) is not None for _ in range(4)] == [False, False, True, True]
 
 
 def test_a_length_that_is_not_the_bodys_is_for_the_long_way() -> None:

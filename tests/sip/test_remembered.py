@@ -10,7 +10,7 @@ import pytest
 from engine.sdp import SdpError
 from engine.sdp.addresses import literal
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.message import parse
+from engine.sip.parse import parse
 from engine.sip.uri import NameAddr, Uri
 
 MANY = 1_500

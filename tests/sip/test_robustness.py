@@ -11,7 +11,8 @@ from engine.sip.effects import Discarded, RequestReceived, Send
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.layer import TransactionLayer
-from engine.sip.message import Request, parse, response_to
+from engine.sip.message import Request, response_to
+from engine.sip.parse import parse
 from tests.sip.ids import SeededIds
 from tests.sip.kit import wire
 

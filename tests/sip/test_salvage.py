@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.sip.message import Request, parse
+from engine.sip.message import Request
+from engine.sip.parse import parse
 from engine.sip.salvage import salvaged
 from engine.sip.uri import Uri
 

@@ -6,7 +6,8 @@ import pytest
 
 from engine.sip.effects import AckReceived, AckTimeout, Discarded, RequestReceived, Send
 from engine.sip.errors import LocalProtocolError
-from engine.sip.message import Response, parse, response_to
+from engine.sip.message import Response, response_to
+from engine.sip.parse import parse
 from tests.sip.kit import Host, Net, wire
 
 US = ("192.0.2.1", 5060)

@@ -18,7 +18,8 @@ from engine.sip.digest_server import Secret
 from engine.sip.effects import Discarded, RequestReceived, Send
 from engine.sip.flow import Flow
 from engine.sip.layer import TransactionLayer
-from engine.sip.message import Request, Response, parse
+from engine.sip.message import Request, Response
+from engine.sip.parse import parse
 from tests.call.kit import CARRIER, ENGINE, Lab
 from tests.edge.credentials import with_credentials
 from tests.edge.kit import EDGE, REALM, SETTINGS, is_emergency

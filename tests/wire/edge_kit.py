@@ -13,7 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from engine.app.config import load_config
 from engine.app.edge import run_edge
 from engine.sip.framing import Framer
-from engine.sip.message import Request, Response, parse, response_to
+from engine.sip.message import Request, Response, response_to
+from engine.sip.parse import parse
 from tests.edge.credentials import with_credentials
 from tests.runtime.net import PATIENCE_S, Socket, host
 from tests.wire.transport_kit import Authority

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from engine.model.events import CallEnded, CallScreened
-from engine.sip.message import Request, Response, parse
+from engine.sip.message import Request, Response
+from engine.sip.parse import parse
 from tests.call.peer import sdp
 from tests.runtime.bench import Bench, read, reply
 from tests.screening.kit import shipped

@@ -15,7 +15,8 @@ from engine.app.config import load_config
 from engine.app.edge import listening
 from engine.runtime.edge import EdgeTransports
 from engine.sip.flow import Flow
-from engine.sip.message import Response, parse
+from engine.sip.message import Response
+from engine.sip.parse import parse
 from tests.runtime.net import PATIENCE_S, host
 from tests.wire.edge_kit import PORTS, Datagrams, EdgeLab, Stream, Web
 

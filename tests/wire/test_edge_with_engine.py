@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.sip.message import Request, Response, parse, response_to
+from engine.sip.message import Request, Response, response_to
+from engine.sip.parse import parse
 from tests.call.peer import sdp
 from tests.runtime.net import PATIENCE_S, host
 from tests.wire.edge_kit import EdgeLab, Phone

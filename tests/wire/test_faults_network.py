@@ -9,7 +9,8 @@ from msgspec import structs
 
 from engine.model.address import Address
 from engine.model.events import Alarm, CallEnded
-from engine.sip.message import Response, parse
+from engine.sip.message import Response
+from engine.sip.parse import parse
 from tests.call.peer import sdp
 from tests.runtime.bench import Bench
 from tests.runtime.net import Socket

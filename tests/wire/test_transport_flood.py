@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.sip.message import parse
+from engine.sip.parse import parse
 from lab.peers.ringward import Site, ringward
 from tests.runtime.net import PATIENCE_S, Socket, host
 from tests.wire.transport_kit import Call, Side

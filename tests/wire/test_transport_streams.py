@@ -15,7 +15,8 @@ from engine.runtime.connection import StreamLimits
 from engine.runtime.stream import StreamTransport
 from engine.sip.flow import Flow
 from engine.sip.framing import PING, PONG
-from engine.sip.message import Request, Response, parse, response_to
+from engine.sip.message import Request, Response, response_to
+from engine.sip.parse import parse
 from tests.runtime.net import PATIENCE_S, host
 from tests.sip.kit import wire
 

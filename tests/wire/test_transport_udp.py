@@ -14,7 +14,8 @@ from engine.model.trunk_sections import TrunkSection
 from engine.runtime.transports import ListenError, Transports
 from engine.runtime.udp import UdpSocket, is_unreachable
 from engine.sip.flow import Flow
-from engine.sip.message import Request, Response, parse, response_to
+from engine.sip.message import Request, Response, response_to
+from engine.sip.parse import parse
 from scoring.numbers import Numbering
 from tests.runtime.net import PATIENCE_S, Socket, host
 from tests.sip.kit import wire

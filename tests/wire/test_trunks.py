@@ -11,7 +11,8 @@ from engine.model.address import Address
 from engine.model.config import SipSection
 from engine.model.events import Alarm, CallEnded, CallStarted, TrunkChanged
 from engine.model.trunk_sections import HealthSection, NextHopSection, TrunkSection
-from engine.sip.message import Request, parse
+from engine.sip.message import Request
+from engine.sip.parse import parse
 from tests.call.peer import sdp
 from tests.runtime.bench import Bench, read, reply
 from tests.runtime.nameserver import NameServer

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from engine.model.address import Address
-from engine.sip.message import Request, Response, parse
+from engine.sip.message import Request, Response
+from engine.sip.parse import parse
 from engine.sip.uri import format_host
 from tests.call.peer import sdp
 from tests.runtime.net import PATIENCE_S, Socket
