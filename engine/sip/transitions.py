@@ -141,17 +141,15 @@ class Transactions:
             self._forget(transaction)
         return effects
 
-    def _start(self, client: ClientTransaction, now: float) -> list[Effect]:
-        key = client.key
-        (self._cancels if client.absorbed else self._clients)[key.branch] = client
-        self._queues.start(client, client.machine.entry, now)
-        return [Send(client.flow, client.data, key.branch)]
-
     def _send_cancel(self, invite: ClientTransaction, now: float) -> list[Effect]:
         self._queues.start(invite, (Action.START_CANCEL,), now)
-        key, machine = ClientKey(invite.key.branch, "CANCEL"), NON_INVITE_CLIENT
-        cancel = ClientTransaction(key, machine, machine.initial, invite.cancel, invite.flow, absorbed=True)
-        return self._start(cancel, now)
+        branch, flow, data = invite.key.branch, invite.flow, invite.cancel
+        machine = NON_INVITE_CLIENT
+        key = ClientKey(branch, "CANCEL")
+        cancel = ClientTransaction(key, machine, machine.initial, data, flow, absorbed=True)
+        self._cancels[branch] = cancel
+        self._queues.start(cancel, machine.entry, now)
+        return [Send(flow, data, branch)]
 
     def _forget(self, transaction: Transaction) -> None:
         # Stopped timers keep the object for a while, so it lets go of what is large.
