@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import Counter
 from types import FrameType
@@ -22,11 +23,13 @@ def work(phone: Phone, request: Request) -> tuple[Response, Counter[str]]:
         elif event == "c_call":
             calls[getattr(argument, "__qualname__", "?")] += 1
 
+    gc.disable()  # what is called when it runs is no work of the answer's
     sys.setprofile(count)
     try:
         answer = phone.ask(request)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return answer, calls
 
 
