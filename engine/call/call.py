@@ -285,9 +285,14 @@ class Call(msgspec.Struct, eq=False):
     def outgoing(self, role: str, hop: Hop) -> OutgoingLeg:
         if role == "callee":
             self.routes.left(self.call_id, hop.trunk)
-        leg = OutgoingLeg(self.wire, role, self.wire.flow_to(hop), self.listener, hop.credentials)
-        leg.trunk = hop.trunk
-        return leg
+        return OutgoingLeg(
+            wire=self.wire,
+            role=role,
+            flow=self.wire.flow_to(hop),
+            trunk=hop.trunk,
+            credentials=hop.credentials,
+            listener=self.listener,
+        )
 
     def tell_leg(self, leg: OutgoingLeg) -> None:
         """Where `Wire.tell_legs` says so, before its INVITE."""

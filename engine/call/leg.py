@@ -17,7 +17,6 @@ from engine.call.capabilities import (
     invite_refusal,
     method_refusal,
 )
-from engine.call.credentials import Credentials
 from engine.call.leg_challenges import Asking
 from engine.call.leg_dialog import LegDialog, Listener, nobody
 from engine.call.leg_events import (
@@ -35,11 +34,10 @@ from engine.call.leg_refer import Referral, refer
 from engine.call.leg_refusals import reasons_of
 from engine.call.leg_session import LegSession
 from engine.call.session_timer import Input
-from engine.call.wire import ResponseHandler, Wire
+from engine.call.wire import ResponseHandler
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.flow import Flow
 from engine.sip.message import Request, Response, response_to
 
 DIALOG_LOST: Final = {
@@ -49,79 +47,36 @@ DIALOG_LOST: Final = {
 _CAN: Final = (("Allow", ALLOW), ("Supported", SUPPORTED))
 
 
-class Leg(LegDialog):
+class Leg(LegDialog, eq=False, kw_only=True):
     """What both kinds share."""
 
-    __slots__ = (
-        "_accepted_cseq",
-        "_accepted_key",
-        "_alone",
-        "_leaving",
-        "_listener",
-        "_offers",
-        "_parting",
-        "accepted",
-        "answered",
-        "can_update",
-        "farewell",
-        "heard_body",
-        "referral",
-        "session",
-    )
-
-    def __init__(
-        self,
-        wire: Wire,
-        role: str,
-        flow: Flow,
-        listener: Listener,
-        credentials: Credentials | None = None,
-    ) -> None:
-        self.wire = wire
-        self.role = role
-        self.flow = flow
-        self.contact = wire.contacts[flow.transport]
-        self.trunk = ""
-        self.credentials = credentials
-        self.dialog = None
-        self.ended = False
-        self._session_id = self._session_version = 0
-        self._described = b""
-        self.sent_body = b""
-        self._identity = None
-        self._unacknowledged = None
-        self._ack_cseq = 0
-        self._ack_key = None
-        self._listener = listener
-        self.answered = False
-        """A 2xx has been received, or is on its way: a reliable 18x may still hold ours."""
-        self.accepted = False
-        """A 2xx has been sent or received."""
-        self.farewell: Headers = ()
-        """Headers of our answer to the peer's BYE."""
-        self.heard_body = b""
-        """The peer's last."""
-        self.can_update = False
-        """Whether the peer takes UPDATE: its Allow says so (RFC 3311 §4)."""
-        self.session: LegSession | None = None
-        self.referral: Referral | None = None
-        self._offers: Offers | None = None
-        self._accepted_key: ServerKey | None = None
-        """The INVITE whose 2xx waits for its ACK."""
-        self._accepted_cseq = 0
-        self._alone = False
-        """It was a refresh, which the call was not asked about."""
-        self._leaving = False
-        self._parting: Headers | None = None
-        """Headers of a BYE that waits for an ACK."""
+    listener: Listener
+    answered: bool = False
+    """A 2xx has been received, or is on its way: a reliable 18x may still hold ours."""
+    accepted: bool = False
+    """A 2xx has been sent or received."""
+    farewell: Headers = ()
+    """Headers of our answer to the peer's BYE."""
+    heard_body: bytes = b""
+    """The peer's last."""
+    can_update: bool = False
+    """Whether the peer takes UPDATE: its Allow says so (RFC 3311 §4)."""
+    session: LegSession | None = None
+    referral: Referral | None = None
+    _offers: Offers | None = None
+    _accepted_key: ServerKey | None = None
+    """The INVITE whose 2xx waits for its ACK."""
+    _accepted_cseq: int = 0
+    _alone: bool = False
+    """It was a refresh, which the call was not asked about."""
+    _leaving: bool = False
+    _parting: Headers | None = None
+    """Headers of a BYE that waits for an ACK."""
 
     # --- who hears of it ---
 
-    def listen(self, listener: Listener) -> None:
-        self._listener = listener
-
     def raise_event(self, event: LegEvent) -> None:
-        self._listener(self, event)
+        self.listener(self, event)
 
     def take_description(self, body: bytes) -> None:
         """A description of the peer's counts from now on; empty: nothing new."""
@@ -225,7 +180,7 @@ class Leg(LegDialog):
             if body:
                 self.heard_body = body
             if not self._alone:
-                self._listener(self, LegAcknowledged(body))
+                self.listener(self, LegAcknowledged(body))
             if self._parting is not None:
                 self._part()
 
@@ -427,14 +382,14 @@ class Leg(LegDialog):
             if self.session is not None or self._offers is not None or self.referral is not None:
                 self._stop()
             self.ended = True
-            self._listener(self, event)
+            self.listener(self, event)
 
     def dispose(self) -> None:
         """Forget everything: the call is over."""
         if not self.ended:
             self._stop()
             self.ended = True
-        self._listener = nobody
+        self.listener = nobody
         dialog = self.dialog
         if dialog is not None:
             self.wire.dialogs.pop((dialog.call_id, dialog.local_tag), None)

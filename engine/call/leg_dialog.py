@@ -24,23 +24,8 @@ def nobody(leg: Leg, event: LegEvent) -> None:
     """Listener of a leg whose call is over."""
 
 
-class LegDialog(OwnOrigin):
+class LegDialog(OwnOrigin, eq=False, kw_only=True):
     """What `engine.call.leg.Leg`, and nothing else, stands on."""
-
-    __slots__ = (
-        "_ack_cseq",
-        "_ack_key",
-        "_identity",
-        "_unacknowledged",
-        "contact",
-        "credentials",
-        "dialog",
-        "ended",
-        "flow",
-        "role",
-        "sent_body",
-        "trunk",
-    )
 
     owns_call_id = False
     """Whether the Call-ID is of our making: it decides who waits how long after a glare."""
@@ -48,22 +33,22 @@ class LegDialog(OwnOrigin):
     role: str
     """"caller", "callee" or "agent": also the name of its media endpoint."""
     flow: Flow
-    contact: str
+    contact: str = ""
     """The Contact value by which the peer reaches us."""
-    trunk: str
+    trunk: str = ""
     """Which the peer is on; empty: none."""
-    credentials: Credentials | None
+    credentials: Credentials | None = None
     """What challenges of this leg's peer are answered with."""
-    dialog: Dialog | None
-    ended: bool
-    sent_body: bytes
+    dialog: Dialog | None = None
+    ended: bool = False
+    sent_body: bytes = b""
     """Our last description, as sent."""
-    _unacknowledged: bytes | None
+    _unacknowledged: bytes | None = None
     """Body of the peer's 2xx that we have not acknowledged."""
-    _ack_cseq: int
-    _ack_key: ClientKey | None
+    _ack_cseq: int = 0
+    _ack_key: ClientKey | None = None
     """The INVITE that the 2xx answered."""
-    _identity: Authenticator | None
+    _identity: Authenticator | None = None
 
     def is_from(self, host: str) -> bool:
         """Whether the peer may speak from `host`: where it was, said it is, or is reached through."""

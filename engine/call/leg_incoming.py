@@ -4,44 +4,43 @@ from __future__ import annotations
 
 from engine.call.capabilities import ALLOW, RELIABLE, SDP_TYPE, Headers, has_tag, takes_update
 from engine.call.leg import Leg
-from engine.call.leg_dialog import Listener
 from engine.call.leg_events import LegCancelled, LegEnded, LegHungUp, LegProgressAcknowledged
 from engine.call.leg_refusals import reasons_of
 from engine.call.reliable import ReliableProgress
-from engine.call.wire import Wire
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ServerKey
-from engine.sip.flow import Flow
 from engine.sip.message import Request, response_to
 
 
-class IncomingLeg(Leg):
+class IncomingLeg(Leg, eq=False, kw_only=True):
     """A caller's INVITE and what becomes of it."""
 
-    __slots__ = ("_key", "_reliable", "_request", "_tag", "demands_reliable", "offered")
+    key: ServerKey
+    invite: Request | None
+    """It is forgotten once it has been accepted."""
+    offered: bool = False
+    """The INVITE made an offer."""
+    demands_reliable: bool = False
+    _tag: str = ""
+    _reliable: ReliableProgress | None = None
 
-    def __init__(
-        self, wire: Wire, role: str, flow: Flow, listener: Listener, key: ServerKey, request: Request
-    ) -> None:
-        super().__init__(wire, role, flow, listener)
-        self._request: Request | None = request
+    def __post_init__(self) -> None:
+        wire, request = self.wire, self.request
+        self.contact = wire.contacts[self.flow.transport]
         self.heard_body = request.body
         self.offered = bool(request.body)
-        """The INVITE made an offer."""
         self.demands_reliable = "Require" in request.first and has_tag(request, "Require", RELIABLE)
         self.can_update = takes_update(request)
-        self._key = key
         self._tag = wire.ids.tag()
-        self._reliable: ReliableProgress | None = None
-        wire.incoming[key] = self
+        wire.incoming[self.key] = self
 
     # --- before the answer ---
 
     @property
     def request(self) -> Request:
-        """The INVITE, which is forgotten once it has been accepted."""
-        assert self._request is not None
-        return self._request
+        """The INVITE, before it has been accepted."""
+        assert self.invite is not None
+        return self.invite
 
     @property
     def settled(self) -> bool:
@@ -50,7 +49,7 @@ class IncomingLeg(Leg):
 
     def progress(self, status: int, body: bytes = b"") -> None:
         """18x, from one early dialog; reliably where the caller demands it, or can and gets a description."""
-        request = self._request
+        request = self.invite
         if self.answered or self.ended or request is None:
             return
         if self.dialog is None:
@@ -67,7 +66,7 @@ class IncomingLeg(Leg):
 
     def send_progress(self, status: int, body: bytes, rseq: int) -> None:
         """One 18x; reliable where `rseq` is not 0."""
-        request = self._request
+        request = self.invite
         assert request is not None
         headers = [("Contact", self.contact), ("Allow", ALLOW)]
         if rseq:
@@ -76,7 +75,7 @@ class IncomingLeg(Leg):
             headers.append(("Content-Type", SDP_TYPE))
             self.sent_body = body
         response = response_to(request, status, to_tag=self._tag, headers=headers, body=body)
-        self.wire.respond(self._key, response)
+        self.wire.respond(self.key, response)
 
     def pracked(self, key: ServerKey, request: Request) -> None:
         if self._reliable is None:
@@ -125,14 +124,14 @@ class IncomingLeg(Leg):
     def send_answer(self, body: bytes) -> None:
         if self._reliable is not None and self._reliable.settled:
             body = b""  # the answer has been given, and a second one would be ignored (RFC 3261 §13.2.1)
-        request = self._request
+        request = self.invite
         assert request is not None
         if self.dialog is None:
             self.dialog = Dialog.uas(request, self._tag, self.contact)
             self.wire.dialogs[request.call_id, self._tag] = self
         self.dialog.confirmed = True
-        self.accept(self._key, request, body, self._tag)
-        self._request = None
+        self.accept(self.key, request, body, self._tag)
+        self.invite = None
 
     def refuse(self, status: int, headers: Headers = (), reason_phrase: str | None = None) -> None:
         """A final non-2xx: the leg is over."""
@@ -145,13 +144,13 @@ class IncomingLeg(Leg):
         self.ended = True
         if self._reliable is not None:
             self._reliable.refused()
-        self.wire.incoming.pop(self._key, None)
+        self.wire.incoming.pop(self.key, None)
         response = response_to(self.request, status, reason_phrase, to_tag=self._tag, headers=headers)
-        self.wire.respond(self._key, response)
+        self.wire.respond(self.key, response)
 
     def cancelled(self, key: ServerKey, cancel: Request) -> None:
         """CANCEL from the caller (RFC 3261 §9.2), of the first INVITE or of a later one."""
-        if key != self._key:
+        if key != self.key:
             super().cancelled(key, cancel)
         else:
             self._called_off(487, reasons_of(cancel))
@@ -186,4 +185,4 @@ class IncomingLeg(Leg):
         if self._reliable is not None:
             self._reliable.refused()
             self._reliable = None
-        self.wire.incoming.pop(self._key, None)
+        self.wire.incoming.pop(self.key, None)

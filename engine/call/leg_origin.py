@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from engine.call.wire import Wire
 from engine.sdp import Origin, OwnAddresses, origin_place
 
 
-class OwnOrigin:
+class OwnOrigin(msgspec.Struct, eq=False, kw_only=True):
     """What a leg says of itself in descriptions, from the first offer on."""
 
-    __slots__ = ("_described", "_session_id", "_session_version", "wire")
-
     wire: Wire
-    _session_id: int
-    _session_version: int
-    _described: bytes
+    _session_id: int = 0
+    _session_version: int = 0
+    _described: bytes = b""
     """What our last description was made of."""
 
     def next_origin(self) -> Origin:

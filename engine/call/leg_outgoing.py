@@ -11,85 +11,59 @@ from engine.call.capabilities import (
     has_tag,
     takes_update,
 )
-from engine.call.credentials import Attempt, Credentials, asked_again, challenged
+from engine.call.credentials import Attempt, asked_again, challenged
 from engine.call.early import MAX_EARLY, Early
 from engine.call.leg import Leg
-from engine.call.leg_dialog import Listener
 from engine.call.leg_events import LegAnswered, LegRefused, LegRinging
 from engine.call.leg_refusals import refusal
 from engine.call.leg_session import LegSession
 from engine.call.reliable import rseq_of
 from engine.call.session_timer import asking_headers, longer_interval
-from engine.call.wire import Wire
 from engine.sdp import SdpError, build_refusal
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.flow import Flow
 from engine.sip.message import Request, Response, response_to
 from engine.sip.uri import Uri
 
 
-class OutgoingLeg(Leg):
+class OutgoingLeg(Leg, eq=False, kw_only=True):
     """An INVITE of ours and what becomes of it."""
-
-    __slots__ = (
-        "_attempt",
-        "_cancelling",
-        "_cseq",
-        "_current",
-        "_early",
-        "_from",
-        "_key",
-        "_offered",
-        "_owed",
-        "_reliable",
-        "_request",
-        "_session_s",
-        "_uri",
-        "call_id",
-        "heard",
-        "tag",
-    )
 
     owns_call_id = True
 
-    def __init__(
-        self,
-        wire: Wire,
-        role: str,
-        flow: Flow,
-        listener: Listener,
-        credentials: Credentials | None = None,
-    ) -> None:
-        super().__init__(wire, role, flow, listener, credentials)
-        self.call_id = wire.ids.call_id()
-        self.tag = wire.ids.tag()
-        """Ours, in From."""
-        self._key: ClientKey | None = None
-        self._request: Request | None = None
-        """The INVITE, which is forgotten once it has been answered."""
-        self._cseq = 1
-        """Its number."""
-        self._from = ""
-        """All of From."""
-        self._uri: Uri | str = ""
-        self._attempt: Attempt | None = None
-        self._cancelling = False
-        self.heard = False
-        """The next hop has said something."""
-        self._offered = False
-        """The INVITE makes an offer."""
-        self._reliable = False
-        """100rel was offered."""
-        self._session_s = 0
-        """The session interval that the INVITE asks for."""
-        self._early: dict[str, Early] | None = None
-        """To tag → early dialog."""
-        self._current: Early | None = None
-        """The early dialog heard last."""
-        self._owed: Early | None = None
-        """The early dialog whose reliable 18x made an offer that we have not answered."""
+    call_id: str = ""
+    tag: str = ""
+    """Ours, in From."""
+    heard: bool = False
+    """The next hop has said something."""
+    _key: ClientKey | None = None
+    _request: Request | None = None
+    """The INVITE, which is forgotten once it has been answered."""
+    _cseq: int = 1
+    """Its number."""
+    _from: str = ""
+    """All of From."""
+    _uri: Uri | str = ""
+    _attempt: Attempt | None = None
+    _cancelling: bool = False
+    _offered: bool = False
+    """The INVITE makes an offer."""
+    _reliable: bool = False
+    """100rel was offered."""
+    _session_s: int = 0
+    """The session interval that the INVITE asks for."""
+    _early: dict[str, Early] | None = None
+    """To tag → early dialog."""
+    _current: Early | None = None
+    """The early dialog heard last."""
+    _owed: Early | None = None
+    """The early dialog whose reliable 18x made an offer that we have not answered."""
+
+    def __post_init__(self) -> None:
+        wire = self.wire
+        self.contact = wire.contacts[self.flow.transport]
+        self.call_id, self.tag = wire.ids.call_id(), wire.ids.tag()
 
     # --- the INVITE ---
 
@@ -196,7 +170,7 @@ class OutgoingLeg(Leg):
             self._prack(known, b"")
         if body:
             self.take_description(body)
-        self._listener(self, LegRinging(body, status, reliable, offers))
+        self.listener(self, LegRinging(body, status, reliable, offers))
 
     def _prack(self, early: Early, body: bytes) -> None:
         headers = [("RAck", f"{early.rseq} {self._cseq} INVITE")]
@@ -303,7 +277,7 @@ class OutgoingLeg(Leg):
         if self._early is not None:
             self._early.pop(dialog.remote_tag, None)
             self._early = _begun(self._early) if self._early else None
-        self._listener(self, LegAnswered(body))
+        self.listener(self, LegAnswered(body))
 
     def _drop_fork(self, response: Response) -> None:
         """A second 2xx from another branch of a fork: acknowledge and end it (RFC 3261 §13.2.2.4)."""

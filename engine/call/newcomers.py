@@ -126,7 +126,14 @@ class Newcomers:
     def _let_in(self, newcomer: _Newcomer, call: Call, old: Leg) -> None:
         key, request = newcomer.key, newcomer.request
         self._wire.respond(key, response_to(request, 100))
-        leg = IncomingLeg(self._wire, old.role, newcomer.flow, call.listener, key, request)
+        leg = IncomingLeg(
+            wire=self._wire,
+            role=old.role,
+            flow=newcomer.flow,
+            listener=call.listener,
+            key=key,
+            invite=request,
+        )
         replace(call, old, leg, newcomer.asked)
 
     def _found(self, replaces: Replaces, trunk: str) -> tuple[Call, Leg] | None:

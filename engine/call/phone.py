@@ -79,7 +79,8 @@ class PhoneCore:
         headers: Headers = (),
     ) -> OutgoingLeg:
         """INVITE `target` (a user part) at `to`. `body` may be made from the leg, for its `o=` line."""
-        leg = OutgoingLeg(self._wire, role, Flow("udp", self._local, (to.host, to.port)), listener)
+        flow = Flow("udp", self._local, (to.host, to.port))
+        leg = OutgoingLeg(wire=self._wire, role=role, flow=flow, listener=listener)
         description = body(leg) if callable(body) else body
         uri = Uri("sip", target, to.host, to.port)
         rows = [("Allow", PHONE_ALLOW), *headers, *leg.asks(description)]
@@ -130,12 +131,14 @@ class PhoneCore:
             else:
                 leg.received(key, request)
         elif request.method == "INVITE" and request.contact is not None:
-            incoming = IncomingLeg(self._wire, "phone", flow, _nobody, key, request)
+            incoming = IncomingLeg(
+                wire=self._wire, role="phone", flow=flow, listener=_nobody, key=key, invite=request
+            )
             listener = self._on_call(incoming)
             if listener is None:
                 incoming.refuse(486)
             else:
-                incoming.listen(listener)
+                incoming.listener = listener
         else:
             self._answer(key, request)
 

@@ -248,7 +248,7 @@ def _put_through(call: Call, transfer: Transfer) -> None:
 
 def _take_over(call: Call, transfer: Transfer, other: Call, leg: Leg) -> None:
     transfer.leg = leg
-    leg.listen(call.listener)
+    leg.listener = call.listener
     other.give_away(leg)
     leg.role = transfer.referrer.role
     try:

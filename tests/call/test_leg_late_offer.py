@@ -18,7 +18,7 @@ RELIABLE = [("Require", "100rel"), ("RSeq", "1")]
 def calling(phones: Phones) -> tuple[Side, OutgoingLeg]:
     """An INVITE without offer that takes reliable responses all the same."""
     wire = phones.core._wire
-    leg = OutgoingLeg(wire, "phone", Flow("udp", PHONE, PEER), phones._heard)
+    leg = OutgoingLeg(wire=wire, role="phone", flow=Flow("udp", PHONE, PEER), listener=phones._heard)
     to = Uri("sip", "1", *PEER)
     request = out_of_dialog(
         "INVITE",
