@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.edge.kit import Lab, Phone
+from tests.edge.kit import Lab, Phone, registered
 
 
 @pytest.fixture
@@ -13,9 +13,12 @@ def lab() -> Lab:
 
 
 @pytest.fixture
-def bob(lab: Lab) -> Phone:
+def newcomer(lab: Lab) -> Phone:
+    """Bob's, which has not registered yet."""
+    return lab.phone("bob", "192.0.2.20")
+
+
+@pytest.fixture
+def bob(lab: Lab, newcomer: Phone) -> Phone:
     """Registered by UDP."""
-    phone = lab.phone("bob", "192.0.2.20")
-    phone.register()
-    lab.ladder()
-    return phone
+    return registered(lab, newcomer)

@@ -171,6 +171,13 @@ def settings(**changes: object) -> EdgeSettings:
 # --- calls ---
 
 
+def registered(lab: Lab, phone: Phone) -> Phone:
+    """The same once its registration is over and forgotten."""
+    phone.register()
+    lab.ladder()
+    return phone
+
+
 def second(lab: Lab, transport: str = "ws") -> Phone:
     """Another phone of bob's."""
     phone = lab.phone("bob", "192.0.2.21", transport, 40001)

@@ -17,11 +17,6 @@ def lab() -> Lab:
     return Lab()
 
 
-@pytest.fixture
-def bob(lab: Lab) -> Phone:
-    return lab.phone("bob", "192.0.2.20")
-
-
 def challenged(phone: Phone, user: str = "") -> tuple[Request, Response]:
     request = phone.make("REGISTER", user or phone.name, user=user)
     return request, phone.ask(request)
@@ -37,8 +32,8 @@ def values(answer: Response, name: str) -> list[str]:
     return [match[1] for match in found if match]
 
 
-def test_two_challenges_the_stronger_first(bob: Phone) -> None:
-    _, answer = challenged(bob)
+def test_two_challenges_the_stronger_first(newcomer: Phone) -> None:
+    _, answer = challenged(newcomer)
     assert values(answer, "algorithm") == ["SHA-256", "MD5"]
     assert values(answer, "qop") == ["auth", "auth"]
     assert values(answer, "realm") == ["test", "test"]
@@ -46,9 +41,9 @@ def test_two_challenges_the_stronger_first(bob: Phone) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
-def test_either_algorithm_will_do(bob: Phone, algorithm: str) -> None:
-    request, answer = challenged(bob)
-    assert bob.ask(bob.with_credentials(request, answer, algorithm=algorithm)).status == 200
+def test_either_algorithm_will_do(newcomer: Phone, algorithm: str) -> None:
+    request, answer = challenged(newcomer)
+    assert newcomer.ask(newcomer.with_credentials(request, answer, algorithm=algorithm)).status == 200
 
 
 def test_old_phones_may_be_offered_nothing_but_md5() -> None:
@@ -60,54 +55,54 @@ def test_old_phones_may_be_offered_nothing_but_md5() -> None:
     assert bob.ask(bob.with_credentials(request, strong)).status == 401
 
 
-def test_a_wrong_password_is_asked_again(lab: Lab, bob: Phone) -> None:
-    answer = guess(bob)
+def test_a_wrong_password_is_asked_again(lab: Lab, newcomer: Phone) -> None:
+    answer = guess(newcomer)
     assert (answer.status, values(answer, "stale")) == (401, [])
     assert len(lab.core.bindings) == 0
 
 
-def test_a_challenge_leaves_nothing_behind(lab: Lab, bob: Phone) -> None:
-    challenged(bob)
+def test_a_challenge_leaves_nothing_behind(lab: Lab, newcomer: Phone) -> None:
+    challenged(newcomer)
     lab.advance(40)
     assert {name: count for name, count in lab.core.counts().items() if count} == {}
 
 
-def test_one_nonce_serves_several_requests_in_order(bob: Phone) -> None:
-    request, answer = challenged(bob)
+def test_one_nonce_serves_several_requests_in_order(newcomer: Phone) -> None:
+    request, answer = challenged(newcomer)
     for count in (1, 2, 5):
-        assert bob.ask(bob.with_credentials(request, answer, nonce_count=count)).status == 200
+        assert newcomer.ask(newcomer.with_credentials(request, answer, nonce_count=count)).status == 200
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_count_used_before_is_refused_without_blame(lab: Lab, bob: Phone, count: int) -> None:
-    request, answer = challenged(bob)
-    bob.ask(bob.with_credentials(request, answer, nonce_count=2))
-    again = bob.ask(bob.with_credentials(request, answer, nonce_count=count))
+def test_a_count_used_before_is_refused_without_blame(lab: Lab, newcomer: Phone, count: int) -> None:
+    request, answer = challenged(newcomer)
+    newcomer.ask(newcomer.with_credentials(request, answer, nonce_count=2))
+    again = newcomer.ask(newcomer.with_credentials(request, answer, nonce_count=count))
     assert (again.status, values(again, "stale")) == (401, ["true", "true"])
     assert lab.core.counts()["guesses"] == 0
 
 
-def test_an_old_nonce_is_stale(lab: Lab, bob: Phone) -> None:
-    request, answer = challenged(bob)
+def test_an_old_nonce_is_stale(lab: Lab, newcomer: Phone) -> None:
+    request, answer = challenged(newcomer)
     lab.advance(301)
-    again = bob.ask(bob.with_credentials(request, answer))
+    again = newcomer.ask(newcomer.with_credentials(request, answer))
     assert (again.status, values(again, "stale")) == (401, ["true", "true"])
-    assert bob.ask(bob.with_credentials(request, again)).status == 200
+    assert newcomer.ask(newcomer.with_credentials(request, again)).status == 200
 
 
-def test_a_wrong_password_with_an_old_nonce_is_a_guess(lab: Lab, bob: Phone) -> None:
-    request, answer = challenged(bob)
+def test_a_wrong_password_with_an_old_nonce_is_a_guess(lab: Lab, newcomer: Phone) -> None:
+    request, answer = challenged(newcomer)
     lab.advance(301)
-    again = bob.ask(bob.with_credentials(request, answer, password="wrong"))
+    again = newcomer.ask(newcomer.with_credentials(request, answer, password="wrong"))
     assert values(again, "stale") == []
     assert lab.core.counts()["guesses"] > 0
 
 
-def test_nonces_of_an_earlier_start_are_stale(lab: Lab, bob: Phone) -> None:
-    request, answer = challenged(bob)
+def test_nonces_of_an_earlier_start_are_stale(lab: Lab, newcomer: Phone) -> None:
+    request, answer = challenged(newcomer)
     lab.advance(1)
     lab.start()
-    again = bob.ask(bob.with_credentials(request, answer))
+    again = newcomer.ask(newcomer.with_credentials(request, answer))
     assert (again.status, values(again, "stale")) == (401, ["true", "true"])
 
 
@@ -131,21 +126,21 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("pattern", "instead"), DAMAGES)
-def test_damaged_credentials_are_worth_nothing(lab: Lab, bob: Phone, pattern: str, instead: str) -> None:
-    request, answer = challenged(bob)
-    right = bob.with_credentials(request, answer)
+def test_damaged_credentials_are_worth_nothing(lab: Lab, newcomer: Phone, pattern: str, instead: str) -> None:
+    request, answer = challenged(newcomer)
+    right = newcomer.with_credentials(request, answer)
     (whole,) = right.rows("Authorization")
     damaged = re.sub(pattern, instead, whole)
     assert damaged != whole
     headers = [(name, damaged if name == "Authorization" else value) for name, value in right.headers]
-    assert bob.ask(Request("REGISTER", right.uri, headers)).status == 401
+    assert newcomer.ask(Request("REGISTER", right.uri, headers)).status == 401
     assert len(lab.core.bindings) == 0
 
 
-def test_credentials_made_for_another_target_are_wrong(bob: Phone) -> None:
-    request, answer = challenged(bob)
-    other = bob.with_credentials(Request("REGISTER", "sip:192.0.2.99", request.headers), answer)
-    assert bob.ask(Request("REGISTER", request.uri, other.headers)).status == 401
+def test_credentials_made_for_another_target_are_wrong(newcomer: Phone) -> None:
+    request, answer = challenged(newcomer)
+    other = newcomer.with_credentials(Request("REGISTER", "sip:192.0.2.99", request.headers), answer)
+    assert newcomer.ask(Request("REGISTER", request.uri, other.headers)).status == 401
 
 
 def test_without_qop_only_where_it_is_allowed_and_once_for_each_nonce() -> None:

@@ -9,7 +9,7 @@ from engine.sip.dialog import Dialog
 from engine.sip.effects import RequestReceived
 from engine.sip.message import Request
 from engine.sip.uri import Uri
-from tests.edge.kit import EDGE, Lab, Phone, last, place, ring, second
+from tests.edge.kit import EDGE, Lab, Phone, last, place, registered, ring, second
 from tests.sip.kit import make_request
 
 ACCOUNTS = Accounts(
@@ -34,10 +34,7 @@ def test_a_number_belongs_to_one_user() -> None:
 @pytest.fixture
 def carol(lab: Lab) -> Phone:
     """Has two numbers, the first of which is the main one."""
-    phone = lab.phone("carol", "192.0.2.23")
-    phone.register()
-    lab.ladder()
-    return phone
+    return registered(lab, lab.phone("carol", "192.0.2.23"))
 
 
 def asserted(lab: Lab) -> list[str]:
