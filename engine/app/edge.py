@@ -26,7 +26,6 @@ from engine.runtime.edge import EdgeTransports, EdgeWorker, Listening
 from engine.runtime.flood import emergency_calls
 from engine.runtime.tls import TlsError, load_tls
 from engine.runtime.transports import flood_limits, stream_limits
-from engine.sip.flow import DEFAULT_PORT
 from engine.sip.ids import HashedIds
 from engine.sip.uri import Uri, is_address
 from scoring.numbers import Numbering
@@ -47,7 +46,8 @@ async def run_edge(config: Config, stop: asyncio.Event, say: Callable[[str], Non
         except OSError as error:
             raise ConfigError(f"data.folder: {error.filename} cannot be written: {error.strerror}") from None
         stack.callback(bindings.close)
-        hosts = {_engine(config).host, *(host for host, _ in _engines(edge))}
+        engine = _engine(config)
+        hosts = {engine.host, *(host for host, _ in _engines(edge, engine.port))}
         try:
             transports = EdgeTransports(
                 listening(config), lambda host: host in hosts, emergency_calls(numbering)
@@ -109,8 +109,7 @@ def settings(config: Config, bound: dict[str, tuple[str, int]]) -> EdgeSettings:
         addresses={name: (_host(edge, host), port) for name, (host, port) in bound.items()},
         bound=bound,
         engine=(engine.host, engine.port),
-        engine_hosts=frozenset(host for host, _ in _engines(edge)),
-        engine_ports=frozenset(_engines(edge)),
+        engines=frozenset(_engines(edge, engine.port)),
         key=load_edge_key(config.data.folder),
         boot=time.time_ns() // 1_000_000,
         min_expires_s=edge.min_expires_s,
@@ -130,8 +129,8 @@ def _engine(config: Config) -> Address:
     return config.edge.engine or config.sip.listen
 
 
-def _engines(edge: EdgeSection) -> list[tuple[str, int]]:
-    """Host and port of each. Raises ConfigError."""
+def _engines(edge: EdgeSection, usual: int) -> list[tuple[str, int]]:
+    """Host and port of each; `usual` is the port of one that names none. Raises ConfigError."""
     found = []
     for text in edge.engine_hosts:
         try:
@@ -140,7 +139,7 @@ def _engines(edge: EdgeSection) -> list[tuple[str, int]]:
                 raise ValueError(text)
         except ValueError:
             raise ConfigError(f"edge.engine_hosts: {text} is no address, nor address:port") from None
-        found.append((str(source.network.network_address), source.port or DEFAULT_PORT))
+        found.append((str(source.network.network_address), source.port or usual))
     return found
 
 

@@ -27,7 +27,7 @@ from engine.sip.effects import (
     TransactionFailed,
 )
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.flow import DEFAULT_PORT, Flow
+from engine.sip.flow import DEFAULT_PORT, DEFAULT_PORTS, Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, response_to
@@ -59,6 +59,7 @@ class EdgeCore:
         """`accounts` are those of the users that have `secrets`; `now` is when the edge starts."""
         timers = timers or Timers()
         self._settings = settings
+        self._engines = settings.engines | {settings.engine}
         self._ids = ids
         self._is_emergency = is_emergency
         self._accounts = accounts
@@ -326,14 +327,13 @@ class EdgeCore:
         return self._handle(self._layer.dismiss(key, request, status, flow), now)
 
     def _is_engine(self, request: Request, flow: Flow) -> bool:
-        engine = self._settings.engine
-        if flow.remote[0] in self._settings.engine_hosts:
-            return True
+        """By the very port that a worker listens at: its host may run more than the engine."""
         if not flow.reliable:
-            return flow.remote == engine
+            return flow.remote in self._engines
         # Connections leave from any port; the Via says where their sender listens.
         via = request.top_via
-        return flow.remote[0] == engine[0] and (via.host, via.port or DEFAULT_PORT) == engine
+        port = via.port or DEFAULT_PORTS.get(via.transport, DEFAULT_PORT)
+        return flow.remote[0] == via.host and (via.host, port) in self._engines
 
     def _is_for_us(self, request: Request) -> bool:
         return request.uri.user is None and self._router.is_ours(request.uri)
@@ -355,9 +355,8 @@ class EdgeCore:
 
     def _engine_flow(self, received: Received) -> Flow:
         """To the engine worker that the dialog names; a phone's word leads nowhere else."""
-        settings = self._settings
         uri = received.uri if isinstance(received.uri, Uri) else received.request.uri
         if received.routes:
             uri = received.routes[0].uri
         named = (uri.host, uri.port or DEFAULT_PORT)
-        return self._flow_to(named if named in settings.engine_ports else settings.engine)
+        return self._flow_to(named if named in self._engines else self._settings.engine)

@@ -22,10 +22,11 @@ class EdgeSettings:
     bound: Mapping[str, tuple[str, int]]
     """Transport → where our socket is bound, which a wildcard or an address translation makes differ."""
     engine: tuple[str, int]
-    engine_hosts: frozenset[str] = frozenset()
-    """Hosts whose requests are the engine's whatever port they come from."""
-    engine_ports: frozenset[tuple[str, int]] = frozenset()
-    """Where the engine's workers listen, beside `engine`: a phone's requests in a dialog go nowhere else."""
+    engines: frozenset[tuple[str, int]] = frozenset()
+    """Where the engine's workers listen, beside `engine`.
+
+    What comes from there is the engine's and is believed; a phone's requests in a dialog go nowhere else.
+    """
     key: bytes = field(default=b"", repr=False)
     """Signs flow tokens; the same after a restart, or dialogs that are up lose their way."""
     boot: int = 1

@@ -31,9 +31,12 @@ class EdgeSection(Section, frozen=True):
     engine: Address | None = None
     """Where calls of phones go; empty: sip.listen."""
     engine_hosts: tuple[str, ...] = ()
-    """Further hosts whose requests are the engine's: other workers, a proxy before them.
+    """Where else the engine is: other workers, a proxy before them; each as host:port.
 
-    As host:port where it listens elsewhere than at 5060: phones' requests in dialogs go to no other port.
+    Without a port that of `engine` is meant, so that several workers of one host are named one by one. What
+    comes from there needs no password and may call in anybody's name, and phones' requests in dialogs go
+    there: hence from and to no other port of that host. A connection shows the port in its Via only, which
+    any program on that host could write: where others run there, let the edge be reached by UDP alone.
     """
     users: dict[str, str] = msgspec.field(default_factory=dict)
     """User → password, for a lab; others have `users_file`."""

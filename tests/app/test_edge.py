@@ -12,7 +12,8 @@ from engine.app.edge_users import load_users
 from engine.app.numbering import address_of, numbering_of
 from engine.app.paths import dialplans_folder
 from engine.cli.serve import children
-from engine.model.config import Config, DataSection
+from engine.model.address import Address
+from engine.model.config import Config, DataSection, SipSection
 from engine.model.edge_section import EdgeSection
 from engine.sip.digest_server import Secret
 from engine.sip.uri import Uri
@@ -160,14 +161,16 @@ def test_numbers_of_nobody_are_a_mistake() -> None:
 
 def test_where_the_engine_s_workers_are(tmp_path: Path) -> None:
     edge = EdgeSection(engine_hosts=("192.0.2.1", "192.0.2.2:5062", "[2001:db8::1]:5063", "2001:db8::2"))
-    made = settings(Config(edge=edge, data=DataSection(folder=tmp_path)), {"udp": ("127.0.30.1", 5060)})
-    assert made.engine_ports == {
-        ("192.0.2.1", 5060),
-        ("192.0.2.2", 5062),
-        ("2001:db8::1", 5063),
-        ("2001:db8::2", 5060),
-    }
-    assert made.engine_hosts == {host for host, _ in made.engine_ports}
+    data = DataSection(folder=tmp_path)
+    for sip in (SipSection(), SipSection(listen=Address("127.0.20.1", 5080))):
+        made = settings(Config(sip=sip, edge=edge, data=data), {"udp": ("127.0.30.1", 5060)})
+        assert made.engine == ("127.0.20.1", sip.listen.port)
+        assert made.engines == {  # those without a port listen where ours does
+            ("192.0.2.1", sip.listen.port),
+            ("192.0.2.2", 5062),
+            ("2001:db8::1", 5063),
+            ("2001:db8::2", sip.listen.port),
+        }
 
 
 @pytest.mark.parametrize("text", ["engine.example", "192.0.2.1:0", "192.0.2.0/24", ""])

@@ -126,7 +126,7 @@ def test_a_phone_cannot_have_us_send_elsewhere(lab: Lab, bob: Phone) -> None:
 @pytest.mark.parametrize("known", [True, False])
 def test_a_dialog_may_name_a_worker_of_the_engine_and_no_other_port_there(known: bool) -> None:
     """Not the port of something else that listens on the engine's host."""
-    lab = Lab(settings(engine_ports=frozenset([(ENGINE[0], 5062)]) if known else frozenset()))
+    lab = Lab(settings(engines=frozenset([(ENGINE[0], 5062)]) if known else frozenset()))
     bob = lab.phone("bob", "192.0.2.20")
     bob.register()
     worker = lab.host("W2", (ENGINE[0], 5062))

@@ -8,8 +8,10 @@ from engine.sip.dialog import Dialog
 from engine.sip.effects import AckReceived, CancelReceived, RequestReceived, Send
 from engine.sip.flow import Flow
 from engine.sip.message import Request, Response
-from tests.edge.kit import EDGE, ENGINE, Lab, Phone, answers, last, ring, second
+from tests.edge.kit import EDGE, ENGINE, Lab, Phone, answers, last, ring, second, settings
 from tests.sip.kit import make_request
+
+WORKER = ("192.0.2.50", 5062)
 
 
 def test_a_call_to_a_phone(lab: Lab, bob: Phone) -> None:
@@ -87,6 +89,31 @@ def test_the_engine_may_come_over_a_connection(lab: Lab, bob: Phone) -> None:
         (first, *_) = lab.core.receive(request.below(via).to_bytes(), flow, lab.now)
         assert isinstance(first, Send)
         assert first.flow == flow and first.data.startswith(f"SIP/2.0 {status} ".encode())
+
+
+@pytest.mark.parametrize(
+    ("transport", "source", "says", "believed"),
+    [
+        ("udp", (WORKER[0], 5062), "192.0.2.50:5062", True),
+        ("udp", (WORKER[0], 5060), "192.0.2.50:5060", False),
+        ("udp", (WORKER[0], 40001), "192.0.2.50:5062", False),
+        ("tcp", (WORKER[0], 40001), "192.0.2.50:5062", True),
+        ("tcp", (WORKER[0], 40001), "192.0.2.50:5063", False),
+        ("tcp", (WORKER[0], 40001), "192.0.2.50", False),
+        ("tcp", ("192.0.2.51", 40001), "192.0.2.50:5062", False),
+    ],
+)
+def test_a_worker_is_known_by_its_port(
+    transport: str, source: tuple[str, int], says: str, believed: bool
+) -> None:
+    """What else runs on its host calls nobody's phone in anybody's name."""
+    lab = Lab(settings(engines=frozenset([WORKER])))
+    lab.phone("bob", "192.0.2.20").register()
+    request = make_request("INVITE", lab.engine, EDGE, call_id="w")
+    via = f"SIP/2.0/{transport.upper()} {says};branch=z9hG4bK-w"
+    (first, *_) = lab.core.receive(request.below(via).to_bytes(), Flow(transport, EDGE, source), lab.now)
+    assert isinstance(first, Send)
+    assert first.data.startswith(b"SIP/2.0 100 " if believed else b"SIP/2.0 407 ")
 
 
 def test_nobody_of_that_name_and_nobody_there(lab: Lab, bob: Phone) -> None:
