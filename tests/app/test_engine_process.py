@@ -100,6 +100,10 @@ class Engine:
         self._process.send_signal(signal.SIGTERM)
         return await self.ended()
 
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+
     async def ended(self) -> int:
         """The exit code, once there is one."""
         assert self._process is not None
