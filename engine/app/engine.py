@@ -356,7 +356,7 @@ def _journal(
     node = f"{config.node.id}-{config.node.worker}"
     try:
         journal = Journal(
-            config.journal_folder, node, time.time, on_committed=on_committed, on_alarm=on_alarm
+            config.journal_folder, node, time.time(), on_committed=on_committed, on_alarm=on_alarm
         )
     except (JournalBusy, sqlite3.Error) as error:
         raise ConfigError(f"{config.journal_folder}: journal {node} cannot be opened: {error}") from None

@@ -35,9 +35,10 @@ OnAlarm = Callable[[str, str], None]
 class Journal:
     """The events of one node. One process writes a node's journal at a time.
 
-    `clock` gives wall-clock seconds. `on_committed(records)` and `on_alarm(slug, detail)` are called **from
-    the writer thread** and should only hand over to a thread of their own: the first for each batch once it
-    is committed, in order; the second with `journal_failing`, `journal_recovered` or `events_lost`.
+    `now`, in seconds of the wall clock like the times of events, tells one start from another.
+    `on_committed(records)` and `on_alarm(slug, detail)` are called **from the writer thread** and should only
+    hand over to a thread of their own: the first for each batch once it is committed, in order; the second
+    with `journal_failing`, `journal_recovered` or `events_lost`.
 
     While the disk refuses, events wait in memory, `memory_events` at most; the newest beyond that are lost,
     counted by id, told as `events_lost` and noted in the journal once it works again.
@@ -49,7 +50,7 @@ class Journal:
         self,
         folder: Path,
         node: str,
-        clock: Callable[[], float],
+        now: float,
         on_committed: OnCommitted | None = None,
         on_alarm: OnAlarm | None = None,
         *,
@@ -58,11 +59,10 @@ class Journal:
         retry_s: float = RETRY_S,
         connect: Connect = connect,
     ) -> None:
-        self._file = JournalFile(folder, node, clock(), connect)
+        self._file = JournalFile(folder, node, now, connect)
         self.path: Final = self._file.path
         self.node: Final = node
         self.boot: Final = self._file.boot
-        self._clock = clock
         self._on_committed = on_committed
         self._on_alarm = on_alarm
         self._memory_events = memory_events
@@ -91,12 +91,11 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name=f"journal-{node}", daemon=True)
         self._thread.start()
 
-    def append(self, tenant: TenantId, event: AnyEvent) -> EventId:
-        """File an event of now; it is committed, or counted as lost, later. Never waits for the disk."""
-        return EventId(self.node, self.boot, self.extend(tenant, [(event, self._clock())]))
-
     def extend(self, tenant: TenantId, events: Iterable[tuple[AnyEvent, float]]) -> int:
-        """File events in their order, each with the clock's time when it happened; the last one's number."""
+        """File events in their order, each with the time when it happened; the last one's number.
+
+        They are committed, or counted as lost, later: it never waits for the disk.
+        """
         queue, most = self._queue, self._memory_events
         with self._append:
             if self._closed:

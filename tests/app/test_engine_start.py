@@ -27,7 +27,7 @@ async def start(config: Config) -> None:
 
 
 async def test_a_second_engine_of_one_name_names_the_journal(config: Config) -> None:
-    journal = Journal(config.journal_folder, f"{config.node.id}-{config.node.worker}", lambda: 0.0)
+    journal = Journal(config.journal_folder, f"{config.node.id}-{config.node.worker}", 0.0)
     try:
         with pytest.raises(
             ConfigError, match=r"journal node-1-w1 cannot be opened: .*another process writes"
@@ -58,7 +58,7 @@ async def test_a_second_engine_leaves_the_firsts_table_alone(config: Config, tmp
     table = tmp_path / "other.csv"
     table.write_text("number,level,action,reason,expires\n")
     screening = msgspec.structs.replace(config.screening, table=table)
-    journal = Journal(config.journal_folder, f"{config.node.id}-{config.node.worker}", lambda: 0.0)
+    journal = Journal(config.journal_folder, f"{config.node.id}-{config.node.worker}", 0.0)
     try:
         with pytest.raises(ConfigError, match="another process"):
             await start(msgspec.structs.replace(config, screening=screening))

@@ -21,6 +21,7 @@ from tests.store.conftest import file_number
 
 LAB = TenantId("lab")
 PATIENCE_S = 20.0
+STARTED_AT = 1_700_000_000.0
 
 
 class World:
@@ -39,7 +40,7 @@ class World:
         self._changed.set()
 
     def node(self, name: str) -> Journal:
-        journal = Journal(self.folder, name, lambda: 1_700_000_000.0)
+        journal = Journal(self.folder, name, STARTED_AT)
         self._journals.append(journal)
         return journal
 
@@ -74,8 +75,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 def tell(journal: Journal, *details: str) -> None:
-    for detail in details:
-        journal.append(LAB, Alarm(slug="test", detail=detail))
+    journal.extend(LAB, [(Alarm(slug="test", detail=detail), STARTED_AT) for detail in details])
 
 
 async def test_in_order_as_they_grow(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,14 @@ from typer.testing import CliRunner
 from engine.cli import ladder_text
 from engine.cli.commands import command_line
 from engine.journal import Journal
+from engine.model.events import AnyEvent
 from engine.model.ids import TenantId
 from engine.traces.entries import CallTrace, Message
 from engine.traces.ladder import ladder
 from tests.traces.kit import ended, request, screened, started
 
 LAB = TenantId("lab")
+TICKS = count(1_800_000_000.0)
 
 
 def ringward(folder: Path, *arguments: str) -> Result:
@@ -27,10 +30,15 @@ def ringward(folder: Path, *arguments: str) -> Result:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    ticks = iter(range(1_800_000_000, 1_900_000_000))
-    journal = Journal(tmp_path / "journal", "n-w1", lambda: float(next(ticks)))
+    journal = Journal(tmp_path / "journal", "n-w1", next(TICKS))
     yield journal
     journal.close()
+
+
+def tell(journal: Journal, event: AnyEvent) -> None:
+    """It is in the file from then on, a second later than the one before."""
+    journal.extend(LAB, [(event, next(TICKS))])
+    assert journal.flush(20)
 
 
 def test_an_empty_folder_has_no_calls(tmp_path: Path) -> None:
@@ -43,19 +51,17 @@ def test_an_empty_folder_has_no_calls(tmp_path: Path) -> None:
 
 
 def test_a_call_without_a_trace_is_told_from_none(tmp_path: Path, journal: Journal) -> None:
-    journal.append(LAB, started("c1", "in-1"))
-    assert journal.flush(20)
+    tell(journal, started("c1", "in-1"))
     done = ringward(tmp_path, "trace", "c1")
     assert done.exit_code == 1
     assert "the messages of call c1 were not kept" in " ".join(done.stderr.split())
 
 
 def test_the_newest_calls_come_first_and_a_limit_holds(tmp_path: Path, journal: Journal) -> None:
-    for count in range(5):
-        name = f"c{count}"
-        for event in (started(name, name), screened(name), *([ended(name)] if count < 4 else [])):
-            journal.append(LAB, event)
-            assert journal.flush(20)
+    for number in range(5):
+        name = f"c{number}"
+        for event in (started(name, name), screened(name), *([ended(name)] if number < 4 else [])):
+            tell(journal, event)
     lines = ringward(tmp_path, "list", "--limit", "3").stdout.split("\n")[:-1]
     assert [line.split()[0] for line in lines] == ["c4", "c3", "c2"]
     assert lines[0].endswith("+86*********00 -> +86*********00  allow  up")
@@ -63,8 +69,7 @@ def test_the_newest_calls_come_first_and_a_limit_holds(tmp_path: Path, journal: 
 
 
 def test_a_damaged_journal_hides_no_other(tmp_path: Path, journal: Journal) -> None:
-    journal.append(LAB, started("c1", "in-1"))
-    assert journal.flush(20)
+    tell(journal, started("c1", "in-1"))
     (tmp_path / "journal" / "journal-broken.sqlite").write_bytes(b"no database at all" * 100)
     done = ringward(tmp_path, "list")
     assert done.stdout.startswith("c1  ")

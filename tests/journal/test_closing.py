@@ -31,9 +31,8 @@ for turn in range(400):
 
 def test_closing_waits_for_a_reading_thread(tmp_path: Path) -> None:
     """In a process of its own: what it guards against ends the process, not the test."""
-    journal = Journal(tmp_path, "n", lambda: 1_000.0)
-    for _ in range(5_000):
-        journal.append(TenantId("lab"), Alarm(slug="test", detail="x" * 50))
+    journal = Journal(tmp_path, "n", 1_000.0)
+    journal.extend(TenantId("lab"), [(Alarm(slug="test", detail="x" * 50), 1_000.0)] * 5_000)
     journal.close()
     done = subprocess.run([sys.executable, "-c", RACE, str(journal.path)], timeout=60, check=False)
     assert done.returncode == 0

@@ -23,10 +23,9 @@ LAB = TenantId("lab")
 
 def write(folder: Path, node: Node, *calls: str, boot: float = 100.0) -> Path:
     """Whole calls, each flushed into the journal; one row or more for each."""
-    journal = Journal(folder, "node-1", lambda: boot)
+    journal = Journal(folder, "node-1", boot)
     for call in calls:
-        for record in node.call(call):
-            journal.append(LAB, record.event)
+        journal.extend(LAB, [(record.event, boot) for record in node.call(call)])
         assert journal.flush(60.0)
     journal.close()
     return journal.path
@@ -102,11 +101,11 @@ async def test_two_shippers_of_one_journal_do_no_harm(store: Store, node: Node, 
 
 
 async def test_old_rows_are_pruned_and_none_is_missed(store: Store, node: Node, tmp_path: Path) -> None:
-    journal = Journal(tmp_path, "node-1", lambda: 100.0, batch_s=0.0)
+    journal = Journal(tmp_path, "node-1", 100.0, batch_s=0.0)
     with closing(JournalReader(journal.path)) as reader:
         shipper = Shipper(reader, store, LAB, keep_rows=3)
         for n in range(600):
-            journal.append(LAB, node.call(f"c{n}")[0].event)
+            journal.extend(LAB, [(node.call(f"c{n}")[0].event, 100.0)])
             assert journal.flush(60.0)
         journal.close()
         assert len(await ship_all(shipper)) == 600
