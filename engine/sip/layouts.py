@@ -20,7 +20,7 @@ MAX_SEEN: Final = 512
 MAX_KINDS: Final = 64
 MAX_KNOWN: Final = 16
 """Of one kind: the one learnt first gives way."""
-VALUE: Final = "([ -~]*)(?<! )"
+VALUE: Final = "([ -~]*+)(?<! )"
 """Whatever can be printed, without spaces at its ends."""
 
 T = TypeVar("T")
