@@ -19,6 +19,10 @@ from tests.sip.ids import SeededIds
 Address = tuple[str, int]
 E = TypeVar("E", bound=Effect)
 
+ALICE = ("192.0.2.2", 5060)
+BOB = ("192.0.2.1", 5060)
+PEER = ("192.0.2.9", 5060)
+
 
 def summary(data: bytes) -> str:
     """`INVITE` or `180 Ringing`, with the method for answers to anything but an INVITE."""
@@ -96,6 +100,8 @@ class Net:
         self.now = 0.0
         self.delay_s = delay_s
         self.lose: Callable[[Datagram], bool] = lambda datagram: False
+        self.written: dict[str, bytes] = {}
+        """What left last, by its summary."""
         self._hosts: dict[Address, Host] = {}
         self._names: dict[Address, str] = {}
         self._in_flight: list[tuple[float, int, Address, Flow, bytes]] = []
@@ -121,6 +127,7 @@ class Net:
         target = self._names.get(flow.remote, f"{flow.remote[0]}:{flow.remote[1]}")
         datagram = Datagram(source.name, target, summary(data), data)
         self._sent.append((self.now, datagram.source, datagram.target, datagram.summary))
+        self.written[datagram.summary] = data
         if not self.lose(datagram):
             self._count += 1
             back = Flow(flow.transport, flow.remote, flow.local)
@@ -167,7 +174,9 @@ class Net:
         return lines
 
 
-def make_request(method: str, source: Host, target: Address, *, call_id: str = "call-1") -> Request:
+def make_request(
+    method: str, source: Host, target: Address, *, call_id: str = "call-1", route: str = ""
+) -> Request:
     """A request outside a dialog, as a user agent makes it."""
     return out_of_dialog(
         method,
@@ -178,6 +187,7 @@ def make_request(method: str, source: Host, target: Address, *, call_id: str = "
         to=NameAddr(None, Uri("sip", "bob", target[0])),
         call_id=call_id,
         contact=source.contact,
+        headers=[("Route", route)] if route else (),
     )
 
 

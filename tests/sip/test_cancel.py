@@ -13,31 +13,10 @@ from engine.sip.effects import (
     TransactionFailed,
 )
 from engine.sip.errors import LocalProtocolError
-from engine.sip.message import Request
 from engine.sip.parse import parse
-from tests.sip.kit import Datagram, Host, Net, make_request, wire
+from tests.sip.kit import BOB, PEER, Datagram, Host, Net, make_request, wire
 
-ALICE = ("192.0.2.2", 5060)
-BOB = ("192.0.2.1", 5060)
-PEER = ("192.0.2.9", 5060)
 REASON = ("Reason", 'SIP;cause=200;text="Call completed elsewhere"')
-
-
-@pytest.fixture
-def net() -> Net:
-    net = Net()
-    net.stranger("P", PEER)
-    return net
-
-
-@pytest.fixture
-def alice(net: Net) -> Host:
-    return net.host("A", ALICE)
-
-
-@pytest.fixture
-def bob(net: Net) -> Host:
-    return net.host("B", BOB)
 
 
 def test_cancel_after_ringing(net: Net, alice: Host, bob: Host) -> None:
@@ -67,27 +46,18 @@ def test_cancel_after_ringing(net: Net, alice: Host, bob: Host) -> None:
 
 
 def test_cancel_repeats_what_identifies_the_invite(net: Net, alice: Host, bob: Host) -> None:
-    sent: dict[str, bytes] = {}
-
-    def keep(datagram: Datagram) -> bool:
-        sent[datagram.summary] = datagram.data
-        return False
-
-    net.lose = keep
-    request = make_request("INVITE", alice, BOB)
-    rows = [*request.headers, ("Route", "<sip:192.0.2.1;lr>")]
-    request = Request(request.method, request.uri, rows, request.body)
+    request = make_request("INVITE", alice, BOB, route="<sip:192.0.2.1;lr>")
     key = alice.request(request, BOB)
     invite = bob.hear(RequestReceived)
     bob.respond(invite.key, invite.request, 180)
     alice.cancel(key)
-    first, cancel = parse(sent["INVITE"]), parse(sent["CANCEL"])
+    first, cancel = parse(net.written["INVITE"]), parse(net.written["CANCEL"])
     for name in ("Via", "From", "To", "Call-ID", "Route"):
         assert cancel.rows(name) == first.rows(name)
     assert cancel.cseq == (1, "CANCEL")
-    assert sent["CANCEL"].split()[1] == sent["INVITE"].split()[1]
+    assert net.written["CANCEL"].split()[1] == net.written["INVITE"].split()[1]
     # The answer to the CANCEL has the tag of the early dialog (§9.2).
-    assert parse(sent["200 OK (CANCEL)"]).to.tag == "B-local"
+    assert parse(net.written["200 OK (CANCEL)"]).to.tag == "B-local"
 
 
 def test_cancel_before_any_response_is_held(net: Net, alice: Host, bob: Host) -> None:

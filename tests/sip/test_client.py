@@ -13,27 +13,9 @@ from engine.sip.effects import (
     TransactionFailed,
 )
 from engine.sip.errors import LocalProtocolError
-from engine.sip.message import Request, response_to
+from engine.sip.message import response_to
 from engine.sip.parse import parse
-from tests.sip.kit import Datagram, Host, Net, make_request
-
-ALICE = ("192.0.2.2", 5060)
-BOB = ("192.0.2.1", 5060)
-
-
-@pytest.fixture
-def net() -> Net:
-    return Net()
-
-
-@pytest.fixture
-def alice(net: Net) -> Host:
-    return net.host("A", ALICE)
-
-
-@pytest.fixture
-def bob(net: Net) -> Host:
-    return net.host("B", BOB)
+from tests.sip.kit import ALICE, BOB, Datagram, Host, Net, make_request
 
 
 def idle(*hosts: Host) -> bool:
@@ -107,20 +89,11 @@ def test_failure_is_acknowledged_by_the_transaction_and_again_when_repeated(
 def test_ack_for_failure_has_the_invites_branch_route_and_the_responses_to(
     net: Net, alice: Host, bob: Host
 ) -> None:
-    sent: dict[str, bytes] = {}
-
-    def keep(datagram: Datagram) -> bool:
-        sent[datagram.summary] = datagram.data
-        return False
-
-    net.lose = keep
-    request = make_request("INVITE", alice, BOB)
-    rows = [*request.headers, ("Route", "<sip:192.0.2.1;lr>")]
-    request = Request(request.method, request.uri, rows, request.body)
+    request = make_request("INVITE", alice, BOB, route="<sip:192.0.2.1;lr>")
     alice.request(request, BOB)
     invite = bob.hear(RequestReceived)
     bob.respond(invite.key, invite.request, 404)
-    first, ack = parse(sent["INVITE"]), parse(sent["ACK"])
+    first, ack = parse(net.written["INVITE"]), parse(net.written["ACK"])
     assert ack.rows("Via") == first.rows("Via")
     assert ack.rows("Route") == ["<sip:192.0.2.1;lr>"]
     assert ack.to.tag == "B-local"

@@ -8,10 +8,7 @@ from hypothesis import strategies as st
 from engine.sip.dialog import Dialog
 from engine.sip.effects import AckReceived, AckTimeout, CancelReceived, RequestReceived, ResponseReceived
 from engine.sip.effects import TransactionFailed as Failed
-from tests.sip.kit import Datagram, Host, Net, make_request
-
-ALICE = ("192.0.2.2", 5060)
-BOB = ("192.0.2.1", 5060)
+from tests.sip.kit import ALICE, BOB, Datagram, Host, Net, make_request
 
 
 class Lossy:

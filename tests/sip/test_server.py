@@ -8,17 +8,9 @@ from engine.sip.effects import AckReceived, AckTimeout, Discarded, RequestReceiv
 from engine.sip.errors import LocalProtocolError
 from engine.sip.message import Response, response_to
 from engine.sip.parse import parse
-from tests.sip.kit import Host, Net, wire
+from tests.sip.kit import PEER, Host, Net, wire
 
 US = ("192.0.2.1", 5060)
-PEER = ("192.0.2.9", 5060)
-
-
-@pytest.fixture
-def net() -> Net:
-    net = Net()
-    net.stranger("P", PEER)
-    return net
 
 
 @pytest.fixture
