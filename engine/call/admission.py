@@ -58,7 +58,7 @@ def unsupported(request: Request, *, protected: bool) -> Refusal | None:
 
 def knows_608(request: Request) -> bool:
     """Whether somebody on the way back tells the caller what a 608 says (RFC 8688 §3.3, RFC 6809 §6.2)."""
-    return "Feature-Caps" in request.first and any(map(_KNOWS_608.search, request.rows("Feature-Caps")))
+    return any(map(_KNOWS_608.search, request.rows("Feature-Caps")))
 
 
 def _extension_refusal(request: Request) -> Refusal | None:
