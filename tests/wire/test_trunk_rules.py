@@ -13,7 +13,8 @@ from engine.model.address import Address
 from engine.model.config import SipSection
 from engine.model.trunk_sections import NextHopSection, TranslationSection, TrunkSection
 from engine.sip.digest import directives
-from engine.sip.message import Request, parse
+from engine.sip.message import Request
+from engine.sip.parse import parse
 from tests.call.peer import sdp
 from tests.runtime.bench import Bench, reply
 from tests.runtime.nameserver import NameServer
