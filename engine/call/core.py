@@ -223,7 +223,9 @@ class SipCore:
     def _request(self, key: ServerKey, request: Request, flow: Flow) -> None:
         tag = request.to_tag
         leg = self._wire.dialogs.get((request.call_id, tag)) if tag is not None else None
-        if leg is not None and leg.is_from(flow.remote[0]):  # the other end of that dialog
+        host = flow.remote[0]
+        # the other end of that dialog
+        if leg is not None and (host == leg.flow.remote[0] or leg.is_from(host)):
             leg.received(key, request)
             return
         trunk = self.trunks.of(flow.remote)

@@ -51,9 +51,7 @@ class LegDialog(OwnOrigin, eq=False, kw_only=True):
     _identity: Authenticator | None = None
 
     def is_from(self, host: str) -> bool:
-        """Whether the peer may speak from `host`: where it was, said it is, or is reached through."""
-        if host == self.flow.remote[0]:
-            return True
+        """Whether the peer may speak from `host`, which is not where it was: it said so, or is reached so."""
         dialog = self.current_dialog()
         return dialog is not None and (
             host == dialog.remote_target.host or any(host == route.uri.host for route in dialog.route_set)

@@ -25,7 +25,8 @@ class IncomingLeg(Leg, eq=False, kw_only=True):
     _reliable: ReliableProgress | None = None
 
     def __post_init__(self) -> None:
-        wire, request = self.wire, self.request
+        wire, request = self.wire, self.invite
+        assert request is not None
         self.contact = wire.contacts[self.flow.transport]
         self.heard_body = request.body
         self.offered = bool(request.body)

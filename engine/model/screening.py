@@ -90,15 +90,6 @@ class Facts(msgspec.Struct, frozen=True):
     language: str = "zh-CN"
     """Of the subscriber, as in the configuration: `en` or `zh-CN`."""
 
-    @property
-    def others(self) -> tuple[Number, ...]:
-        """The other party's numbers, those to look up in the hot table."""
-        if self.direction is Direction.OUTBOUND:
-            return (self.called,)
-        if self.asserted is None or self.asserted == self.calling:
-            return (self.calling,)
-        return (self.calling, self.asserted)
-
 
 class Verdict(msgspec.Struct, frozen=True):
     """What happens to the call, and why.

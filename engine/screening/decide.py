@@ -67,10 +67,12 @@ class Step:
 
 def with_entry(facts: Facts, table: Table) -> Facts:
     """The facts with what the hot table says of the other party; of two numbers' entries the weightier."""
-    numbers = facts.others
-    entry = table.lookup(facts.tenant, numbers[0], facts.at)
-    if len(numbers) > 1:
-        entry = strongest((entry, *(table.lookup(facts.tenant, each, facts.at) for each in numbers[1:])))
+    number, asserted = facts.calling, facts.asserted
+    if facts.direction is Direction.OUTBOUND:
+        number, asserted = facts.called, None
+    entry = table.lookup(facts.tenant, number, facts.at)
+    if asserted is not None and asserted != number:
+        entry = strongest((entry, table.lookup(facts.tenant, asserted, facts.at)))
     return structs.replace(facts, entry=entry, table_version=table.version)
 
 

@@ -39,6 +39,6 @@ def reply_flow(flow: Flow, port: int, *, asks_rport: bool) -> Flow:
 
 def reply_by(via: Via, flow: Flow) -> Flow:
     """The same of a parsed Via."""
-    if flow.transport != "udp" or "rport" in via.params:
+    if flow.transport != "udp" or via.port == flow.remote[1] or "rport" in via.params:
         return flow
     return reply_flow(flow, via.port or DEFAULT_PORT, asks_rport=False)

@@ -55,34 +55,24 @@ def parse(data: bytes) -> Request | Response:
 
     A body longer than Content-Length is cut. RemoteProtocolError carries the request when it can be
     answered: a request line and a top Via could be read, and it is not an ACK.
+
+    Read here is a message of ASCII, with a space behind each colon, whose layout is known.
     """
-    message = _known(data)
-    if message is not None:
-        return message
-    message = parse_with_care(data)
-    end = data.find(b"\r\n\r\n")
-    if 0 < end <= MAX_PLAIN_HEAD_BYTES:
-        _layouts.learn(data[:KIND], data[:end].decode("latin-1"))
-    return message
-
-
-def _known(data: bytes) -> Request | Response | None:
-    """A message of ASCII, with a space behind each colon, whose layout is known; None for any other."""
     end = data.find(b"\r\n\r\n")
     body = data[end + 4 :]
     layouts = _layouts.of(data[:KIND])
     if layouts is None or not 0 < end <= MAX_PLAIN_HEAD_BYTES or len(body) > MAX_BODY_BYTES:
-        return None
+        return _parse_other(data)
     head = data[:end].decode("latin-1")
     for layout in layouts:
         found = layout.match(head)
         if found is not None:
             break
     else:
-        return None
+        return _parse_other(data)
     method, uri, rest, *values = found.groups()
     rows = zip(layout.names, values, strict=True)
-    message: Request | Response
+    message: Request | Response | None = None
     try:
         if layout.whole:
             first = dict(rows)
@@ -98,13 +88,11 @@ def _known(data: bytes) -> Request | Response | None:
             message.first = first
             top = first["Via"]
             message.top_via = Via.parse(top) if "," not in top else message.top_via
-        else:
-            return None
     except (KeyError, RemoteProtocolError):
-        return None
+        return _parse_other(data)
     stated = first.get("Content-Length")
-    if stated is not None and stated != str(len(body)):
-        return None
+    if message is None or (stated is not None and stated != str(len(body))):
+        return _parse_other(data)
     message.first = first
     message.call_id = first["Call-ID"]
     message.cseq = cseq
@@ -115,6 +103,15 @@ def _known(data: bytes) -> Request | Response | None:
     party = known_party(to) if len(to) <= KNOWN_MOST else PLAIN_PARTY.fullmatch(to)
     if party is not None:
         message.to_tag = party["tag"]
+    return message
+
+
+def _parse_other(data: bytes) -> Request | Response:
+    """The same of a message whose layout is not known, or that says something unusual."""
+    message = parse_with_care(data)
+    end = data.find(b"\r\n\r\n")
+    if 0 < end <= MAX_PLAIN_HEAD_BYTES:
+        _layouts.learn(data[:KIND], data[:end].decode("latin-1"))
     return message
 
 
