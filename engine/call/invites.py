@@ -44,9 +44,8 @@ def onward_invite(
         headers += history(invite, diverted, leg.wire.contact.host)
     if "Privacy" in invite.first and (privacy := invite.get("Privacy")):
         headers.append(("Privacy", privacy))
-    if knows_608(
-        invite
-    ):  # the 608 of somebody further on goes back to him with its Call-Info (RFC 8688 §3.4)
+    if "Feature-Caps" in invite.first and knows_608(invite):
+        # The 608 of somebody further on goes back to him, with its Call-Info (RFC 8688 §3.4).
         headers.append(("Feature-Caps", "*;+sip.608"))
     if decision.label is not None and decision.redress:
         headers.append(("Call-Info", f"<{decision.redress}>;purpose=info"))
