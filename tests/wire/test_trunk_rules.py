@@ -11,6 +11,7 @@ import pytest
 
 from engine.model.address import Address
 from engine.model.config import SipSection
+from engine.model.screening import Action, Level
 from engine.model.trunk_sections import NextHopSection, TranslationSection, TrunkSection
 from engine.sip.digest import directives
 from engine.sip.message import Request
@@ -19,6 +20,7 @@ from tests.call.peer import sdp
 from tests.runtime.bench import Bench, reply
 from tests.runtime.nameserver import NameServer
 from tests.runtime.net import PATIENCE_S, Socket, host
+from tests.screening.kit import entry
 from tests.wire.test_legs import Exchange, answered, asked
 from tests.wire.transport_kit import Side
 
@@ -116,6 +118,19 @@ async def test_identity_and_history_pass_between_trusted_trunks_alone(
     else:
         assert told == [[], [], []]
     await site.refuse(invite)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_who_a_trusted_trunk_says_is_calling_is_screened(start: Start, trusted: bool) -> None:
+    site = start({"trusted_identity": trusted, "announce_608": False})
+    site.bench.table.entries["+8617000000001"] = entry(Level.RED, action=Action.REJECT)
+    site.caller(
+        "INVITE", 1, None, "P-Asserted-Identity: <sip:+8617000000001@carrier.example>", body=site.offer
+    )
+    if trusted:
+        await answered(site.carrier, 608)
+    else:  # anybody could have written it
+        await site.refuse(await asked(site.phone, "INVITE"))
 
 
 def moved(site: Site, invite: Request, by: Socket, number: str) -> None:
