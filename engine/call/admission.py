@@ -37,7 +37,7 @@ def refusal_of(request: Request) -> Refusal | None:
         return _extension_refusal(request)
     if not request.contacts:  # RFC 3261 §8.1.1.8: without it no dialog can be made
         return 400, ()
-    if request.max_forwards == 0:  # as a proxy (RFC 7332 §4)
+    if request.max_forwards == 0:  # like a proxy (RFC 7332 §5)
         return 483, ()
     return None
 
