@@ -61,13 +61,18 @@ class Outage:
 
 
 @asynccontextmanager
-async def store_full(system: System) -> AsyncIterator[None]:
-    """The disk of an SQLite store takes nothing."""
-    resource.prlimit(system.centre.pid, resource.RLIMIT_FSIZE, FULL)
+async def _full(pid: int) -> AsyncIterator[None]:
+    """For this process."""
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, FULL)
     try:
         yield
     finally:
-        resource.prlimit(system.centre.pid, resource.RLIMIT_FSIZE, NO_LIMIT)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, NO_LIMIT)
+
+
+def store_full(system: System) -> AbstractAsyncContextManager[None]:
+    """The disk of an SQLite store takes nothing."""
+    return _full(system.centre.pid)
 
 
 @asynccontextmanager
@@ -79,14 +84,9 @@ async def broker_down(system: System) -> AsyncIterator[None]:
         await system.start_broker()
 
 
-@asynccontextmanager
-async def disk_full(system: System) -> AsyncIterator[None]:
+def disk_full(system: System) -> AbstractAsyncContextManager[None]:
     """The engine's disk takes nothing: neither journal nor anything else."""
-    resource.prlimit(system.engine.pid, resource.RLIMIT_FSIZE, FULL)
-    try:
-        yield
-    finally:
-        resource.prlimit(system.engine.pid, resource.RLIMIT_FSIZE, NO_LIMIT)
+    return _full(system.engine.pid)
 
 
 @asynccontextmanager

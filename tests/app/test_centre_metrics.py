@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy.exc import OperationalError
 
 from engine.app.centre_metrics import CentreMetrics
-from engine.store.entries import LeadRule
-from engine.store.store import Store
-from tests.app.test_shipping import World, tell
-from tests.store.conftest import file_number
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'store.sqlite'}"
-    async with await Store.open(url, file_number=file_number, lead_rule=LeadRule()) as store:
-        world = World(tmp_path / "journal", store)
-        yield world
-        await world.close()
+from tests.app.shipping import World, tell
 
 
 async def figures(centre: CentreMetrics) -> dict[str, float]:

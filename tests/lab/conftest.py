@@ -7,6 +7,7 @@ import pytest
 
 from lab.peers.asterisk_root import asterisk_root, unavailable
 from lab.peers.process import PeerError
+from lab.peers.pyvoip_phone import environment
 from lab.peers.ringward import CHECKOUT, Ringward, Site, ringward
 from lab.peers.sipp import Line
 from tests.lab.kit import NUMBERS, Lab
@@ -55,3 +56,12 @@ def asterisk_folder() -> Path:
         return asterisk_root(CHECKOUT / "var" / "lab")
     except PeerError as error:
         pytest.skip(f"the Asterisk peer could not be installed: {error}")
+
+
+@pytest.fixture(scope="session")
+def pyvoip() -> Path:
+    """The Python of pyVoIP's environment; without one the test is skipped and says why."""
+    try:
+        return environment(CHECKOUT / ".venv-pyvoip")
+    except PeerError as error:
+        pytest.skip(f"pyVoIP could not be installed: {error}")

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from lab.peers import packages, scenarios
-from lab.peers.process import Peer, PeerError
-from lab.peers.pyvoip_phone import PyVoipPhone, Telephone, environment
-from lab.peers.ringward import CHECKOUT, Ringward, edge
+from lab.peers.process import Peer
+from lab.peers.pyvoip_phone import PyVoipPhone, Telephone
+from lab.peers.ringward import Ringward, edge
 from lab.peers.sipp import Line, Load, answering, place_calls
 from tests.lab.kit import CLEAN, SUBSCRIBER, YELLOW_LABEL
 
@@ -63,15 +63,6 @@ async def test_sipp_with_a_wrong_password_stays_outside(
     result = await place_calls(registering, phone, f"{engine.site.access}:5060", SUBSCRIBER, SUBSCRIBER)
     assert (result.succeeded, result.failed) == (0, 1)
     assert [message.start for message in result.received("SIP/2.0")] == ["SIP/2.0 401 Unauthorized"] * 2
-
-
-@pytest.fixture(scope="session")
-def pyvoip() -> Path:
-    """The Python of pyVoIP's environment; without one the test is skipped and says why."""
-    try:
-        return environment(CHECKOUT / ".venv-pyvoip")
-    except PeerError as error:
-        pytest.skip(f"pyVoIP could not be installed: {error}")
 
 
 async def test_a_pyvoip_telephone_registers_and_is_called(

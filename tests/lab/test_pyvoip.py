@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from lab.peers import packages, scenarios
-from lab.peers.process import PeerError
-from lab.peers.pyvoip_phone import PyVoipPhone, Telephone, environment
-from lab.peers.ringward import CHECKOUT, Ringward
+from lab.peers.pyvoip_phone import PyVoipPhone, Telephone
+from lab.peers.ringward import Ringward
 from lab.peers.rtp_tone import rtp_party
 from lab.peers.sipp import Line, Load, place_calls
 from lab.peers.tone import PCMU, seconds_of_tone
@@ -21,15 +20,6 @@ pytestmark = [
 
 TELEPHONE_HZ, CALLER_HZ = 900, 700
 CALLER_RTP_PORT = 9000
-
-
-@pytest.fixture(scope="session")
-def pyvoip() -> Path:
-    """The Python of pyVoIP's environment; without one the test is skipped and says why."""
-    try:
-        return environment(CHECKOUT / ".venv-pyvoip")
-    except PeerError as error:
-        pytest.skip(f"pyVoIP could not be installed: {error}")
 
 
 async def test_labelled_call_to_a_pyvoip_telephone(engine: Ringward, pyvoip: Path, tmp_path: Path) -> None:

@@ -45,6 +45,15 @@ from tests.media.harness import (
 pytestmark = pytest.mark.wire
 
 
+async def talking(lab: Lab) -> tuple[Phone, Phone]:
+    """Two phones that hear each other."""
+    a, b = lab.phone(), lab.phone()
+    await lab.call(a=a, b=b)
+    lab.send(BOTH_WAYS)
+    await lab.settle()
+    return a, b
+
+
 def assert_continuous(heard: list[Packet]) -> None:
     """One SSRC, no gap in the sequence, timestamps that go on by whole frames."""
     assert len({p.ssrc for p in heard}) == 1
@@ -55,10 +64,7 @@ def assert_continuous(heard: list[Packet]) -> None:
 
 
 async def test_same_law_passes_both_ways_byte_for_byte(lab: Lab) -> None:
-    a, b = lab.phone(), lab.phone()
-    await lab.call(a=a, b=b)
-    lab.send(BOTH_WAYS)
-    await lab.settle()
+    a, b = await talking(lab)
     await asyncio.gather(a.speak(sine(440, 0.4)), b.speak(sine(1000, 0.4)))
     await lab.until(lambda: len(a.heard) == len(b.heard) == 20)
     assert [p.payload for p in b.heard] == a.sent
@@ -135,10 +141,7 @@ async def test_a_strangers_packets_go_nowhere(lab: Lab) -> None:
 
 
 async def test_rubbish_on_the_port_is_counted(lab: Lab) -> None:
-    a, b = lab.phone(), lab.phone()
-    await lab.call(a=a, b=b)
-    lab.send(BOTH_WAYS)
-    await lab.settle()
+    a, b = await talking(lab)
     for data in (b"", b"x", b"\x80" * 2048, packet.build(Packet(96, False, 1, 1, 1, b"?")), bytes(12)):
         a.socket.sendto(data, a.engine)
     await a.speak(sine(440, 0.1))
@@ -148,10 +151,7 @@ async def test_rubbish_on_the_port_is_counted(lab: Lab) -> None:
 
 
 async def test_a_flood_from_the_phone_itself_is_cut_down(lab: Lab) -> None:
-    a, b = lab.phone(), lab.phone()
-    await lab.call(a=a, b=b)
-    lab.send(BOTH_WAYS)
-    await lab.settle()
+    a, _ = await talking(lab)
     for _ in range(200):  # in portions that fit the sockets
         for _ in range(20):
             a.send(b"\xd5" * 160)
@@ -163,10 +163,7 @@ async def test_a_flood_from_the_phone_itself_is_cut_down(lab: Lab) -> None:
 
 
 async def test_answers_go_where_the_phone_really_sends_from(lab: Lab) -> None:
-    a, b = lab.phone(), lab.phone()
-    await lab.call(a=a, b=b)
-    lab.send(BOTH_WAYS)
-    await lab.settle()
+    a, b = await talking(lab)
     moved = lab.phone(host=a.address[0])  # the same host, another port: NAT
     moved.engine = a.engine
     await moved.speak(sine(440, 0.04))
@@ -178,10 +175,7 @@ async def test_answers_go_where_the_phone_really_sends_from(lab: Lab) -> None:
 
 async def test_an_attacker_on_the_phones_own_host_is_put_out_by_the_phone(lab: Lab) -> None:
     """Before, during and after the phone sends, with its very SSRC, to RTP and to RTCP."""
-    a, b = lab.phone(), lab.phone()
-    await lab.call(a=a, b=b)
-    lab.send(BOTH_WAYS)
-    await lab.settle()
+    a, b = await talking(lab)
     attacker = lab.phone(host=a.address[0])
     stranger = lab.phone(host=STRANGER)
     for thief in (attacker, stranger):
@@ -201,10 +195,7 @@ async def test_an_attacker_on_the_phones_own_host_is_put_out_by_the_phone(lab: L
 
 
 async def test_reports_of_others_are_not_believed(lab: Lab) -> None:
-    a, b = lab.phone(), lab.phone()
-    await lab.call(a=a, b=b)
-    lab.send(BOTH_WAYS)
-    await lab.settle()
+    a, b = await talking(lab)
     host, port = a.address
     sockets = {
         name: socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for name in ("phone", "neighbour", "stranger")
@@ -228,10 +219,7 @@ async def test_reports_of_others_are_not_believed(lab: Lab) -> None:
 
 
 async def test_a_new_offer_lets_a_phone_move(lab: Lab) -> None:
-    a, b = lab.phone(), lab.phone()
-    await lab.call(a=a, b=b)
-    lab.send(BOTH_WAYS)
-    await lab.settle()
+    a, b = await talking(lab)
     first, second = (lab.phone(host=a.address[0]) for _ in range(2))  # two mappings of one NAT
     first.engine = second.engine = a.engine
     await first.speak(sine(440, 0.04))
@@ -248,10 +236,7 @@ async def test_a_new_offer_lets_a_phone_move(lab: Lab) -> None:
 
 
 async def test_hold_and_resume(lab: Lab) -> None:
-    a, b = lab.phone(), lab.phone()
-    await lab.call(a=a, b=b)
-    lab.send(BOTH_WAYS)
-    await lab.settle()
+    a, b = await talking(lab)
     await a.speak(sine(440, 0.1))
     await lab.until(lambda: len(b.heard) == 5)
     lab.send(lab.remote("b", b, send=False))
@@ -317,10 +302,7 @@ def power_hz(phone: Phone, frequency_hz: float) -> float:
 
 
 async def test_a_key_is_one_event_and_reaches_the_other_leg(lab: Lab) -> None:
-    a, b = lab.phone(), lab.phone()
-    await lab.call(a=a, b=b)
-    lab.send(BOTH_WAYS)
-    await lab.settle()
+    a, b = await talking(lab)
     await a.speak(sine(440, 0.1))
     await a.press("5", 100)
     await a.speak(sine(440, 0.1))

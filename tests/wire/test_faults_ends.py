@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.model.events import CallEnded, RecordingClosed, RecordingStarted
+from engine.model.events import CallEnded, RecordingClosed
 from engine.sip.message import Request, Response
 from lab.soak.system import System
 from recordings.archive import Archive
@@ -19,7 +19,7 @@ from tests.app.test_engine_process import CLEAN, RED, Engine
 from tests.call.peer import sdp
 from tests.runtime.bench import read, reply
 from tests.wire.ports import free_ports
-from tests.wire.test_faults_process import PATIENCE_S, SITE, RecordedCall, until
+from tests.wire.test_faults_process import PATIENCE_S, SITE, RecordedCall
 
 pytestmark = pytest.mark.wire
 
@@ -38,13 +38,7 @@ async def test_a_recording_is_closed_when_the_engine_is_told_to_stop(system: Sys
     await system.start_engine_alone(sip__drain_s="0")
     call = RecordedCall()
     try:
-        call.place()
-        async with asyncio.timeout(PATIENCE_S):
-            await call.answered.wait()
-        await until(
-            "no recording began",
-            lambda: any(isinstance(record.event, RecordingStarted) for record in system.journal()),
-        )
+        await call.recorded(system)
         await asyncio.sleep(1.2)  # of speech
         os.kill(system.engine.pid, signal.SIGTERM)
         assert await system.engine.ended(PATIENCE_S) == 0

@@ -130,6 +130,16 @@ class RecordedCall:
 
         self._carrier.act(begin)
 
+    async def recorded(self, system: System) -> None:
+        """Place it, until its recording has begun."""
+        self.place()
+        async with asyncio.timeout(PATIENCE_S):
+            await self.answered.wait()
+        await until(
+            "no recording began",
+            lambda: any(isinstance(record.event, RecordingStarted) for record in system.journal()),
+        )
+
     def _offer(self, leg: OutgoingLeg) -> bytes:
         return build_offer(SITE.carrier, self._said.address.port, (PCMA,), leg.next_origin())
 
@@ -185,13 +195,7 @@ async def test_a_side_that_falls_silent_ends_the_call(system: System) -> None:
     await system.start_engine_alone(media__rtp_timeout_s="2")
     call = RecordedCall()
     try:
-        call.place()
-        async with asyncio.timeout(PATIENCE_S):
-            await call.answered.wait()
-        await until(
-            "no recording began",
-            lambda: any(isinstance(record.event, RecordingStarted) for record in system.journal()),
-        )
+        await call.recorded(system)
         call.fall_silent()
         ends: list[str] = []
 
@@ -210,13 +214,7 @@ async def test_a_killed_engine_comes_back_and_knows_what_it_lost(system: System,
     await system.start_engine_alone()
     call = RecordedCall()
     try:
-        call.place()
-        async with asyncio.timeout(PATIENCE_S):
-            await call.answered.wait()
-        await until(
-            "no recording began",
-            lambda: any(isinstance(record.event, RecordingStarted) for record in system.journal()),
-        )
+        await call.recorded(system)
         await asyncio.sleep(2.5)  # of speech: chunks of a second are on the disk
         assert await call.ask() == 200
         worker = system.media_worker()
