@@ -31,19 +31,15 @@ from engine.call.leg_events import (
 from engine.call.leg_info import AGENT_HEADER, RELAY_TYPE, inform, key_body, report_of
 from engine.call.leg_offers import Offers
 from engine.call.leg_refer import Referral, refer
-from engine.call.leg_refusals import reasons_of
+from engine.call.leg_refusals import DIALOG_LOST, reasons_of
 from engine.call.leg_session import LegSession
 from engine.call.session_timer import Input
-from engine.call.wire import ResponseHandler
+from engine.call.wire import ResponseHandler, no_matter
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request, Response, response_to
 
-DIALOG_LOST: Final = {
-    408: ('SIP;cause=408;text="Request Timeout"',),
-    481: ('SIP;cause=481;text="Call/Transaction Does Not Exist"',),
-}
 _CAN: Final = (("Allow", ALLOW), ("Supported", SUPPORTED))
 
 
@@ -316,12 +312,12 @@ class Leg(LegDialog, eq=False, kw_only=True):
     def report(self, text: str) -> None:
         """INFO with the agent's header: the agent tells the engine something on its own leg."""
         if self.dialog is not None and self.accepted and not self.ended:
-            self.send("INFO", _nothing, [(AGENT_HEADER, text)])
+            self.send("INFO", no_matter, [(AGENT_HEADER, text)])
 
     def dtmf(self, digit: str, duration_ms: int) -> None:
         """INFO with one key: 0-9, *, #, A-D."""
         if self.dialog is not None and self.accepted and not self.leaving:
-            self.send("INFO", _nothing, [("Content-Type", RELAY_TYPE)], key_body(digit, duration_ms))
+            self.send("INFO", no_matter, [("Content-Type", RELAY_TYPE)], key_body(digit, duration_ms))
 
     def accept_refer(self) -> None:
         """202 to the peer's REFER; NOTIFY 100 follows unless the peer wants none (RFC 4488)."""
@@ -400,7 +396,3 @@ class Leg(LegDialog, eq=False, kw_only=True):
             self._offers.dispose()
             self._offers = None
         self.session = self.referral = None
-
-
-def _nothing(response: Response | None, failure: str) -> None:
-    """For requests whose answer changes nothing."""

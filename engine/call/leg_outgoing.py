@@ -19,6 +19,7 @@ from engine.call.leg_refusals import refusal
 from engine.call.leg_session import LegSession
 from engine.call.reliable import rseq_of
 from engine.call.session_timer import asking_headers, longer_interval
+from engine.call.wire import no_matter
 from engine.sdp import SdpError, build_refusal
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, ServerKey
@@ -177,7 +178,7 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
         if body:
             headers.append(("Content-Type", SDP_TYPE))
             self.sent_body = body
-        self.send("PRACK", _nothing, headers, body, self._dialog_of(early))
+        self.send("PRACK", no_matter, headers, body, self._dialog_of(early))
 
     def _dialog_of(self, early: Early) -> Dialog:
         """Its dialog, which is made when something is sent or received in it."""
@@ -298,7 +299,7 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
         identity = self._identity
         headers = identity.invite_headers if identity is not None else ()
         self.wire.acknowledge(self._key, other, other.ack(self._cseq, headers=headers), self.flow)
-        self.send("BYE", _nothing, dialog=other)
+        self.send("BYE", no_matter, dialog=other)
 
     def _refused(self, event: LegRefused) -> None:
         if self.ended:
@@ -326,7 +327,3 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
 def _begun(early: dict[str, Early]) -> dict[str, Early] | None:
     """The branches of a fork in which something was sent: if they answer too late, BYE goes on from there."""
     return {tag: each for tag, each in early.items() if each.dialog is not None} or None
-
-
-def _nothing(response: Response | None, failure: str) -> None:
-    """For requests whose answer changes nothing."""

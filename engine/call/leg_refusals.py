@@ -1,4 +1,4 @@
-"""What the peer's final non-2xx says, beside its status."""
+"""What the peer's final non-2xx says, beside its status, and which of them end a dialog."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ from engine.sip.message import Response
 
 ANALYTICS: Final = "v=analytics1"
 """Text of the Reason that makes a 603 a 603+ (ATIS-1000099); the phrase beside it may be anybody's."""
+
+DIALOG_LOST: Final = {
+    408: ('SIP;cause=408;text="Request Timeout"',),
+    481: ('SIP;cause=481;text="Call/Transaction Does Not Exist"',),
+}
+"""Statuses that say the peer knows no such dialog (any more), as Reasons for the other side."""
 
 
 def refusal(response: Response) -> LegRefused:

@@ -12,7 +12,7 @@ from enum import Enum, unique
 from typing import TYPE_CHECKING, Final
 
 from engine.call.capabilities import SDP_TYPE
-from engine.call.leg import DIALOG_LOST
+from engine.call.leg_refusals import DIALOG_LOST
 from engine.call.session_timer import State as SessionState
 from engine.call.table import Input, State
 from engine.sip.message import Response

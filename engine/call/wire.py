@@ -53,6 +53,10 @@ ResponseHandler = Callable[[Response | None, str], None]
 """Told each response of a client transaction, or (None, "timeout" | "transport")."""
 
 
+def no_matter(response: Response | None, failure: str) -> None:
+    """Handler for requests whose answer changes nothing."""
+
+
 class Wire:
     """The core's side that legs talk to. One instance per core; `now` is set before each input."""
 
