@@ -19,7 +19,7 @@ from engine.sip.effects import (
 )
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.flow import DEFAULT_PORT, DEFAULT_PORTS, Flow
-from engine.sip.grammar import split_list
+from engine.sip.grammar import TOKEN, split_list
 from engine.sip.ids import IdSource
 from engine.sip.machines import (
     INVITE_CLIENT,
@@ -129,7 +129,10 @@ class TransactionLayer(Transactions):
         method = request.method
         if method in ("ACK", "CANCEL"):
             raise LocalProtocolError(f"{method} has no transaction of its own: see send() and cancel()")
-        branch = branch or self._ids.branch()
+        if branch is None:
+            branch = self._ids.branch()
+        elif not TOKEN.fullmatch(branch):
+            raise LocalProtocolError(f"{branch!r} is not a branch")
         key = ClientKey(branch, method)
         via = f"{self._via_of[flow.transport]}{branch};rport"
         data = request.to_bytes().replace(_LINE_END, f"\r\nVia: {via}\r\n".encode(), 1)

@@ -128,10 +128,6 @@ class Request(Message, msgspec.Struct, eq=False, dict=True):
             raise RemoteProtocolError("Max-Forwards is not 0 to 255")
         return int(value)
 
-    def below(self, via: str) -> Request:
-        """A copy with one more Via on top."""
-        return Request(self.method, self.request_uri, [("Via", via), *self.headers], self.body)
-
     def stamp(self, host: str, port: int) -> None:
         """Note the source in the top Via of a received request (RFC 3261 §18.2.1, RFC 3581 §4)."""
         via = self.top_via

@@ -188,6 +188,11 @@ def second(lab: Lab, transport: str = "ws") -> Phone:
     return phone
 
 
+def below(request: Request, via: str) -> bytes:
+    """As it is sent with that Via on top."""
+    return request.to_bytes().replace(b"\r\n", f"\r\nVia: {via}\r\n".encode(), 1)
+
+
 def ring(lab: Lab, to: str = "bob", method: str = "INVITE", **changes: str) -> Request:
     """The engine sends a request to a user."""
     request = make_request(method, lab.engine, EDGE, **changes)

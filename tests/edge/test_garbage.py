@@ -9,7 +9,7 @@ import pytest
 from engine.edge.settings import EdgeEffect
 from engine.sip.effects import Send
 from engine.sip.flow import Flow
-from tests.edge.kit import EDGE, ENGINE, Lab, Phone
+from tests.edge.kit import EDGE, ENGINE, Lab, Phone, below
 from tests.sip.kit import make_request
 
 STRANGER = ("198.51.100.9", 5060)
@@ -55,7 +55,7 @@ def honest(lab: Lab, bob: Phone) -> list[bytes]:
     ack = type(inside)("ACK", inside.uri, [(name, value.replace("BYE", "ACK")) for name, value in rows])
     options = bob.make("OPTIONS", "1")
     via = "SIP/2.0/UDP 198.51.100.9:5060;branch=z9hG4bK-own;rport"
-    made = [each.below(via).to_bytes() for each in (register, invite, bye, ack, options)]
+    made = [below(each, via) for each in (register, invite, bye, ack, options)]
     return [*made, b"SIP/2.0 200 OK" + made[1][made[1].index(b"\r\n") :]]
 
 

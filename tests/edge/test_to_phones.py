@@ -8,7 +8,7 @@ from engine.sip.dialog import Dialog
 from engine.sip.effects import AckReceived, CancelReceived, RequestReceived, Send
 from engine.sip.flow import Flow
 from engine.sip.message import Request, Response
-from tests.edge.kit import EDGE, ENGINE, Lab, Phone, answers, last, ring, second, settings
+from tests.edge.kit import EDGE, ENGINE, Lab, Phone, answers, below, last, ring, second, settings
 from tests.sip.kit import make_request
 
 WORKER = ("192.0.2.50", 5062)
@@ -86,7 +86,7 @@ def test_the_engine_may_come_over_a_connection(lab: Lab, bob: Phone) -> None:
         flow = Flow("tcp", EDGE, (ENGINE[0], 40001))
         request = make_request("INVITE", lab.engine, EDGE, call_id=f"by-{status}")
         via = f"SIP/2.0/TCP {listens_at[0]}:{listens_at[1]};branch=z9hG4bK-{status}"
-        (first, *_) = lab.core.receive(request.below(via).to_bytes(), flow, lab.now)
+        (first, *_) = lab.core.receive(below(request, via), flow, lab.now)
         assert isinstance(first, Send)
         assert first.flow == flow and first.data.startswith(f"SIP/2.0 {status} ".encode())
 
@@ -111,7 +111,7 @@ def test_a_worker_is_known_by_its_port(
     lab.phone("bob", "192.0.2.20").register()
     request = make_request("INVITE", lab.engine, EDGE, call_id="w")
     via = f"SIP/2.0/{transport.upper()} {says};branch=z9hG4bK-w"
-    (first, *_) = lab.core.receive(request.below(via).to_bytes(), Flow(transport, EDGE, source), lab.now)
+    (first, *_) = lab.core.receive(below(request, via), Flow(transport, EDGE, source), lab.now)
     assert isinstance(first, Send)
     assert first.data.startswith(b"SIP/2.0 100 " if believed else b"SIP/2.0 407 ")
 

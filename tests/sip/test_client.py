@@ -234,6 +234,12 @@ def test_ack_and_cancel_are_not_started_as_requests(net: Net, alice: Host) -> No
             alice.request(make_request(method, alice, BOB), BOB)
 
 
+def test_a_branch_that_would_break_out_of_its_place_does_not_leave(net: Net, alice: Host) -> None:
+    request = make_request("OPTIONS", alice, BOB)
+    with pytest.raises(LocalProtocolError):
+        alice.layer.request(request, alice.flow(BOB), net.now, "z9hG4bK-1\r\nSubject: injected")
+
+
 @pytest.mark.parametrize("before", [" ", "\t", " \t "])
 def test_a_response_is_known_by_its_via_however_it_is_spaced(alice: Host, before: str) -> None:
     """Space may stand before each semicolon (RFC 3261 §25.1, SEMI)."""
