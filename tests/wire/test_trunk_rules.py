@@ -363,3 +363,29 @@ async def test_the_dns_says_which_transport(start: Start) -> None:
     assert "SRV _sip._udp.pbx.example.org" not in server.asked
     await side.close()
     server.close()
+
+
+async def test_the_server_of_the_first_priority_whatever_weighs_more(start: Start) -> None:
+    """RFC 2782, and the other one when that refuses (RFC 3263 §4.3)."""
+    server, first, second = NameServer(), Socket(host()), Socket(host())
+    await server.start(host())
+    for line in (
+        f"_sip._udp.pbx.example.org 600 SRV 2 60000 {second.address[1]} b.example.org.",
+        f"_sip._udp.pbx.example.org 600 SRV 1 1 {first.address[1]} a.example.org.",
+        f"a.example.org 600 A {first.address[0]}",
+        f"b.example.org 600 A {second.address[0]}",
+    ):
+        server.add(line)
+    hops = (NextHopSection(uri="sip:pbx.example.org"),)
+    hosts = (first.address[0], second.address[0])
+    site = start(access={"next_hops": hops, "match": hosts}, dns=(server.address,))
+    async with asyncio.timeout(PATIENCE_S):
+        while len(site.bench.worker.trunk_states()) < 3:  # noqa: ASYNC110 (it is the engine's own state)
+            await asyncio.sleep(0.01)
+    site.caller("INVITE", 1, body=site.offer)
+    for hop, status in ((first, 503), (second, 486)):
+        hop.send(reply(await asked(hop, "INVITE"), status, hop), site.bench.target)
+    await answered(site.carrier, 486)
+    for socket in (first, second):
+        socket.close()
+    server.close()
