@@ -7,7 +7,6 @@ first: what is to be told of the call follows when the runtime has time for it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from math import inf
 from typing import Final, Protocol
@@ -28,8 +27,11 @@ from engine.sip.flow import Flow
 from engine.sip.plain import AtOnce, PlainInvite, at_once
 
 REJECTED = Outcome(Blame.POLICY, "rejected")
-_CALLED: Final = re.compile(rb"INVITE sip:(\+?[0-9]{1,32})@")
-_CALLING: Final = re.compile(rb"\r\nFrom: [^\r<]*<sip:(\+?[0-9]{1,32})@")
+_INVITE: Final = b"INVITE sip:"
+_FROM: Final = b"\r\nFrom: "
+_URI: Final = b"<sip:"
+_DIGITS: Final = 33
+"""Of the longest number, with its plus."""
 
 STANDING_S: Final = 60.0
 """After so long a block that stands is thought over all the same."""
@@ -64,8 +66,8 @@ class Screen(Protocol):
 
 class _Suspect(msgspec.Struct, frozen=True, gc=False):
     trunk: str
-    text: str
-    """The other party's number as it was found."""
+    number: bytes
+    """The other party's, as it was found."""
     entry: HotEntry
     block: Block | None = None
     """One that stands until `until`, monotonic seconds."""
@@ -104,7 +106,7 @@ class Gate:
         self._trunks = trunks
         self._redress = redress
         self._popups = popups
-        self._standing: dict[tuple[str, str], _Suspect] = {}
+        self._standing: dict[tuple[str, bytes], _Suspect] = {}
         self._view: object = None
         self._look_at = -inf
         self.closed = False
@@ -115,33 +117,36 @@ class Gate:
         trunk = self._trunks.of(flow.remote)
         if trunk is None or self.closed:
             return None
-        found = _CALLED.match(data) if self._sections[trunk].side == "access" else _CALLING.search(data)
-        if found is None:
+        if self._sections[trunk].side == "access":
+            begin = len(_INVITE)
+        else:
+            begin = data.find(_URI, data.find(_FROM)) + len(_URI)
+        # Should this be somebody else's, then `refusal` sees it.
+        number = data[begin : data.find(b"@", begin, begin + _DIGITS + 1)]
+        if not (number[1:] if number[:1] == b"+" else number).isdigit():
             return None
-        text = found[1].decode()
         now = self._wire.now
         if now >= self._look_at:
             self._look(now)
-        standing = self._standing.get((trunk, text))
+        standing = self._standing.get((trunk, number))
         if standing is not None and now < standing.until:
             return standing
-        entry = self._screen.listed(text)
-        return _Suspect(trunk, text, entry) if entry is not None else None
+        entry = self._screen.listed(number.decode("ascii"))
+        return _Suspect(trunk, number, entry) if entry is not None else None
 
     def refusal(self, suspect: _Suspect, plain: PlainInvite, flow: Flow) -> AtOnce | None:
         """The answer to a call that the entry makes a reject."""
         name = suspect.trunk
         trunk = self._sections[name]
-        if suspect.text != (plain.called if trunk.side == "access" else plain.calling):
+        if suspect.number != (plain.called if trunk.side == "access" else plain.calling).encode():
             return None
         if plain.asserted and trunk.trusted_identity:
             return None
         if trunk.announce_608 and trunk.reject == "608" and plain.has_body:
             return None  # the caller may hear why first
-        asked = ScreeningRequest(name, plain.calling, plain.called, plain.uri, plain.display, None, ())
         block, answer = suspect.block, suspect.answer
         if block is None or answer is None or not self._screen.may_refuse(plain.called):
-            block = self._screen.block(asked, suspect.entry)
+            block = self._screen.block(_asked(name, plain), suspect.entry)
             if block is None:
                 return None
             final = rejection(block, trunk.reject, self._redress)
@@ -149,7 +154,7 @@ class Gate:
             if block.decision is not None:
                 self._stand(suspect, block, answer)
         call_id = CallId(self._wire.ids.token())
-        self._wire.effects.append(CallRefused(call_id, asked, plain.call_id, block, answer.status))
+        self._wire.effects.append(CallRefused(call_id, name, plain, block, answer.status))
         return answer
 
     def _stand(self, suspect: _Suspect, block: Block, answer: AtOnce) -> None:
@@ -157,7 +162,7 @@ class Gate:
             self._standing.clear()
         ends = [each for each in (suspect.entry.expires, block.verdict.expires) if each is not None]
         left_s = min([STANDING_S, *((end - block.decided).total_seconds() for end in ends)])
-        self._standing[suspect.trunk, suspect.text] = msgspec.structs.replace(
+        self._standing[suspect.trunk, suspect.number] = msgspec.structs.replace(
             suspect, block=block, until=self._wire.now + left_s, answer=answer
         )
 
@@ -171,10 +176,14 @@ class Gate:
 
     def tell(self, refused: CallRefused) -> None:
         """The events of a call that was refused here, and its popup."""
-        call_id, asked = refused.call_id, refused.asked
+        call_id, asked = refused.call_id, _asked(refused.trunk, refused.invite)
         decision = self._screen.blocked(call_id, asked, refused.block)
         trunk = self._sections[asked.trunk]
-        tell_screened(self._wire, call_id, trunk, asked, decision, refused.sip_call_id)
+        tell_screened(self._wire, call_id, trunk, asked, decision, refused.invite.call_id)
         tell_refused(self._wire, call_id, refused.status, REJECTED)
         if decision.popup is not None:
             self._popups.deliver(call_id, decision, asked.called)
+
+
+def _asked(trunk: str, plain: PlainInvite) -> ScreeningRequest:
+    return ScreeningRequest(trunk, plain.calling, plain.called, plain.uri, plain.display, None, ())

@@ -21,6 +21,7 @@ from engine.model.media import AnyMediaCommand, AnyMediaEvent
 from engine.model.screening import Action, HotEntry, Verdict
 from engine.sdp import OwnAddresses
 from engine.sip.location import Family, Location
+from engine.sip.plain import PlainInvite
 from engine.sip.uri import Uri
 
 NOTHING_OWN: Final = OwnAddresses(loopback=True)
@@ -197,8 +198,8 @@ class CallRefused(msgspec.Struct, frozen=True):
     """A call was answered at the gate; hand it back to `SipCore.tell` soon, for its events and its popup."""
 
     call_id: CallId
-    asked: ScreeningRequest
-    sip_call_id: str
+    trunk: str
+    invite: PlainInvite
     block: Block
     status: int
 

@@ -18,7 +18,7 @@ from engine.journal.file import Connect, JournalFile, Range, connect
 from engine.model.events import AnyEvent, Record
 from engine.model.ids import EventId, TenantId
 
-BATCH_S: Final = 0.045
+BATCH_S: Final = 0.09
 """How long events gather before they are committed together."""
 BATCH_EVENTS: Final = 2_000
 SYNC_S: Final = 1.0

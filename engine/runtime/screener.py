@@ -139,6 +139,8 @@ class Screener:
 
     def may_refuse(self, called: str) -> bool:
         """Whether a block that stands holds for a call to that number too."""
+        if self._callbacks.quiet and self._numbering.is_plain(called):
+            return True  # protected numbers are short
         number = self._numbering.of_user(called)
         return not number.protected and not self._callbacks.is_open(number, self._clock())
 

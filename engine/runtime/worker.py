@@ -216,20 +216,20 @@ class EngineWorker:
                     if isinstance(event, CallEnded):  # the next call's policy may ask for it
                         self._screener.counting.ended(event)
                     note((HAPPENED, event, time.time(), time.monotonic()))
+                elif isinstance(effect, CallRefused | LegOpened | Discarded):
+                    note((effect,))
                 else:
                     effects += self._carry_out(effect)
             except Exception:  # those behind it are other calls' answers, timers and events
                 _log.exception("a %s could not be carried out", type(effect).__name__)
-        if self._timer_at == -math.inf:  # the tick does what is below when it is done
-            return
+        if self._settle_at < math.inf or self._timer_at == -math.inf:
+            return  # the next tick is near, or this is it
         if self._loop is None:  # nobody would wake us
             self.settle()
             return
-        due = self._core.soonest
-        if self._settle_at == math.inf:
-            now = time.monotonic()
-            self._settle_at = now + TICK_S
-            due = min(due, now + 2 * TICK_S)  # if no message comes by until then
+        now = time.monotonic()
+        self._settle_at = now + TICK_S
+        due = min(self._core.soonest, now + 2 * TICK_S)  # if no message comes by until then
         if due < self._timer_at:
             self._wake(due)
 
@@ -248,8 +248,6 @@ class EngineWorker:
                 self._spawn(self._resolve(effect))
             case CommandAnswered(acknowledgement):
                 self.commands.answer(acknowledgement)
-            case CallRefused() | LegOpened() | Discarded():
-                self._books.note((effect,))
             case _:
                 raise AssertionError(f"no hand for {effect!r}")
         return []

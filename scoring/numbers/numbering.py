@@ -114,6 +114,10 @@ class Numbering:
         """
         return self._cached_user(user) if len(user) <= _RAW_MAX else self._of_user(user)
 
+    def is_plain(self, user: str) -> bool:
+        """Whether that is a usual mobile number, at a glance; such a one is neither short nor protected."""
+        return self._reads_plain and _PLAIN_CN.fullmatch(user) is not None
+
     def _of_user(self, user: str) -> Number:
         plain = _PLAIN_CN.fullmatch(user) if self._reads_plain else None
         if plain is not None:

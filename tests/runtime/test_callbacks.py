@@ -42,6 +42,16 @@ def test_a_window_opens_and_closes(tmp_path: Path, kept: bool) -> None:
     assert not windows.is_open(number("+8613800138001"), START)
 
 
+def test_it_is_quiet_from_the_end_of_the_last_window_to_the_next_call() -> None:
+    windows = opened()
+    assert not windows.quiet  # nobody has looked yet
+    assert not windows.is_open(number(), START) and windows.quiet
+    windows.note(call())
+    assert not windows.quiet
+    assert windows.is_open(number(), START) and not windows.quiet
+    assert not windows.is_open(number(), START + timedelta(seconds=WINDOW_S + 1)) and windows.quiet
+
+
 def test_a_second_call_prolongs_it() -> None:
     windows = opened()
     later = START + timedelta(seconds=WINDOW_S)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scoring.numbers import Numbering
+from scoring.numbers import Numbering, NumberKind
 
 PLANS = [
     Numbering(cache_size=50),
@@ -28,6 +28,8 @@ SPELT = DIALLED | st.builds(str.__add__, DIALLED, st.sampled_from(["\n", " ", ";
 @example(user="１３８００１３８０００")
 def test_both_ways_agree(plan: Numbering, user: str) -> None:
     wanted = plan.of_user_at_length(user)
+    if plan.is_plain(user):
+        assert wanted.kind is NumberKind.E164 and not wanted.protected
     for _ in range(2):  # the second time from memory
         read = plan.of_user(user)
         assert (read, read.key, read.protected, read.raw) == (
