@@ -198,7 +198,8 @@ class Screener:
             display_name=request.display,
             request_uri=request.request_uri,
             diversion=diversion,
-            emergency_callback=not outbound and self._callbacks.is_open(subscriber, at),
+            emergency_callback=not (outbound or self._callbacks.quiet)
+            and self._callbacks.is_open(subscriber, at),
             kill_switch=self._kill_switch(),
             counters=NO_COUNTERS
             if not policy.counters and ((shadow := self._shadow()) is None or not shadow.counters)

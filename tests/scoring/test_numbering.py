@@ -1,5 +1,6 @@
 """Normalisation: every spelling of a number is that number, and nothing else becomes it."""
 
+import hmac
 import string
 
 import phonenumbers
@@ -189,6 +190,14 @@ def test_mask(text: str, masked: str) -> None:
 @given(MOBILES.map(lambda digits: "+86" + digits))
 def test_masks_hide_at_least_four_digits(text: str) -> None:
     assert sum(map(str.isdigit, mask(CN.normalise(text)))) <= 7
+
+
+@pytest.mark.parametrize("length", [1, 32, 64, 65, 200])
+def test_number_id_is_an_hmac_cut_short(length: int) -> None:
+    key = bytes(range(length))
+    wanted = hmac.new(key, b"lab\0+8613800138000", "sha256").hexdigest()[:32]
+    for _ in range(2):
+        assert number_id(key, "lab", CN.normalise("+8613800138000")) == wanted
 
 
 def test_number_id_depends_on_key_tenant_and_number_and_not_on_spelling() -> None:
