@@ -66,14 +66,15 @@ class Books:
         self._journal = journal
         self._tenant = tenant
         self._on_refused = on_refused
-        self._notes: deque[Note] = deque()
+        self.notes: deque[Note] = deque()
+        """What waits to be told."""
         self._filed: list[tuple[AnyEvent, float]] = []
-        self.note = self._notes.append
+        self.note = self.notes.append
         self.trace: Trace | None = None
 
     def settle(self) -> None:
         """Tell all that was noted."""
-        notes, take = self._notes, self._notes.popleft
+        notes, take = self.notes, self.notes.popleft
         tally, trace = self._tally, self.trace
         self._counting.count()
         while notes:

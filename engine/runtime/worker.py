@@ -50,8 +50,10 @@ from engine.sip.effects import Discarded, Send
 from engine.sip.flow import Flow
 from scoring.numbers import Numbering
 
-TICK_S = 0.02
-"""Timers that come due within one tick are handled together; no SIP timer is finer."""
+TICK_S = 0.05
+"""Timers that come due within one tick are handled together, and what happened is told; T1 is ten of them."""
+MOST_NOTES = 100
+"""What so many messages and events leave to be told is told at once: nobody waits long for it."""
 GOODBYE_S = 5.0
 """At the end, so long answers to our BYE are awaited."""
 DRAIN_LOOK_S = 0.02
@@ -157,6 +159,8 @@ class EngineWorker:
             _log.exception("a message from %s:%d could not be handled", *flow.remote)
         if now >= self._settle_at:  # while we are awake
             self._tick()
+        elif len(self._books.notes) > MOST_NOTES:
+            self.settle()
 
     def _send_failed(self, flow: Flow, branch: str, error: str) -> None:
         try:
