@@ -92,6 +92,8 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
                 call.feed(Input.REFERRER_GONE)
             elif call.state is State.ENDING:
                 call.check_ended()
+            elif event.lost:
+                call.feed(Input.PEER_LOST)
             else:
                 call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
         case LegEnded():

@@ -305,7 +305,7 @@ class Leg(LegDialog, eq=False, kw_only=True):
     def lose(self, reasons: tuple[str, ...]) -> None:
         """The peer is gone without a word: our BYE is for form's sake."""
         self.hang_up(reason_headers(reasons))
-        self._end(LegHungUp("", reasons))
+        self._end(LegHungUp("", reasons, lost=True))
 
     # --- keys and references ---
 

@@ -80,6 +80,8 @@ class LegHungUp(msgspec.Struct, frozen=True):
     """Value of the agent's header, where there is one."""
     reason: tuple[str, ...] = ()
     """Reason values, as `reasons` elsewhere; ours where nobody sent a BYE."""
+    lost: bool = False
+    """Nobody did."""
 
 
 class LegAcknowledged(msgspec.Struct, frozen=True):

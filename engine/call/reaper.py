@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from engine.call.capabilities import SDP_TYPE
 from engine.call.leg_refusals import DIALOG_LOST
 from engine.call.session_timer import State as SessionState
-from engine.call.table import Input, State
+from engine.call.table import State
 from engine.sip.message import Response
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def _ask(call: Call, leg: Leg) -> None:
         if response is not None and response.status < 200:
             return
         status = lost_by(response, failure)
-        if status is not None and leg in (call.caller, call.callee) and not leg.leaving:
-            call.reasons = DIALOG_LOST[status]
-            call.feed(Input.PEER_LOST)
+        if status is not None and not leg.leaving:
+            leg.lost(status)
 
     leg.send("OPTIONS", heard, [("Accept", SDP_TYPE)])

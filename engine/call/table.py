@@ -84,7 +84,7 @@ class Input(StrEnum):
     CALLER_ACK_MISSING = "no ACK from the caller for our 2xx in 64*T1 (RFC 3261 §13.3.1.4)"
     CALLEE_ACK_MISSING = "the same of the callee, whose re-INVITE we had answered"
     RTP_TIMEOUT = "an anchored leg sends nothing any more"
-    PEER_LOST = "a leg does not know its dialog any more, or answers nothing"
+    PEER_LOST = "a peer does not know its dialog any more, or shows no sign of life (RFC 4028 §10, RFC 5057)"
     MEDIA_FAILED = "no port, or the media worker is gone"
     MEDIA_FAILED_REJECT = "no port, or no worker, for the announcement of a reject"
     MEDIA_FAILED_AGENT = "no port, or no worker, for a dissuasion call"
@@ -118,6 +118,7 @@ _STOPPED = End(Blame.ENGINE, "shutdown", 503)
 _UNACCEPTABLE = End(Blame.UPSTREAM, "not_acceptable", 488)
 _HUNG_UP_BY_CALLER = End(Blame.CALLER, "hung_up", 487)
 _HUNG_UP_BY_CALLEE = End(Blame.CALLEE, "hung_up", 480)
+_LOST = End(Blame.UPSTREAM, "timeout", 480)
 _REJECTED = End(Blame.POLICY, "rejected", 608)
 
 TABLE: Final[dict[tuple[State, Input], Row]] = {
@@ -187,6 +188,7 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.WARNING, I.KEY_REFUSE): Row(S.ENDING, (), End(Blame.CALLEE, "warning_refused", 607)),
     (S.WARNING, I.KEY_TIMEOUT): Row(S.ENDING, (), End(Blame.CALLEE, "warning_unanswered", 480)),
     (S.WARNING, I.CALLEE_GONE): Row(S.ENDING, (), End(Blame.CALLEE, "warning_hung_up", 480)),
+    (S.WARNING, I.PEER_LOST): Row(S.ENDING, (), _LOST),
     (S.WARNING, I.CALLER_CANCELLED): Row(S.ENDING, (), _CANCELLED),
     (S.WARNING, I.OFFERED): Row(S.WARNING, ("refuse_offer",)),
     (S.WARNING, I.RTP_TIMEOUT): Row(S.ENDING, (), End(Blame.CALLEE, "rtp_timeout", 480)),
@@ -200,6 +202,7 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.ATTACHING, I.CALLER_REFUSED): Row(S.ENDING, (), End(Blame.ENGINE, "failed", 0)),
     (S.ATTACHING, I.NO_ANSWER): Row(S.ENDING, (), End(Blame.ENGINE, "failed", 0)),
     (S.ATTACHING, I.CALLEE_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLEE),
+    (S.ATTACHING, I.PEER_LOST): Row(S.ENDING, (), _LOST),
     (S.ATTACHING, I.OFFERED): Row(S.ATTACHING, ("refuse_offer",)),
     (S.ATTACHING, I.RTP_TIMEOUT): Row(S.ENDING, (), End(Blame.CALLEE, "rtp_timeout", 0)),
     (S.ATTACHING, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
@@ -210,6 +213,7 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.NOTICE, I.NOTICE_PLAYED): Row(S.CONNECTED, ("capture", "connect")),
     (S.NOTICE, I.CALLER_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLER),
     (S.NOTICE, I.CALLEE_GONE): Row(S.ENDING, (), _HUNG_UP_BY_CALLEE),
+    (S.NOTICE, I.PEER_LOST): Row(S.ENDING, (), _LOST),
     (S.NOTICE, I.OFFERED): Row(S.NOTICE, ("refuse_offer",)),
     (S.NOTICE, I.CALLER_ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLER, "ack_missing", 0)),
     (S.NOTICE, I.RTP_TIMEOUT): Row(S.ENDING, (), End(Blame.UPSTREAM, "rtp_timeout", 0)),
@@ -225,7 +229,7 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.CONNECTED, I.CALLER_ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLER, "ack_missing", 0)),
     (S.CONNECTED, I.CALLEE_ACK_MISSING): Row(S.ENDING, (), End(Blame.CALLEE, "ack_missing", 0)),
     (S.CONNECTED, I.RTP_TIMEOUT): Row(S.ENDING, (), End(Blame.UPSTREAM, "rtp_timeout", 0)),
-    (S.CONNECTED, I.PEER_LOST): Row(S.ENDING, (), End(Blame.UPSTREAM, "timeout", 0)),
+    (S.CONNECTED, I.PEER_LOST): Row(S.ENDING, (), _LOST),
     (S.CONNECTED, I.MEDIA_FAILED): Row(S.ENDING, (), _NO_MEDIA),
     (S.CONNECTED, I.MEDIA_FAILED_AGENT): Row(S.ENDING, (), _NO_MEDIA),
     (S.CONNECTED, I.UNACCEPTABLE): Row(S.ENDING, (), _UNACCEPTABLE),
@@ -247,7 +251,7 @@ TABLE: Final[dict[tuple[State, Input], Row]] = {
     (S.TRANSFERRING, I.CALLEE_ACK_MISSING): Row(
         S.ENDING, ("drop_target",), End(Blame.CALLEE, "ack_missing", 0)
     ),
-    (S.TRANSFERRING, I.PEER_LOST): Row(S.ENDING, ("drop_target",), End(Blame.UPSTREAM, "timeout", 0)),
+    (S.TRANSFERRING, I.PEER_LOST): Row(S.ENDING, ("drop_target",), _LOST),
     (S.TRANSFERRING, I.MEDIA_FAILED): Row(S.ENDING, ("drop_target",), _NO_MEDIA),
     (S.TRANSFERRING, I.UNACCEPTABLE): Row(S.ENDING, ("drop_target",), _UNACCEPTABLE),
     (S.TRANSFERRING, I.END_REQUESTED): Row(S.ENDING, ("drop_target",), _STOPPED),
@@ -322,7 +326,7 @@ IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.NOTICE, S.CONNECTED, S.ENDING, S.ENDED), I.CALLER_ANSWERED),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.NOTICE, S.ENDED), I.NOTICE_GIVEN),
     # Without a dialog there is no BYE, no re-INVITE, no ACK to wait for; with one there is no CANCEL.
-    _pairs((*_BEFORE_ANSWER, S.ENDED), I.CALLEE_GONE),
+    _pairs((*_BEFORE_ANSWER, S.ENDED), I.CALLEE_GONE, I.PEER_LOST),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.CALLER_GONE),
     _pairs((S.PREPARING, S.ENDED), I.OFFERED),
     _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.ENDED), I.CALLER_ACK_MISSING),
@@ -342,8 +346,6 @@ IMPOSSIBLE: Final[frozenset[tuple[State, Input]]] = frozenset().union(
     _pairs((S.ANNOUNCING, S.WARNING, S.NOTICE, S.ENDED), I.MEDIA_FAILED_AGENT),
     _pairs((S.ATTACHING, S.ENDED), I.MEDIA_FAILED),
     _pairs((S.PREPARING, S.ENDED), I.RTP_TIMEOUT),
-    # Only connected calls are asked.
-    _pairs((*_BEFORE_ANSWER, S.WARNING, S.ATTACHING, S.NOTICE, S.ENDED), I.PEER_LOST),
     # Descriptions are looked at from the announcement on, and not after the end.
     _pairs((S.PREPARING, S.ENDING, S.ENDED), I.UNACCEPTABLE),
     _pairs(tuple(state for state in State if state is not S.ANNOUNCING), I.UNACCEPTABLE_REJECT),

@@ -189,7 +189,7 @@ def test_a_side_that_knows_no_such_dialog_is_gone(lab: Lab, who: str, anchored: 
     pair.asked.last("INVITE").reply(status)
     assert ask.status == 487
     assert pair.asking.has("BYE") == 1
-    assert lab.ended == f"{pair.other}/hung_up 200"
+    assert lab.ended == "upstream/timeout 200"
 
 
 def test_a_side_that_answers_nothing_is_gone(lab: Lab) -> None:
@@ -198,7 +198,7 @@ def test_a_side_that_answers_nothing_is_gone(lab: Lab) -> None:
     ask = pair.offer(BODY["caller"])
     lab.advance(33)
     assert ask.status == 487
-    assert lab.ended == "callee/hung_up 200"
+    assert lab.ended == "upstream/timeout 200"
 
 
 @WHO

@@ -18,6 +18,7 @@ from engine.call.session_timer import (
     longer_interval,
     too_short,
 )
+from engine.model.screening import Action
 from engine.sip.message import Request, Response
 from engine.sip.session_expires import SessionExpires, min_se, session_expires
 from tests.call.kit import ACCESS, CARRIER, NUMBER, Lab
@@ -237,7 +238,7 @@ def test_the_callee_may_refresh_instead(lab: Lab) -> None:
     bye = called.last("BYE").request
     assert bye.get("Reason") == 'SIP;cause=408;text="Session expired"'
     assert caller.has("BYE") == 1
-    assert lab.ended == "callee/hung_up 200"
+    assert lab.ended == "upstream/timeout 200"
 
 
 def test_a_refresh_by_reinvite_is_answered_by_the_leg_alone(lab: Lab) -> None:
@@ -257,7 +258,7 @@ def test_a_refresh_whose_answer_nobody_acknowledges(lab: Lab) -> None:
     called.ask("INVITE", sdp(ACCESS[0], 50000), asks("600;refresher=uac", TIMER))
     lab.advance(33)
     assert (called.has("BYE"), caller.has("BYE")) == (1, 1)
-    assert lab.ended == "callee/hung_up 200"
+    assert lab.ended == "upstream/timeout 200"
 
 
 def test_a_refresh_with_another_description_is_an_offer(lab: Lab) -> None:
@@ -280,7 +281,7 @@ def test_nobody_answers_our_refresh(lab: Lab) -> None:
     lab.advance(33)
     assert called.has("BYE") == 1
     assert caller.has("BYE") == 1
-    assert lab.ended == "callee/hung_up 200"
+    assert lab.ended == "upstream/timeout 200"
 
 
 @pytest.mark.parametrize("status", [408, 481])
@@ -289,6 +290,7 @@ def test_the_callee_knows_no_such_dialog(lab: Lab, status: int) -> None:
     lab.advance(HALF_S)
     called.last("UPDATE").reply(status)
     assert (called.has("BYE"), caller.has("BYE")) == (1, 1)
+    assert lab.ended == "upstream/timeout 200"
 
 
 def test_a_refused_refresh_is_tried_again_until_the_session_is_over(lab: Lab) -> None:
@@ -301,6 +303,7 @@ def test_a_refused_refresh_is_tried_again_until_the_session_is_over(lab: Lab) ->
     assert lab.now >= 100 + LATE_S
     assert 3 <= called.has("UPDATE") <= 10
     assert caller.has("BYE") == 1
+    assert lab.ended == "upstream/timeout 200"
 
 
 def test_a_refresh_after_a_refused_one_counts(lab: Lab) -> None:
@@ -372,7 +375,7 @@ def test_a_caller_that_refreshes(lab: Lab) -> None:
     lab.advance(1)
     assert caller.has("BYE") == 1
     assert called.has("BYE") == 1
-    assert lab.ended == "caller/hung_up 200"
+    assert lab.ended == "upstream/timeout 200"
 
 
 def test_a_caller_that_wants_us_to_refresh(lab: Lab) -> None:
@@ -445,3 +448,22 @@ def test_a_refresh_meets_an_offer_of_the_peer(lab: Lab) -> None:
     assert called.has("UPDATE") == 1
     called.last("UPDATE").reply(200)
     caller.bye()
+
+
+# --- a peer that is lost before the call is connected ---
+
+
+@pytest.mark.parametrize(("record", "status"), [(False, 480), (True, 200)], ids=["warning", "notice"])
+def test_a_side_that_is_lost_while_a_prompt_plays(lab: Lab, record: bool, status: int) -> None:
+    """Nobody acknowledges our answer to its refresh; the prompt takes longer than that."""
+    lab.verdict(record=True) if record else lab.verdict(action=Action.WARN, announcement="warn_callee")
+    ask = lab.carrier.invite(NUMBER)
+    called = lab.phone.calls[-1]
+    called.invite.reply(200, sdp(ACCESS[0], 50000), asks("600;refresher=uas"))
+    if record:
+        ask.ack()
+    called.ask("INVITE", sdp(ACCESS[0], 50000), asks("600;refresher=uac", TIMER))
+    lab.advance(33)
+    assert called.has("BYE") == 1
+    assert ask.status == status
+    assert lab.ended == f"upstream/timeout {status}"
