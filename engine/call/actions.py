@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 def dispose(call: Call) -> None:
     """Nothing of the call is left."""
-    for leg in call.legs:
-        leg.dispose()
+    for leg in (call.caller, call.callee):
+        if leg is not None:
+            leg.dispose()
+    if call.former or call.transfer is not None or call.newcomer is not None:
+        for leg in call.legs:
+            leg.dispose()
     call.timers.cancel(call.call_id, *RUNNING, "reap")
     call.listener = nobody  # it holds this call: without it no collector has to find the two
     on_end, call.on_end = call.on_end, None

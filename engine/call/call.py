@@ -43,10 +43,20 @@ from engine.model.trunk_sections import TrunkSection
 from engine.sdp import SdpError
 from engine.sip.message import Request
 
-_TOLD: Final = {
+_TOLD: Final[Mapping[State, str]] = {
     state: state.value for state in State if state not in (State.ROUTING, State.ENDING, State.ENDED)
 }
 """States that are told as stages of the call."""
+_ARROWS: Final = {
+    (state, given): (
+        row.state,
+        _TOLD.get(row.state, "") if row.state is not state else "",
+        tuple([ACTIONS[name] for name in row.actions]),
+        row.end,
+    )
+    for (state, given), row in TABLE.items()
+}
+"""The table, ready to be run: the next state, the stage that is told, the actions themselves, the end."""
 MEDIA_S = 5.0
 """A media worker that has not opened a session by then is as good as none."""
 REAP_S = 34.0
@@ -151,25 +161,24 @@ class Call(msgspec.Struct, eq=False):
 
     def feed(self, given: Input) -> None:
         """One arrow of the table. What is not in it is ignored, or is our error and told."""
-        row = TABLE.get((self.state, given))
-        if row is None:
+        arrow = _ARROWS.get((self.state, given))
+        if arrow is None:
             if (self.state, given) in IMPOSSIBLE:
                 detail = f"{given.name} in state {self.state.name}"
                 self.wire.emit(Alarm(slug="internal", detail=detail, call_id=self.call_id))
             return
-        changed = row.state is not self.state
-        self.state = row.state
-        if changed and row.state in _TOLD:
-            self.wire.effects.append(EventRaised(CallStage(call_id=self.call_id, stage=_TOLD[row.state])))
+        self.state, told, actions, end = arrow
+        if told:
+            self.wire.effects.append(EventRaised(CallStage(call_id=self.call_id, stage=told)))
         try:
-            for action in row.actions:
-                ACTIONS[action](self)
+            for action in actions:
+                action(self)
         except SdpError as error:
             self.wire.emit(CallStage(call_id=self.call_id, stage="unacceptable", detail=error.reason))
             self.feed(Input.UNACCEPTABLE_REJECT if self.plan.reject else Input.UNACCEPTABLE)
             return
-        if row.end is not None:
-            self.finish(row.end)
+        if end is not None:
+            self.finish(end)
 
     # --- the end ---
 

@@ -16,6 +16,7 @@ from engine.call.capabilities import (
     extension_refusal,
     invite_refusal,
     method_refusal,
+    takes_update,
 )
 from engine.call.leg_challenges import Asking
 from engine.call.leg_dialog import LegDialog, Listener, nobody
@@ -40,6 +41,7 @@ from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request, Response, response_to
 
+_DESCRIBES: Final = ("Content-Type", SDP_TYPE)
 _CAN: Final = (("Allow", ALLOW), ("Supported", SUPPORTED))
 
 
@@ -55,8 +57,8 @@ class Leg(LegDialog, eq=False, kw_only=True):
     """Headers of our answer to the peer's BYE."""
     heard_body: bytes = b""
     """The peer's last."""
-    can_update: bool = False
-    """Whether the peer takes UPDATE: its Allow says so (RFC 3311 §4)."""
+    allow: str = ""
+    """The peer's last Allow, as it came."""
     session: LegSession | None = None
     referral: Referral | None = None
     _offers: Offers | None = None
@@ -68,6 +70,11 @@ class Leg(LegDialog, eq=False, kw_only=True):
     _leaving: bool = False
     _parting: Headers | None = None
     """Headers of a BYE that waits for an ACK."""
+
+    @property
+    def can_update(self) -> bool:
+        """Whether the peer takes UPDATE: its Allow says so (RFC 3311 §4)."""
+        return takes_update(self.allow)
 
     # --- who hears of it ---
 
@@ -119,8 +126,13 @@ class Leg(LegDialog, eq=False, kw_only=True):
         method = request.method
         try:
             dialog.receive(request)
-            if method == "BYE":
-                self._said_bye(key, request)
+            if method == "BYE" and self.accepted:
+                first = request.first
+                self.wire.respond(key, response_to(request, 200, headers=self.farewell))
+                report = report_of(request) if AGENT_HEADER in first else ""
+                self._end(LegHungUp(report, reasons_of(request) if "Reason" in first else ()))
+            elif method == "BYE":
+                self._said_bye_early(key, request)
             elif method in ("INVITE", "UPDATE"):
                 self.offers().received(key, request, invite_refusal(request))
             else:
@@ -154,15 +166,6 @@ class Leg(LegDialog, eq=False, kw_only=True):
     def pracked(self, key: ServerKey, request: Request) -> None:
         self._answer(key, request, 481)
 
-    def _said_bye(self, key: ServerKey, request: Request) -> None:
-        if not self.accepted:
-            self._said_bye_early(key, request)
-            return
-        self.wire.respond(key, response_to(request, 200, headers=self.farewell))
-        first = request.first
-        reasons = reasons_of(request) if "Reason" in first else ()
-        self._end(LegHungUp(report_of(request) if AGENT_HEADER in first else "", reasons))
-
     def _said_bye_early(self, key: ServerKey, request: Request) -> None:
         """The dialog is an early one."""
 
@@ -194,7 +197,7 @@ class Leg(LegDialog, eq=False, kw_only=True):
         """200 to an INVITE; the transaction layer repeats it until the ACK. `alone`: it only refreshes."""
         headers = [("Contact", self.contact), *_CAN, *self._agree(request)]
         if body:
-            headers.append(("Content-Type", SDP_TYPE))
+            headers.append(_DESCRIBES)
             self.sent_body = body
         self.accepted, self._alone = True, alone
         self._accepted_key, self._accepted_cseq = key, request.cseq.number
@@ -337,23 +340,24 @@ class Leg(LegDialog, eq=False, kw_only=True):
     # --- the end ---
 
     def hang_up(self, headers: Headers = ()) -> None:
-        """BYE on an answered leg; `LegEnded` follows."""
+        """BYE on an answered leg; `LegEnded` follows.
+
+        Who was called must not say it before the ACK, or 64*T1 (RFC 3261 §15).
+        """
         if self.ended or self.dialog is None or self._leaving:
             return
         self._leaving = True
         self._stop()
         if self._unacknowledged is not None:
             self.decline()
-        self._parting = headers
-        self._part()
+        if self._accepted_key is not None and not self.owns_call_id:
+            self._parting = headers
+        else:
+            self.send("BYE", self._bye_response, headers)
 
     def _part(self) -> None:
-        """Send the BYE that is wanted, unless it has to wait: who was called must not say it before the ACK,
-        or 64*T1 (RFC 3261 §15).
-        """
+        """Send the BYE that has had to wait."""
         if self._parting is None or self.ended or self.dialog is None:
-            return
-        if self._accepted_key is not None and not self.owns_call_id:
             return
         headers, self._parting = self._parting, None
         self.send("BYE", self._bye_response, headers)

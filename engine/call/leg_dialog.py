@@ -88,7 +88,7 @@ class LegDialog(OwnOrigin, eq=False, kw_only=True):
             headers.append(("Content-Type", SDP_TYPE))
         if self._identity is not None:
             headers += self._identity.invite_headers
-        ack = self.dialog.ack(self._ack_cseq, body=body, headers=headers)
+        ack = self.dialog.request("ACK", headers=headers, body=body, of_invite=self._ack_cseq)
         self.wire.acknowledge(self._ack_key, self.dialog, ack, self.flow)
 
     def decline(self) -> None:

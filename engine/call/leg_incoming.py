@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.call.capabilities import ALLOW, RELIABLE, SDP_TYPE, Headers, has_tag, takes_update
+from engine.call.capabilities import ALLOW, RELIABLE, SDP_TYPE, Headers, has_tag
 from engine.call.leg import Leg
 from engine.call.leg_events import LegCancelled, LegEnded, LegHungUp, LegProgressAcknowledged
 from engine.call.leg_refusals import reasons_of
@@ -30,8 +30,10 @@ class IncomingLeg(Leg, eq=False, kw_only=True):
         self.contact = wire.contacts[self.flow.transport]
         self.heard_body = request.body
         self.offered = bool(request.body)
-        self.demands_reliable = "Require" in request.first and has_tag(request, "Require", RELIABLE)
-        self.can_update = takes_update(request)
+        first = request.first
+        self.demands_reliable = "Require" in first and has_tag(request, "Require", RELIABLE)
+        whole = len(first) == len(request.headers)  # no name comes twice
+        self.allow = first.get("Allow", "") if whole else ", ".join(request.rows("Allow"))
         self._tag = wire.ids.tag()
         wire.incoming[self.key] = self
 

@@ -9,7 +9,6 @@ from engine.call.capabilities import (
     SUPPORTED_INSIDE,
     Headers,
     has_tag,
-    takes_update,
 )
 from engine.call.credentials import Attempt, asked_again, challenged
 from engine.call.early import MAX_EARLY, Early
@@ -18,7 +17,7 @@ from engine.call.leg_events import LegAnswered, LegRefused, LegRinging
 from engine.call.leg_refusals import refusal
 from engine.call.leg_session import LegSession
 from engine.call.reliable import rseq_of
-from engine.call.session_timer import asking_headers, longer_interval
+from engine.call.session_timer import AGREED, agreed_by, asking_headers, longer_interval
 from engine.call.wire import no_matter
 from engine.sdp import SdpError, build_refusal
 from engine.sip.dialog import Dialog
@@ -156,7 +155,8 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
         body = response.body
         reliable = offers = False
         rseq = None
-        if self._reliable and "Require" in response.first and has_tag(response, "Require", RELIABLE):
+        first = response.first
+        if self._reliable and "Require" in first and has_tag(response, "Require", RELIABLE):
             rseq = rseq_of(response)
         if rseq is not None:
             if tag not in early or not known.takes(rseq):
@@ -164,7 +164,8 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
             reliable, offers = True, bool(body) and not self._offered
             known.described = body or known.described
         self._current = known
-        self.can_update = takes_update(response)
+        whole = len(first) == len(response.headers)  # no name comes twice
+        self.allow = first.get("Allow", "") if whole else ", ".join(response.rows("Allow"))
         if offers:
             self._owed = known
         elif reliable:
@@ -260,7 +261,9 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
             return
         self.answered = self.accepted = True
         self._ack_key, self._ack_cseq, self._unacknowledged = self._key, self._cseq, response.body
-        self.can_update = takes_update(response)
+        first = response.first
+        whole = len(first) == len(response.headers)  # no name comes twice
+        self.allow = first.get("Allow", "") if whole else ", ".join(response.rows("Allow"))
         self.dialog = dialog
         self.wire.dialogs[self.call_id, self.tag] = self
         if self._cancelling:  # the 200 crossed our CANCEL (RFC 3261 §9.1)
@@ -268,9 +271,11 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
                 self.acknowledge()
             self.hang_up()
             return
-        if self._session_s or "Session-Expires" in response.first:
-            self.session = LegSession(self)
-            self.session.agreed(response, self._session_s)
+        if self._session_s or "Session-Expires" in first:
+            agreement = agreed_by(response, self._session_s)
+            if agreement is not None:
+                self.session = LegSession(self)
+                self.session.step(AGREED[agreement.ours], agreement.interval_s)
         body = (early.described if early is not None else b"") or response.body
         if body:
             self.heard_body = body
@@ -298,7 +303,8 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
         other.confirm(response)
         identity = self._identity
         headers = identity.invite_headers if identity is not None else ()
-        self.wire.acknowledge(self._key, other, other.ack(self._cseq, headers=headers), self.flow)
+        ack = other.request("ACK", headers=headers, of_invite=self._cseq)
+        self.wire.acknowledge(self._key, other, ack, self.flow)
         self.send("BYE", no_matter, dialog=other)
 
     def _refused(self, event: LegRefused) -> None:

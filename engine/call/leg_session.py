@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from engine.call.capabilities import Headers
 from engine.call.session_timer import (
+    AGREED,
     TABLE,
     Action,
     Input,
@@ -40,21 +42,24 @@ class LegSession(msgspec.Struct, eq=False):
     """Min-SE of our requests, where a 422 taught us one."""
     state: State = State.OFF
 
+    @property
+    def over_s(self) -> float:
+        """From a refresh to the end, where no other one comes; infinite where nobody refreshes."""
+        return inf if self.state is State.OFF else late_s(self._interval_s)
+
     # --- what is agreed ---
 
-    def agreed(self, response: Response, asked_s: int = 0) -> None:
-        """A 2xx to an INVITE or UPDATE of ours, which asked for `asked_s` or for what holds."""
-        agreement = agreed_by(response, asked_s or self._interval_s)
+    def agreed(self, response: Response) -> None:
+        """A 2xx to an INVITE or UPDATE of ours, which asked for what holds."""
+        agreement = agreed_by(response, self._interval_s)
         if agreement is not None:
-            self._interval_s = agreement.interval_s
-            self.step(Input.AGREED_OURS if agreement.ours else Input.AGREED_THEIRS)
+            self.step(AGREED[agreement.ours], agreement.interval_s)
 
     def agree(self, request: Request, wanted_s: int) -> Headers:
         """Headers of our 2xx to an INVITE or UPDATE; the interval begins anew."""
         agreement, headers = agree_to(request, self._interval_s or wanted_s)
         if agreement is not None:
-            self._interval_s = agreement.interval_s
-            self.step(Input.AGREED_OURS if agreement.ours else Input.AGREED_THEIRS)
+            self.step(AGREED[agreement.ours], agreement.interval_s)
         return headers
 
     def headers(self) -> Headers:
@@ -85,19 +90,22 @@ class LegSession(msgspec.Struct, eq=False):
     def refused(self, status: int, method: str) -> None:
         """Our refresh got a final non-2xx that says nothing of the dialog."""
         if method == "UPDATE" and status in (405, 501) and self._leg.sent_body:
-            self._leg.can_update = False
+            self._leg.allow = ""
             self.refresh()
         else:
             self.step(Input.REFUSED)
 
     # --- the table ---
 
-    def step(self, given: Input) -> None:
+    def step(self, given: Input, interval_s: int = 0) -> None:
+        """One arrow of the table; an agreement brings its interval."""
         row = TABLE.get((self.state, given))
         if row is None:
             return
         self.state = row.state
-        timers, now = self._leg.wire.timers, self._leg.wire.now
+        if interval_s:
+            self._interval_s = interval_s
+        wire = self._leg.wire
         for action in row.actions:
             if action is Action.STOP:
                 if self._half is not None:
@@ -106,13 +114,14 @@ class LegSession(msgspec.Struct, eq=False):
                     self._late.cancel()
                 self._half = self._late = None
             elif action is Action.START_HALF:
-                self._half = timers.add(now + self._interval_s / 2, self._is_half)
+                self._half = wire.timers.add(wire.now + self._interval_s / 2, self._is_half)
             elif action is Action.START_AGAIN:
-                self._half = timers.add(now + again_s(self._interval_s), self._is_half)
+                self._half = wire.timers.add(wire.now + again_s(self._interval_s), self._is_half)
             elif action is Action.START_LATE:
                 if self._late is None:
                     spent_s = self._interval_s / 2 if self.state is State.OURS else 0.0
-                    self._late = timers.add(now + late_s(self._interval_s) - spent_s, self._is_late)
+                    at = wire.now + late_s(self._interval_s) - spent_s
+                    self._late = wire.timers.add(at, self._is_late)
             elif action is Action.REFRESH:
                 self.refresh()
             else:

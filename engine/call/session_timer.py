@@ -65,15 +65,17 @@ class Row(NamedTuple):
 
 S, I, A = State, Input, Action  # noqa: E741 (a table is read by its columns)
 
+AGREED: Final = {True: I.AGREED_OURS, False: I.AGREED_THEIRS}
+"""What an agreement is to the table, by whether we are the one who refreshes."""
 _OURS = Row(S.OURS, (A.STOP, A.START_HALF))
 _THEIRS = Row(S.THEIRS, (A.STOP, A.START_LATE))
 
 TABLE: Final[dict[tuple[State, Input], Row]] = {
     # every 2xx to an INVITE or UPDATE begins the interval anew, and may change who refreshes (§7.2, §9)
-    (S.OFF, I.AGREED_OURS): _OURS,
+    (S.OFF, I.AGREED_OURS): Row(S.OURS, (A.START_HALF,)),
     (S.OURS, I.AGREED_OURS): _OURS,
     (S.THEIRS, I.AGREED_OURS): _OURS,
-    (S.OFF, I.AGREED_THEIRS): _THEIRS,
+    (S.OFF, I.AGREED_THEIRS): Row(S.THEIRS, (A.START_LATE,)),
     (S.OURS, I.AGREED_THEIRS): _THEIRS,
     (S.THEIRS, I.AGREED_THEIRS): _THEIRS,
     (S.OURS, I.HALF): Row(S.OURS, (A.START_LATE, A.REFRESH)),  # §7.2, §9, §10

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Iterable, Iterator
+from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Final, Generic, TypeVar
 
@@ -20,11 +20,13 @@ RUNNING: Final = ("no_answer", "hop", "key", "progress", "dial_pause", "media", 
 T = TypeVar("T")
 
 
-class Timer(msgspec.Struct, Generic[T]):
-    """One running timer. It holds what it is for only as long as it runs."""
+class Timer(msgspec.Struct, Generic[T], order=True):
+    """One running timer, in its place by time. It holds what it is for only as long as it runs."""
 
-    timers: Timers[T]
     at: float
+    serial: int
+    """No two have the same: what follows is never compared."""
+    timers: Timers[T]
     what: T | None
     """None: fired, or cancelled."""
 
@@ -44,28 +46,28 @@ class Timers(Generic[T]):
     __slots__ = ("_serial", "heap", "live")
 
     def __init__(self) -> None:
-        self.heap: list[tuple[float, int, Timer[T]]] = []
+        self.heap: list[Timer[T]] = []
         self.live = 0
         """Of them, those that are neither cancelled nor fired."""
         self._serial = 0
 
     def add(self, at: float, what: T) -> Timer[T]:
         """Let `what` come due at `at`, monotonic seconds."""
-        timer = Timer(self, at, what)
         self._serial += 1
         self.live += 1
-        heapq.heappush(self.heap, (at, self._serial, timer))
+        timer = Timer(at, self._serial, self, what)
+        heappush(self.heap, timer)
         return timer
 
     def sweep(self) -> None:
         """Let go of what was cancelled."""
-        self.heap = [entry for entry in self.heap if entry[2].what is not None]
-        heapq.heapify(self.heap)
+        self.heap = [timer for timer in self.heap if timer.what is not None]
+        heapify(self.heap)
 
     def _due(self, now: float) -> Iterator[T]:
         """Take out what has come due, in order; meanwhile others may be set and cancelled."""
-        while self.heap and self.heap[0][0] <= now:
-            timer = heapq.heappop(self.heap)[2]
+        while self.heap and self.heap[0].at <= now:
+            timer = heappop(self.heap)
             what, timer.what = timer.what, None
             if what is not None:
                 self.live -= 1
@@ -74,15 +76,15 @@ class Timers(Generic[T]):
     @property
     def soonest(self) -> float:
         """Nothing is due before; it may be of a timer that was cancelled, infinite where there is none."""
-        return self.heap[0][0] if self.heap else inf
+        return self.heap[0].at if self.heap else inf
 
     def next(self) -> float | None:
         """When something is due next; cancelled timers are dropped on the way."""
         while self.heap:
-            at, _, timer = self.heap[0]
+            timer = self.heap[0]
             if timer.what is not None:
-                return at
-            heapq.heappop(self.heap)
+                return timer.at
+            heappop(self.heap)
         return None
 
     @property
@@ -105,7 +107,7 @@ class LegTimers(Timers[Action]):
 
     def run(self, now: float) -> None:
         """Run all that have come due, in order; one may cancel another."""
-        if self.heap and self.heap[0][0] <= now:
+        if self.heap and self.heap[0].at <= now:
             for action in self._due(now):
                 action()
 
@@ -121,17 +123,22 @@ class CallTimers(Timers[tuple[CallId, str]]):
 
     def set(self, call_id: CallId, name: str, at: float, instead: Iterable[str] = ()) -> None:
         """Let `name` come due at `at`, and those of the names `instead` no more."""
+        self._serial += 1
+        self.live += 1
+        timer = Timer(at, self._serial, self, (call_id, name))
+        heappush(self.heap, timer)
         running = self._set.get(call_id)
         if running is None:
-            running = self._set[call_id] = {}
-        else:
+            self._set[call_id] = {name: timer}
+            return
+        if instead or name in running:
             for other in (name, *instead):
                 if other in running:
                     running.pop(other).what = None
                     self.live -= 1
             if len(self.heap) > 2 * self.live + _SPARE:
                 self.sweep()
-        running[name] = self.add(at, (call_id, name))
+        running[name] = timer
 
     def cancel(self, call_id: CallId, *names: str) -> None:
         """Those of these names that are running."""
@@ -149,7 +156,7 @@ class CallTimers(Timers[tuple[CallId, str]]):
 
     def due(self, now: float) -> list[tuple[CallId, str]]:
         """Take out what has come due, in order."""
-        if not self.heap or self.heap[0][0] > now:
+        if not self.heap or self.heap[0].at > now:
             return []
         fired = list(self._due(now))
         for call_id, name in fired:

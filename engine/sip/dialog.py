@@ -141,22 +141,23 @@ class Dialog(msgspec.Struct, kw_only=True, eq=False):
         if request.method in _TARGET_REFRESH:
             self.refresh(request)
 
-    def request(self, method: str, *, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> Request:
-        """The next request of ours (§12.2.1.1). Not for ACK and CANCEL."""
-        if method in ("ACK", "CANCEL"):
-            raise LocalProtocolError(f"{method} takes the CSeq number of its INVITE")
-        self.local_cseq += 1
-        return self._make(method, self.local_cseq, headers, body)
+    def request(
+        self,
+        method: str,
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        of_invite: int | None = None,
+    ) -> Request:
+        """The next request of ours (§12.2.1.1); not a CANCEL.
 
-    def ack(self, invite_cseq: int, *, body: bytes = b"", headers: Iterable[tuple[str, str]] = ()) -> Request:
-        """The ACK for the 2xx to our INVITE with that CSeq number (§13.2.2.4)."""
-        return self._make("ACK", invite_cseq, headers, body)
-
-    def next_hop(self) -> Uri:
-        """Where requests go: the first route, or the remote target."""
-        return self.route_set[0].uri if self.route_set else self.remote_target
-
-    def _make(self, method: str, cseq: int, headers: Iterable[tuple[str, str]], body: bytes) -> Request:
+        `of_invite` is for the ACK for a 2xx: the CSeq number of our INVITE (§13.2.2.4).
+        """
+        cseq = of_invite
+        if cseq is None:
+            if method in ("ACK", "CANCEL"):
+                raise LocalProtocolError(f"{method} takes the CSeq number of its INVITE")
+            cseq = self.local_cseq = self.local_cseq + 1
         target = self.remote_target
         uri: Uri | str
         routes: list[tuple[str, str]] = []
@@ -178,6 +179,10 @@ class Dialog(msgspec.Struct, kw_only=True, eq=False):
             rows.append(("Contact", self.contact))
         rows += headers
         return Request(method, uri, rows, body)
+
+    def next_hop(self) -> Uri:
+        """Where requests go: the first route, or the remote target."""
+        return self.route_set[0].uri if self.route_set else self.remote_target
 
     def _routed(self, target: Uri) -> tuple[Uri, list[tuple[str, str]]]:
         """The Request-URI and the Route rows where there is a route set (§12.2.1.1)."""

@@ -259,7 +259,7 @@ def test_a_call_for_help_goes_on_without_hops_and_so_does_all_that_belongs_to_it
     assert came.request.max_forwards == HELP_HOPS
     answer = lab.engine.respond(came.key, came.request, 200)
     dialog = Dialog.uac(invite, answer, stranger.contact)
-    ack = without_hops(dialog.ack(dialog.local_cseq))
+    ack = without_hops(dialog.request("ACK", of_invite=dialog.local_cseq))
     stranger.carry_out(stranger.layer.send(ack, stranger.flow(EDGE), stranger.net.now))
     stranger.request(without_hops(dialog.request("BYE")), EDGE)
     assert lab.engine.hear(AckReceived).request.max_forwards == HELP_HOPS

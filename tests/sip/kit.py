@@ -85,7 +85,7 @@ class Host:
         self.carry_out(self.layer.cancel(key, self.net.now, headers))
 
     def ack(self, dialog: Dialog, remote: Address) -> None:
-        ack = dialog.ack(dialog.local_cseq)
+        ack = dialog.request("ACK", of_invite=dialog.local_cseq)
         self.carry_out(self.layer.send(ack, self.flow(remote), self.net.now))
 
     @property

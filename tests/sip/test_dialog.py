@@ -89,7 +89,7 @@ def test_uac_reverses_the_record_routes() -> None:
 def test_ack_has_the_invites_number_and_the_dialogs_route() -> None:
     dialog = uac(("Contact", "<sip:b@192.0.2.7>"), ("Record-Route", "<sip:p1;lr>"))
     dialog.request("INFO")
-    ack = dialog.ack(1, headers=[("Content-Type", "application/sdp")], body=b"v=0")
+    ack = dialog.request("ACK", headers=[("Content-Type", "application/sdp")], body=b"v=0", of_invite=1)
     assert (ack.method, ack.cseq, ack.body) == ("ACK", (1, "ACK"), b"v=0")
     assert [route.uri.host for route in ack.routes] == ["p1"]
     assert str(ack.uri) == "sip:b@192.0.2.7"
