@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from engine.call.capabilities import Refusal, extension_refusal, invite_refusal, method_refusal
-from engine.call.identity import identities
+from engine.call.capabilities import Refusal, extension_refusal, method_refusal
+from engine.call.identity import caller_of, identities
 from engine.call.values import ScreeningRequest
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request
@@ -24,8 +24,7 @@ _SCHEMES: Final = frozenset(("sip", "sips", "tel", "urn"))
 def refusal_of(request: Request) -> Refusal | None:
     """Status and headers to refuse the request with, or None when it may go on to screening.
 
-    What a caller asks for beside the call (Require, the type of a body) is looked at after it: see
-    `unsupported`.
+    What a caller asks for beside the call (Require, the type of a body) is looked at after it.
     """
     if request.method not in _SERVED:
         if request.method in ("BYE", "INFO"):  # only inside a dialog
@@ -42,20 +41,6 @@ def refusal_of(request: Request) -> Refusal | None:
     return None
 
 
-def unsupported(request: Request, *, protected: bool) -> Refusal | None:
-    """Why a screened INVITE cannot be taken after all.
-
-    Nothing that is asked for beside the call stops one to an emergency or police number: a Require is left
-    unanswered, a body of another type (a description with a location, RFC 6442) goes on as it came.
-    """
-    if protected:
-        return None
-    try:
-        return invite_refusal(request)
-    except RemoteProtocolError as error:
-        return error.status_hint, ()
-
-
 def knows_608(request: Request) -> bool:
     """Whether somebody on the way back tells the caller what a 608 says (RFC 8688 §3.3, RFC 6809 §6.2)."""
     return any(map(_KNOWS_608.search, request.rows("Feature-Caps")))
@@ -70,18 +55,19 @@ def _extension_refusal(request: Request) -> Refusal | None:
 
 def screening_request(request: Request, trunk: str, *, trusted: bool) -> ScreeningRequest:
     """What screening is told: text from the wire as it came."""
-    uri = request.uri
+    uri, given = request.uri, request.request_uri
+    text = given if uri.user and isinstance(given, str) and given.isascii() else str(uri)
     asserted = identities(request, "P-Asserted-Identity") if trusted else []
-    caller = request.from_
+    display, calling = caller_of(request)
     diversion: tuple[str, ...] = ()
     if "Diversion" in request.first:
         diversion = tuple(each.uri.user for each in identities(request, "Diversion") if each.uri.user)
     return ScreeningRequest(
         trunk=trunk,
-        calling=caller.uri.user or "",
-        called=uri.user or str(uri),
-        request_uri=str(uri),
-        display=caller.display or "",
+        calling=calling or "",
+        called=uri.user or text,
+        request_uri=text,
+        display=display or "",
         asserted=asserted[0].uri.user if asserted else None,
         diversion=diversion,
     )

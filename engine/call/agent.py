@@ -59,7 +59,7 @@ def invite_agent(call: Call) -> None:
     ]
     if call.wire.tell_legs:
         call.tell_leg(leg)
-    leg.invite(own_invite(leg, call.place, "agent", hop, body, headers))
+    own_invite(leg, call.place, "agent", hop, body, headers)
     call.timers.set(call.call_id, "no_answer", call.wire.now + AGENT_ANSWER_S)
 
 

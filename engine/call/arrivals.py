@@ -8,13 +8,13 @@ from typing import Final
 
 import msgspec
 
-from engine.call.admission import knows_608, screening_request, unsupported
+from engine.call.admission import knows_608, screening_request
 from engine.call.attempts import as_it_came
 from engine.call.calls import Calls
-from engine.call.capabilities import Headers
+from engine.call.capabilities import Headers, invite_refusal
 from engine.call.gate import REJECTED
 from engine.call.legs import IncomingLeg
-from engine.call.plan import plan_for
+from engine.call.plan import PLAIN, plan_for
 from engine.call.popups import Popups
 from engine.call.refusals import FinalResponse, no_way
 from engine.call.rejects import rejection
@@ -27,6 +27,7 @@ from engine.model.outcome import Blame, Outcome
 from engine.model.screening import Action
 from engine.model.trunk_sections import TrunkSection
 from engine.sip.effects import ServerKey
+from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.message import Request, response_to
 
@@ -48,7 +49,6 @@ class Arrivals:
     """Of one core."""
 
     __slots__ = (
-        "_by_key",
         "_calls",
         "_popups",
         "_sections",
@@ -76,7 +76,6 @@ class Arrivals:
         self._sections = sections
         self._trunks = trunks
         self._waiting: dict[CallId, _Arrival] = {}
-        self._by_key: dict[ServerKey, CallId] = {}
         self.draining = False
         """Only calls to and from emergency numbers are still taken."""
 
@@ -85,36 +84,40 @@ class Arrivals:
         call_id = CallId(self._wire.ids.token())
         asked = screening_request(request, trunk, trusted=self._sections[trunk].trusted_identity)
         self._waiting[call_id] = _Arrival(key, request, flow, trunk, asked)
-        self._by_key[key] = call_id
         self._wire.effects.append(ScreeningRequested(call_id, asked))
 
     def cancelled(self, key: ServerKey) -> None:
         """The caller wants it no more (RFC 3261 §9.2)."""
-        call_id = self._by_key.pop(key, None)
-        if call_id is not None:
-            self._wire.answer(key, self._waiting.pop(call_id).request, 487)
+        for call_id, arrival in self._waiting.items():
+            if arrival.key == key:
+                del self._waiting[call_id]
+                self._wire.answer(key, arrival.request, 487)
+                return
 
     def decided(self, call_id: CallId, decision: Decision) -> bool:
         """The verdict on a call; False when none of that id is waiting."""
         arrival = self._waiting.pop(call_id, None)
         if arrival is None:
             return False
-        self._by_key.pop(arrival.key, None)
-        settings = self._settings
-        if settings.as_it_came:
-            decision = as_it_came(decision, settings.as_it_came, arrival.flow.transport)
-        refusal = unsupported(arrival.request, protected=decision.protected)
-        if refusal is not None:
-            self._wire.answer(arrival.key, arrival.request, *refusal)
-            return True
+        request, settings = arrival.request, self._settings
+        # Nothing that is asked for beside the call stops one to an emergency or police number: a Require is
+        # left unanswered, a body of another type (with a location, RFC 6442) goes on as it came.
+        if not decision.protected:
+            try:
+                refusal = invite_refusal(request)
+            except RemoteProtocolError as error:
+                refusal = error.status_hint, ()
+            if refusal is not None:
+                self._wire.answer(arrival.key, request, *refusal)
+                return True
         trunk = self._sections[arrival.trunk]
-        tell_screened(self._wire, call_id, trunk, arrival.asked, decision, arrival.request.call_id)
+        tell_screened(self._wire, call_id, trunk, arrival.asked, decision, request.call_id)
         if self.draining and not decision.protected:
             final = FinalResponse(503, RETRY_LATER)
             self._refuse(call_id, arrival, final, Outcome(Blame.ENGINE, "shutdown"))
-        elif decision.action is Action.REJECT and not _announces(trunk, arrival.request, decision):
+        elif decision.action is Action.REJECT and not _announces(trunk, request, decision):
             self._refuse(call_id, arrival, rejection(decision, trunk.reject, settings.redress), REJECTED)
-            self._popups.deliver(call_id, decision, arrival.request.uri.user or "")
+            self._popups.deliver(call_id, decision, request.uri.user or "")
         elif not decision.hops and decision.action is not Action.REJECT:
             self._refuse(call_id, arrival, *no_way(decision.unrouted, decision.retry_after_s))
         elif not decision.protected and (wait_s := self._trunks.wait_s(arrival.trunk)):
@@ -131,10 +134,18 @@ class Arrivals:
         tell_refused(self._wire, call_id, final.status, outcome)
 
     def _connect(self, call_id: CallId, arrival: _Arrival, decision: Decision, *, outbound: bool) -> None:
-        request = arrival.request
+        request, settings = arrival.request, self._settings
         self._wire.respond(arrival.key, response_to(request, 100))
-        anchor = self._settings.anchor_always
-        plan = plan_for(decision, outbound=outbound, has_offer=bool(request.body), anchor=anchor)
+        came = settings.as_it_came
+        if came:
+            transport = arrival.flow.transport
+            for hop in decision.hops:
+                if hop.transport != transport and hop.trunk == came:
+                    decision = as_it_came(decision, came, transport)
+                    break
+        plan, anchor = PLAIN, settings.anchor_always
+        if anchor or decision.announcement or decision.record:
+            plan = plan_for(decision, outbound=outbound, has_offer=bool(request.body), anchor=anchor)
         self._trunks.entered(call_id, arrival.trunk)
         call = self._calls.make(call_id, decision, plan)
         call.asked = arrival.asked

@@ -294,10 +294,14 @@ class Call(msgspec.Struct, eq=False):
     def outgoing(self, role: str, hop: Hop) -> OutgoingLeg:
         if role == "callee":
             self.routes.left(self.call_id, hop.trunk)
+        wire = self.wire
         return OutgoingLeg(
-            wire=self.wire,
+            wire=wire,
             role=role,
-            flow=self.wire.flow_to(hop),
+            flow=wire.flow_to(hop),
+            contact=wire.contacts[hop.transport],
+            call_id=wire.ids.call_id(),
+            tag=wire.ids.tag(),
             trunk=hop.trunk,
             credentials=hop.credentials,
             listener=self.listener,

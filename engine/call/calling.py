@@ -79,14 +79,13 @@ def invite_next(call: Call) -> None:
     else:
         assert invite is not None
         body = call.passed(leg, invite.body)
-    if call.place is not None:
-        request = own_invite(leg, call.place, call.place.called_user, hop, body)
-    else:
-        assert invite is not None
-        request = onward_invite(leg, invite, call.decision, hop, body, call.attempts.diverted)
     if call.wire.tell_legs:
         call.tell_leg(leg)
-    leg.invite(request)
+    if call.place is not None:
+        own_invite(leg, call.place, call.place.called_user, hop, body)
+    else:
+        assert invite is not None
+        onward_invite(leg, invite, call.decision, hop, body, call.attempts.diverted)
     now = call.wire.now
     call.timers.set(call.call_id, "no_answer", now + call.settings.no_answer_s)
     if call.attempts.waiting:

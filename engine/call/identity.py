@@ -6,10 +6,21 @@ from typing import Final
 
 from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request
-from engine.sip.uri import NameAddr
+from engine.sip.uri import KNOWN_MOST, NameAddr, known_party
 
 MOST: Final = 64
 """Values of one header that are looked at, far more than any path makes: each costs time."""
+
+
+def caller_of(request: Request) -> tuple[str | None, str | None]:
+    """Display name and user part of From, each None where there is none."""
+    text = request.first["From"]
+    plain = known_party(text) if len(text) <= KNOWN_MOST else None
+    if plain is not None:
+        display, user = plain.group("display", "user")
+        return display, user
+    party = request.from_
+    return party.display, party.uri.user
 
 
 def identities(request: Request, name: str) -> list[NameAddr]:

@@ -6,18 +6,17 @@ only that the caller knows 608 is said again.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Final
 
 from engine.call.admission import knows_608
 from engine.call.diversion import Diverted, history
-from engine.call.identity import identities
-from engine.call.legs import ALLOW, SDP_TYPE, Headers, OutgoingLeg
+from engine.call.identity import caller_of, identities
+from engine.call.legs import SDP_TYPE, Headers, OutgoingLeg
 from engine.call.values import Decision, Hop, PlaceCall
 from engine.sip.grammar import quote_string
-from engine.sip.message import DEFAULT_MAX_FORWARDS, Request
+from engine.sip.message import Request
 from engine.sip.salvage import HELP_HOPS
-from engine.sip.uri import Uri
+from engine.sip.uri import sip_uri
 
 ANONYMOUS_HOST: Final = "anonymous.invalid"  # RFC 3323 §4.1.1.3
 _NUMBERS: Final = ("sip", "sips", "tel")
@@ -30,9 +29,9 @@ def onward_invite(
     hop: Hop,
     body: bytes,
     diverted: tuple[Diverted, ...] = (),
-) -> Request:
-    """The caller's INVITE towards the callee, under our own identifiers and with the verdict's label."""
-    incoming = invite.from_
+) -> None:
+    """Send the caller's INVITE towards the callee, under our own identifiers and with the verdict's label."""
+    display, calling = caller_of(invite)
     headers: list[tuple[str, str]] = []
     if decision.pass_identity and hop.trusted:
         for asserted in identities(invite, "P-Asserted-Identity")[:2]:  # RFC 3325 §9.1: at most two
@@ -57,19 +56,19 @@ def onward_invite(
         target, to = _at(hop, hop.called_user or uri.user)
     else:
         target, to = str(uri), f"<{uri}>"  # urn:service:sos goes on as it is
-    display = decision.label if decision.label is not None else incoming.display
-    from_ = _from(display, hop.calling_user or incoming.uri.user, leg)
+    if decision.label is not None:
+        display = decision.label
+    from_ = _from(display, hop.calling_user or calling, leg)
     hops = invite.max_forwards - 1 if invite.max_forwards else HELP_HOPS
-    return _invite(leg, target, from_, to, headers, body, kind=kind, max_forwards=hops)
+    leg.call(target, from_, to, body, headers, kind=kind, max_forwards=hops)
 
 
 def own_invite(
     leg: OutgoingLeg, place: PlaceCall, user: str, hop: Hop, body: bytes, headers: Headers = ()
-) -> Request:
-    """An INVITE of a call that the engine places itself; From names the host of our Contact."""
+) -> None:
+    """Send an INVITE of a call that the engine places itself; From names the host of our Contact."""
     target, to = _at(hop, user)
-    from_ = f"<{Uri('sip', place.calling_user, leg.flow.local[0])}>"
-    return _invite(leg, target, from_, to, headers, body)
+    leg.call(target, f"<{sip_uri(place.calling_user, leg.flow.local[0])}>", to, body, headers)
 
 
 def referred_invite(
@@ -82,58 +81,25 @@ def referred_invite(
     replaces: str = "",
     referred_by: str = "",
     display: str | None = None,
-) -> Request:
-    """The INVITE that a REFER asks for; `replaces` names a dialog that is not ours (RFC 3891 §4)."""
+) -> None:
+    """Send the INVITE that a REFER asks for; `replaces` names a dialog that is not ours (RFC 3891 §4)."""
     headers: list[tuple[str, str]] = []
     if replaces:
         headers += [("Replaces", replaces), ("Require", "replaces")]
     if referred_by and referred_by.isprintable():
         headers.append(("Referred-By", referred_by))
     target, to = _at(hop, hop.called_user or called)
-    return _invite(leg, target, _from(display, hop.calling_user or calling, leg), to, headers, body)
-
-
-# Many calls are of few numbers.
-@lru_cache(maxsize=4096)
-def _address(user: str | None, host: str) -> str:
-    return str(Uri("sip", user, host))
+    leg.call(target, _from(display, hop.calling_user or calling, leg), to, body, headers)
 
 
 def _at(hop: Hop, user: str | None) -> tuple[str, str]:
     """Request-URI and To of who is asked for at a hop."""
-    uri = _address(user, hop.address.host)
+    uri = sip_uri(user, hop.address.host)
     return f"{uri}:{hop.address.port}", f"<{uri}>"
 
 
 def _from(display: str | None, user: str | None, leg: OutgoingLeg) -> str:
     user = user or "anonymous"
     host = ANONYMOUS_HOST if user == "anonymous" else leg.wire.contact.host
-    address = f"<{_address(user, host)}>"
+    address = f"<{sip_uri(user, host)}>"
     return address if display is None else f"{quote_string(display)} {address}"
-
-
-def _invite(
-    leg: OutgoingLeg,
-    target: str,
-    from_: str,
-    to: str,
-    headers: Headers,
-    body: bytes,
-    *,
-    kind: str = SDP_TYPE,
-    max_forwards: int = DEFAULT_MAX_FORWARDS,
-) -> Request:
-    rows = [
-        ("Max-Forwards", str(max_forwards)),
-        ("From", f"{from_};tag={leg.tag}"),
-        ("To", to),
-        ("Call-ID", leg.call_id),
-        ("CSeq", "1 INVITE"),
-        ("Contact", leg.contact),
-        ("Allow", ALLOW),
-        *headers,
-        *leg.asks(body),
-    ]
-    if body:
-        rows.append(("Content-Type", kind))
-    return Request("INVITE", target, rows, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.call.capabilities import (
+    ALLOW,
     RELIABLE,
     SDP_TYPE,
     SUPPORTED,
@@ -23,8 +24,7 @@ from engine.sdp import SdpError, build_refusal
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.errors import RemoteProtocolError
-from engine.sip.message import Request, Response, response_to
-from engine.sip.uri import Uri
+from engine.sip.message import DEFAULT_MAX_FORWARDS, Request, Response, response_to
 
 
 class OutgoingLeg(Leg, eq=False, kw_only=True):
@@ -32,8 +32,8 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
 
     owns_call_id = True
 
-    call_id: str = ""
-    tag: str = ""
+    call_id: str
+    tag: str
     """Ours, in From."""
     heard: bool = False
     """The next hop has said something."""
@@ -44,7 +44,8 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
     """Its number."""
     _from: str = ""
     """All of From."""
-    _uri: Uri | str = ""
+    _uri: str = ""
+    """The Request-URI."""
     _attempt: Attempt | None = None
     _cancelling: bool = False
     _offered: bool = False
@@ -60,34 +61,50 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
     _owed: Early | None = None
     """The early dialog whose reliable 18x made an offer that we have not answered."""
 
-    def __post_init__(self) -> None:
-        wire = self.wire
-        self.contact = wire.contacts[self.flow.transport]
-        self.call_id, self.tag = wire.ids.call_id(), wire.ids.tag()
-
     # --- the INVITE ---
 
-    def asks(self, body: bytes, *, reliable: bool | None = None) -> Headers:
-        """What the first INVITE, with that body, says beside the call itself: Supported, Session-Expires.
+    def call(
+        self,
+        target: str,
+        from_: str,
+        to: str,
+        body: bytes,
+        headers: Headers = (),
+        *,
+        kind: str = SDP_TYPE,
+        max_forwards: int = DEFAULT_MAX_FORWARDS,
+        allow: str = ALLOW,
+        reliable: bool | None = None,
+    ) -> None:
+        """Send the first INVITE to the URI `target`, with a body of that kind; `from_` has no tag yet.
 
         `reliable` offers 100rel. By default an INVITE with an offer does: without one a reliable 18x may make
         an offer (`LegRinging.offers`), which somebody must be there to answer at once.
         """
-        self._reliable = bool(body) if reliable is None else reliable
-        self._session_s = self.wire.session_expires_s
-        supported = ("Supported", SUPPORTED if self._reliable else SUPPORTED_INSIDE)
-        return [supported, *asking_headers(self._session_s)] if self._session_s else [supported]
-
-    def invite(self, request: Request) -> None:
-        """Send the first INVITE, or the same anew: under our Call-ID and tag, with what `asks` gives."""
-        self.sent_body = request.body
-        self._offered = bool(request.body)
-        for name, value in request.headers:
-            if name == "From":
-                self._from = value
-                break
-        self._request, self._uri = request, request.request_uri
-        self._key = self.wire.request(request, self.flow, self._response)
+        wire = self.wire
+        offered = bool(body)
+        if reliable is None:
+            reliable = offered
+        self._from = from_ = f"{from_};tag={self.tag}"
+        rows = [
+            ("Max-Forwards", str(max_forwards)),
+            ("From", from_),
+            ("To", to),
+            ("Call-ID", self.call_id),
+            ("CSeq", "1 INVITE"),
+            ("Contact", self.contact),
+            ("Allow", allow),
+            *headers,
+            ("Supported", SUPPORTED if reliable else SUPPORTED_INSIDE),
+        ]
+        session_s = wire.session_expires_s
+        if session_s:
+            rows += asking_headers(session_s)
+        if offered:
+            rows.append(("Content-Type", kind))
+        self.sent_body, self._offered, self._reliable, self._session_s = body, offered, reliable, session_s
+        self._request, self._uri = Request("INVITE", target, rows, body), target
+        self._key = wire.request(self._request, self.flow, self._response)
 
     def _response(self, response: Response | None, failure: str) -> None:
         self.heard = response is not None
@@ -133,7 +150,8 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
             return False
         self._forget_early()
         self._cseq = number
-        self.invite(self.identity().dress(request) if self._attempt is not None else request)
+        self._request = self.identity().dress(request) if self._attempt is not None else request
+        self._key = self.wire.request(self._request, self.flow, self._response)
         return True
 
     # --- before the answer ---

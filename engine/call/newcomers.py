@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from engine.call.admission import screening_request, unsupported
+from engine.call.admission import screening_request
 from engine.call.call import Call
 from engine.call.calls import Calls
-from engine.call.capabilities import Refusal
+from engine.call.capabilities import Refusal, invite_refusal
 from engine.call.gate import REJECTED
 from engine.call.legs import IncomingLeg, Leg
 from engine.call.popups import Popups
@@ -70,7 +70,7 @@ class Newcomers:
         try:
             replaces = Replaces.parse(request.rows("Replaces")[0])
             found = self._found(replaces, trunk)
-            refusal = unsupported(request, protected=False) or self._refusal(replaces, found, trunk)
+            refusal = invite_refusal(request) or self._refusal(replaces, found, trunk)
         except RemoteProtocolError as error:
             found, refusal = None, (error.status_hint, ())
         if refusal is not None or found is None:

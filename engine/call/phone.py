@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.call.legs import ALLOW, SDP_TYPE, Headers, IncomingLeg, Leg, Listener, OutgoingLeg
+from engine.call.legs import ALLOW, Headers, IncomingLeg, Leg, Listener, OutgoingLeg
 from engine.call.wire import Wire
 from engine.model.address import Address
 from engine.sip.effects import (
@@ -21,7 +21,6 @@ from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, response_to
-from engine.sip.messages import out_of_dialog
 from engine.sip.uri import NameAddr, Uri
 
 PHONE_ALLOW = f"{ALLOW}, MESSAGE"
@@ -80,24 +79,20 @@ class PhoneCore:
     ) -> OutgoingLeg:
         """INVITE `target` (a user part) at `to`. `body` may be made from the leg, for its `o=` line."""
         flow = Flow("udp", self._local, (to.host, to.port))
-        leg = OutgoingLeg(wire=self._wire, role=role, flow=flow, listener=listener)
+        wire = self._wire
+        leg = OutgoingLeg(
+            wire=wire,
+            role=role,
+            flow=flow,
+            contact=wire.contacts["udp"],
+            call_id=wire.ids.call_id(),
+            tag=wire.ids.tag(),
+            listener=listener,
+        )
         description = body(leg) if callable(body) else body
         uri = Uri("sip", target, to.host, to.port)
-        rows = [("Allow", PHONE_ALLOW), *headers, *leg.asks(description)]
-        if description:
-            rows.append(("Content-Type", SDP_TYPE))
-        leg.invite(
-            out_of_dialog(
-                "INVITE",
-                target=uri,
-                from_=from_.with_tag(leg.tag),
-                to=NameAddr(None, uri.replace(port=None)),
-                call_id=leg.call_id,
-                contact=leg.contact,
-                headers=rows,
-                body=description,
-            )
-        )
+        asked = NameAddr(None, uri.replace(port=None))
+        leg.call(str(uri), str(from_), str(asked), description, headers, allow=PHONE_ALLOW)
         return leg
 
     # --- dispatch ---

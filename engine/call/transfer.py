@@ -276,17 +276,15 @@ def _invite(call: Call, transfer: Transfer) -> None:
     to_subscriber = section is not None and section.side == "access"
     if call.wire.tell_legs:
         call.tell_leg(leg)
-    leg.invite(
-        referred_invite(
-            leg,
-            asked.calling if calls else asked.called,
-            transfer.number,
-            hop,
-            body,
-            replaces=str(transfer.replaces) if transfer.replaces is not None else "",
-            referred_by=transfer.referred_by,
-            display=label if to_subscriber else None,
-        ),
+    referred_invite(
+        leg,
+        asked.calling if calls else asked.called,
+        transfer.number,
+        hop,
+        body,
+        replaces=str(transfer.replaces) if transfer.replaces is not None else "",
+        referred_by=transfer.referred_by,
+        display=label if to_subscriber else None,
     )
     call.timers.set(call.call_id, "no_answer", call.wire.now + call.settings.no_answer_s)
 

@@ -34,7 +34,13 @@ def origin_place(body: bytes, own: OwnAddresses | None = None, *, hold: bool = T
         address, port = match[2].decode(), int(match[3])
         place = known(address)
         if port <= 65_535 and not place.unspecified and not place.forbidden:
-            if own is not None:
+            if own is not None and (
+                (place.loopback and not own.loopback)
+                or port in own.media_ports
+                or port + 1 in own.media_ports
+                or port in own.sip_ports
+                or port + 1 in own.sip_ports
+            ):
                 own.check(address, port, port + 1)
             return begin, end
     description = parse(body)

@@ -59,7 +59,7 @@ _NAME_ADDR = re.compile(
 # What nearly all senders write in From and To.
 PLAIN_PARTY = re.compile(
     r"""(?:"(?P<display>[^"\\\x00-\x1f\x7f\ud800-\udfff]*+)"[ ])?
-        <(?P<uri>sips?:(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]++@)?
+        <(?P<uri>sips?:(?:(?P<user>[A-Za-z0-9\-_.!~*'()&=+$,;?/]++)@)?
         [a-z0-9][a-z0-9._-]{0,254}+(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?
         (?:;(?P<name>[a-z0-9-]++)(?![^>]*;(?P=name)[;=>])(?:=[A-Za-z0-9._~-]*+)?){0,4})>
         (?:;tag=(?P<tag>[A-Za-z0-9\-.!%*_+`'~]++))?""",
@@ -70,6 +70,13 @@ PLAIN_PARTY = re.compile(
 # All messages of a dialog repeat the same two.
 known_party = lru_cache(maxsize=2048)(PLAIN_PARTY.fullmatch)
 """The match of `PLAIN_PARTY`, for texts of `KNOWN_MOST` characters or less."""
+
+
+def sip_uri(user: str | None, host: str) -> str:
+    """What `str(Uri("sip", user, host))` is."""
+    if user and _PLAIN_USER.fullmatch(user):
+        return f"sip:{user}@{format_host(host, None)}"
+    return str(Uri("sip", user, host))
 
 
 def is_host(text: str) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from engine.call.leg_events import LegAnswered, LegOffered, LegProgressAcknowledged, LegRinging
 from engine.call.legs import IncomingLeg, OutgoingLeg
 from engine.sip.flow import Flow
-from engine.sip.messages import out_of_dialog
-from engine.sip.uri import NameAddr, Uri
+from engine.sip.uri import Uri
 from tests.call.peer import Side, sdp
 from tests.call.phone import OURS, PEER, PHONE, Phones
 
@@ -18,18 +17,17 @@ RELIABLE = [("Require", "100rel"), ("RSeq", "1")]
 def calling(phones: Phones) -> tuple[Side, OutgoingLeg]:
     """An INVITE without offer that takes reliable responses all the same."""
     wire = phones.core._wire
-    leg = OutgoingLeg(wire=wire, role="phone", flow=Flow("udp", PHONE, PEER), listener=phones._heard)
-    to = Uri("sip", "1", *PEER)
-    request = out_of_dialog(
-        "INVITE",
-        target=to,
-        from_=NameAddr(None, Uri("sip", "me", PHONE[0])).with_tag(leg.tag),
-        to=NameAddr(None, to),
-        call_id=leg.call_id,
-        contact=leg.contact,
-        headers=leg.asks(b"", reliable=True),
+    leg = OutgoingLeg(
+        wire=wire,
+        role="phone",
+        flow=Flow("udp", PHONE, PEER),
+        contact=wire.contacts["udp"],
+        call_id=wire.ids.call_id(),
+        tag=wire.ids.tag(),
+        listener=phones._heard,
     )
-    phones.act(lambda: leg.invite(request))
+    to, from_ = Uri("sip", "1", *PEER), Uri("sip", "me", PHONE[0])
+    phones.act(lambda: leg.call(str(to), f"<{from_}>", f"<{to}>", b"", reliable=True))
     return phones.peer.calls[-1], leg
 
 
