@@ -54,7 +54,8 @@ REFUSE_KEY = "2"
 
 def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
     """A leg of `call` tells something."""
-    if leg.owns_call_id and isinstance(event, LegRefused if not call.routes.ailing else _HEARD):
+    refused = type(event) is LegRefused
+    if (refused or call.routes.ailing) and leg.owns_call_id and isinstance(event, _HEARD):
         call.routes.told(leg.flow, event)
     calling = leg is call.caller
     if call.transfer is not None and leg is call.transfer.leg:
@@ -69,37 +70,44 @@ def on_leg(call: Call, leg: Leg, event: LegEvent) -> None:
         call.sweep()
         call.check_ended()
         return
-    match event:  # first what every call has; attributes are read afterwards, which is quicker
-        case LegRinging():
-            if not calling:
-                ours = event.status == 183 or call.plan.warn or call.plan.announce
-                call.body, call.ringing = event.body, 180 if ours else event.status
-                call.feed(Input.CALLEE_EARLY_MEDIA if event.body else Input.CALLEE_RINGING)
-        case LegAnswered():
-            call.body = event.body
-            if calling:
-                call.feed(Input.CALLER_ANSWERED)
-            else:
-                call.feed(Input.ANSWERED_CONNECT if call.plan is PLAIN else _answered(call))
-        case LegAcknowledged():
-            if leg is call.late_answer:
-                acknowledged(call, leg, event.body)
-        case LegHungUp():
-            call.reasons = event.reason
-            if call.plan.agent:
-                _reported(call, leg, event.report)
-            if call.transfer is not None and leg is call.transfer.referrer:
-                call.feed(Input.REFERRER_GONE)
-            elif call.state is State.ENDING:
-                call.check_ended()
-            elif event.lost:
-                call.feed(Input.PEER_LOST)
-            else:
-                call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
-        case LegEnded():
-            if call.plan.agent:
-                _reported(call, leg, event.report)
+    # what every call has, told apart by a look at the type alone
+    if type(event) is LegRinging:
+        if not calling:
+            ours = event.status == 183 or call.plan.warn or call.plan.announce
+            call.body, call.ringing = event.body, 180 if ours else event.status
+            call.feed(Input.CALLEE_EARLY_MEDIA if event.body else Input.CALLEE_RINGING)
+    elif type(event) is LegAnswered:
+        call.body = event.body
+        if calling:
+            call.feed(Input.CALLER_ANSWERED)
+        else:
+            call.feed(Input.ANSWERED_CONNECT if call.plan is PLAIN else _answered(call))
+    elif type(event) is LegAcknowledged:
+        if leg is call.late_answer:
+            acknowledged(call, leg, event.body)
+    elif type(event) is LegHungUp:
+        call.reasons = event.reason
+        if call.plan.agent:
+            _reported(call, leg, event.report)
+        if call.transfer is not None and leg is call.transfer.referrer:
+            call.feed(Input.REFERRER_GONE)
+        elif call.state is State.ENDING:
             call.check_ended()
+        elif event.lost:
+            call.feed(Input.PEER_LOST)
+        else:
+            call.feed(Input.CALLER_GONE if calling else Input.CALLEE_GONE)
+    elif type(event) is LegEnded:
+        if call.plan.agent:
+            _reported(call, leg, event.report)
+        call.check_ended()
+    else:
+        _on_rarer(call, leg, event, calling=calling)
+
+
+def _on_rarer(call: Call, leg: Leg, event: LegEvent, *, calling: bool) -> None:
+    """What few calls have; `calling`: of the leg that calls."""
+    match event:
         case LegRefused():
             call.refusal = event
             call.feed(Input.CALLER_REFUSED if calling else _refused(call, event))

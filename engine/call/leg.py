@@ -34,7 +34,7 @@ from engine.call.leg_offers import Offers
 from engine.call.leg_refer import Referral, refer
 from engine.call.leg_refusals import DIALOG_LOST, reasons_of
 from engine.call.leg_session import LegSession
-from engine.call.session_timer import Input
+from engine.call.session_timer import AGREED, Input, agree_to
 from engine.call.wire import ResponseHandler, no_matter
 from engine.sip.dialog import Dialog
 from engine.sip.effects import ClientKey, ServerKey
@@ -292,14 +292,15 @@ class Leg(LegDialog, eq=False, kw_only=True):
 
     def _agree(self, request: Request) -> Headers:
         """Headers of our 2xx to an INVITE or UPDATE; the interval begins anew."""
-        wanted_s = self.wire.session_expires_s
-        if self._leaving or (
-            self.session is None and not wanted_s and "Session-Expires" not in request.first
-        ):
+        wanted_s, session = self.wire.session_expires_s, self.session
+        if self._leaving or (session is None and not wanted_s and "Session-Expires" not in request.first):
             return ()
-        if self.session is None:
-            self.session = LegSession(self)
-        return self.session.agree(request, wanted_s)
+        if session is None:
+            session = self.session = LegSession(self)
+        agreement, headers = agree_to(request, session.interval_s or wanted_s)
+        if agreement is not None:
+            session.step(AGREED[agreement.ours], agreement.interval_s)
+        return headers
 
     def lost(self, status: int) -> None:
         """A request of ours says that the peer knows no such dialog (any more)."""

@@ -188,4 +188,5 @@ class IncomingLeg(Leg, eq=False, kw_only=True):
         if self._reliable is not None:
             self._reliable.refused()
             self._reliable = None
-        self.wire.incoming.pop(self.key, None)
+        if not self.accepted:
+            self.wire.incoming.pop(self.key, None)

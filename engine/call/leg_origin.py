@@ -38,7 +38,5 @@ class OwnOrigin(msgspec.Struct, eq=False, kw_only=True):
                 self._session_id = self.wire.session_id()
             self._session_version += 1
             self._described = body
-        host = self.wire.contact.host
-        family = "IP6" if ":" in host else "IP4"
-        line = f"o=- {self._session_id} {self._session_version} IN {family} {host}"
-        return body[:begin] + line.encode() + body[end:]
+        line = b"o=- %d %d %b" % (self._session_id, self._session_version, self.wire.place)
+        return body[:begin] + line + body[end:]

@@ -15,13 +15,12 @@ from engine.call.session_timer import (
     Input,
     State,
     again_s,
-    agree_to,
     agreed_by,
     asking_headers,
     late_s,
     longer_interval,
 )
-from engine.sip.message import Request, Response
+from engine.sip.message import Response
 
 if TYPE_CHECKING:
     from engine.call.leg import Leg
@@ -37,7 +36,7 @@ class LegSession(msgspec.Struct, eq=False):
     _leg: Leg
     _half: LegTimer | None = None
     _late: LegTimer | None = None
-    _interval_s: int = 0
+    interval_s: int = 0
     _least_s: int = 0
     """Min-SE of our requests, where a 422 taught us one."""
     state: State = State.OFF
@@ -45,34 +44,27 @@ class LegSession(msgspec.Struct, eq=False):
     @property
     def over_s(self) -> float:
         """From a refresh to the end, where no other one comes; infinite where nobody refreshes."""
-        return inf if self.state is State.OFF else late_s(self._interval_s)
+        return inf if self.state is State.OFF else late_s(self.interval_s)
 
     # --- what is agreed ---
 
     def agreed(self, response: Response) -> None:
         """A 2xx to an INVITE or UPDATE of ours, which asked for what holds."""
-        agreement = agreed_by(response, self._interval_s)
+        agreement = agreed_by(response, self.interval_s)
         if agreement is not None:
             self.step(AGREED[agreement.ours], agreement.interval_s)
-
-    def agree(self, request: Request, wanted_s: int) -> Headers:
-        """Headers of our 2xx to an INVITE or UPDATE; the interval begins anew."""
-        agreement, headers = agree_to(request, self._interval_s or wanted_s)
-        if agreement is not None:
-            self.step(AGREED[agreement.ours], agreement.interval_s)
-        return headers
 
     def headers(self) -> Headers:
         """Of an INVITE or UPDATE of ours: who refreshes stays as it is."""
         if self.state is State.OFF:
             return ()
-        return asking_headers(self._interval_s, ours=self.state is State.OURS, least_s=self._least_s)
+        return asking_headers(self.interval_s, ours=self.state is State.OURS, least_s=self._least_s)
 
     def lengthen(self, response: Response) -> bool:
         """After a 422: whether asking again, for longer, is of use."""
-        interval_s = longer_interval(response, self._interval_s)
+        interval_s = longer_interval(response, self.interval_s)
         if interval_s:
-            self._interval_s = self._least_s = interval_s
+            self.interval_s = self._least_s = interval_s
         return interval_s > 0
 
     # --- the refresh ---
@@ -104,7 +96,7 @@ class LegSession(msgspec.Struct, eq=False):
             return
         self.state = row.state
         if interval_s:
-            self._interval_s = interval_s
+            self.interval_s = interval_s
         wire = self._leg.wire
         for action in row.actions:
             if action is Action.STOP:
@@ -114,13 +106,13 @@ class LegSession(msgspec.Struct, eq=False):
                     self._late.cancel()
                 self._half = self._late = None
             elif action is Action.START_HALF:
-                self._half = wire.timers.add(wire.now + self._interval_s / 2, self._is_half)
+                self._half = wire.timers.add(wire.now + self.interval_s / 2, self._is_half)
             elif action is Action.START_AGAIN:
-                self._half = wire.timers.add(wire.now + again_s(self._interval_s), self._is_half)
+                self._half = wire.timers.add(wire.now + again_s(self.interval_s), self._is_half)
             elif action is Action.START_LATE:
                 if self._late is None:
-                    spent_s = self._interval_s / 2 if self.state is State.OURS else 0.0
-                    at = wire.now + late_s(self._interval_s) - spent_s
+                    spent_s = self.interval_s / 2 if self.state is State.OURS else 0.0
+                    at = wire.now + late_s(self.interval_s) - spent_s
                     self._late = wire.timers.add(at, self._is_late)
             elif action is Action.REFRESH:
                 self.refresh()

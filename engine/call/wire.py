@@ -72,6 +72,7 @@ class Wire:
         "incoming",
         "names",
         "now",
+        "place",
         "session_expires_s",
         "session_id",
         "tell_legs",
@@ -103,6 +104,8 @@ class Wire:
             for transport in TRANSPORT_PARAMETERS
             for address in (contacts.get(transport, contact),)
         }
+        self.place = f"IN {'IP6' if ':' in contact.host else 'IP4'} {contact.host}".encode()
+        """Where we are, as an `o=` line says it (RFC 4566 §5.2)."""
         self.names = Names(
             lambda asked: self.effects.append(asked),
             ("udp", "tcp", *(each for each in ("tls",) if each in contacts)),
