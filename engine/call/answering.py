@@ -18,6 +18,7 @@ def take_answer(call: Call) -> None:
     """The callee has answered: ACK at once, except where the caller's answer must go into it."""
     assert call.callee is not None
     call.attempts = NO_ATTEMPTS
+    reaper.begin(call)
     if call.playing:
         call.stop("ringback")
     if call.anchor is None and call.invite is not None and not call.invite.body:
@@ -85,7 +86,6 @@ def capture(call: Call) -> None:
 def connect(call: Call) -> None:
     if call.answered_at is None:
         call.answered_at = call.wire.now
-    reaper.begin(call)
     if call.anchor is not None:
         calling = call.calling_role
         call.anchor.route((calling, "callee"), ("callee", calling))

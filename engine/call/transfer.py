@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
-from engine.call import reaper
 from engine.call.invites import referred_invite
 from engine.call.leg_events import (
     LegAnswered,
@@ -324,7 +323,6 @@ def seat(call: Call, leg: Leg, old: Leg, trunk: str) -> None:
     if old not in call.former:
         call.set_aside(old)
     call.sweep()
-    reaper.begin(call)
 
 
 def _drop(call: Call, leg: Leg) -> None:

@@ -154,8 +154,8 @@ class CallSettings(msgspec.Struct, frozen=True):
     """The trunk whose calls leave by the transport that they came by, or else by its own."""
     own: OwnAddresses = NOTHING_OWN
     """Where no description of a peer may point."""
-    audit_s: float = 300.0
-    """A leg that neither media nor a session timer watches is asked so often whether it lives; 0: never."""
+    audit_s: float = 45.0
+    """A leg that neither media nor a short session timer watches is asked so often if it lives; 0: never."""
     rtp_timeout_s: float = 45.0
     """As the media worker has it; 0: it tells of no silence."""
     session_expires_s: int = 1800

@@ -227,5 +227,10 @@ class Media:
         matrices = [command for command in self.commands if isinstance(command, SetRoutes)]
         return {(cell.source, cell.destination) for cell in matrices[-1].routes} if matrices else set()
 
-    def remotes(self) -> dict[str, SetRemote]:
-        return {command.endpoint: command for command in self.commands if isinstance(command, SetRemote)}
+    def remotes(self, session: SessionId | None = None) -> dict[str, SetRemote]:
+        """Where each endpoint's media goes; of the last one that was told, whose session it may be."""
+        return {
+            command.endpoint: command
+            for command in self.commands
+            if isinstance(command, SetRemote) and session in (None, command.session)
+        }

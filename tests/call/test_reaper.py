@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from random import Random
 from typing import Any
 
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from engine.call.reaper import Watch, watch_of
-from engine.call.session_timer import late_s
 from engine.model.events import CallEnded
 from engine.model.media import RtpTimeout
 from engine.model.screening import Action
@@ -39,7 +39,7 @@ def silence(at: Lab) -> None:
     """The media worker tells of every leg that should send and is with a host that has vanished."""
     for session in list(at.media.sessions):
         for endpoint, host, name in (("caller", CARRIER[0], "C"), ("callee", ACCESS[0], "S")):
-            told = at.media.remotes().get(endpoint)
+            told = at.media.remotes(session).get(endpoint)
             expected = told is not None and told.send and told.receive and told.host == host
             if expected and at.lose(f"{name}→E INVITE"):
                 at.do(RtpTimeout(session=session, endpoint=endpoint, silent_s=RTP_TIMEOUT_S))
@@ -47,13 +47,17 @@ def silence(at: Lab) -> None:
 
 @pytest.mark.parametrize("rtp_timeout_s", [0.0, 45.0])
 @pytest.mark.parametrize("must_send", [False, True])
-@pytest.mark.parametrize("session_timer", [False, True])
-def test_every_leg_has_its_watch(rtp_timeout_s: float, must_send: bool, session_timer: bool) -> None:
-    watch = watch_of(rtp_timeout_s=rtp_timeout_s, must_send=must_send, session_timer=session_timer)
+@pytest.mark.parametrize(
+    ("session_s", "soon_enough"), [(60.0, True), (77.0, True), (77.1, False), (1768.0, False), (inf, False)]
+)
+def test_every_leg_has_its_watch(
+    rtp_timeout_s: float, must_send: bool, session_s: float, soon_enough: bool
+) -> None:
+    watch = watch_of(rtp_timeout_s=rtp_timeout_s, audit_s=45.0, must_send=must_send, session_s=session_s)
     if must_send and rtp_timeout_s:
         assert watch is Watch.MEDIA
     else:
-        assert watch is (Watch.SESSION if session_timer else Watch.AUDIT)
+        assert watch is (Watch.SESSION if soon_enough else Watch.AUDIT)
 
 
 def test_both_sides_are_asked_and_go_on() -> None:
@@ -102,12 +106,14 @@ def test_silence_ends_the_call_for_the_side_that_is_left(gone: str) -> None:
     at.settle()
 
 
-def test_a_leg_with_a_session_timer_is_not_asked() -> None:
-    at = lab(session_s=SESSION_S)
+@pytest.mark.parametrize(("session_s", "asked"), [(90, False), (SESSION_S, True)])
+def test_a_leg_whose_session_is_short_is_not_asked(session_s: int, asked: bool) -> None:
+    at = lab(session_s=session_s)
+    at.carrier.takes_offers, at.phone.takes_offers = sdp(CARRIER[0]), sdp(ACCESS[0], 50_000)
     caller, _ = at.connect()
     at.ladder()
-    at.advance(AUDIT_S - 1)
-    assert [line for line in at.ladder() if "OPTIONS" in line] == []
+    at.advance(AUDIT_S)
+    assert any("OPTIONS" in line for line in at.ladder()) is asked
     caller.bye()
     at.settle()
 
@@ -144,7 +150,7 @@ class Vanishing(RuleBasedStateMachine):
     @initialize(session=st.sampled_from([0, SESSION_S]), audit=st.sampled_from([AUDIT_S, 60.0]))
     def begin(self, session: int, audit: float) -> None:
         self.lab = lab(session_s=session, audit_s=audit)
-        self.audit_s, self.session_s = audit, session
+        self.audit_s = audit
 
     @precondition(lambda self: len(self.lab.core.calls) < 3)
     @rule(record=st.booleans(), warn=st.booleans(), late=st.booleans())
@@ -195,8 +201,7 @@ class Vanishing(RuleBasedStateMachine):
         self.lab.advance(RTP_TIMEOUT_S)
         self.lab.media.finish()
         silence(self.lab)
-        watch_s = max(self.audit_s, late_s(self.session_s) if self.session_s else 0.0)
-        slowest = max(watch_s, self.lab.settings.no_answer_s, GIVE_UP_S)
+        slowest = max(self.audit_s, RTP_TIMEOUT_S, self.lab.settings.no_answer_s, GIVE_UP_S)
         self.lab.advance(slowest + GIVE_UP_S - RTP_TIMEOUT_S + 1)
         still = there - {event.call_id for event in self.lab.of(CallEnded)}
         assert not still, [self.lab.core.calls[call_id].state for call_id in still]

@@ -244,6 +244,7 @@ def test_the_callee_may_refresh_instead(lab: Lab) -> None:
 def test_a_refresh_by_reinvite_is_answered_by_the_leg_alone(lab: Lab) -> None:
     caller, called, _ = begun(lab, callee=asks("600;refresher=uas"))
     lab.advance(300)
+    lab.ladder()
     refresh = called.ask("INVITE", sdp(ACCESS[0], 50000), asks("600;refresher=uac", TIMER))
     refresh.ack()
     ladder = lab.ladder()
