@@ -127,6 +127,11 @@ class Trunks:
         hops = [*usable, *down] if protected else usable or down
         return Route(tuple(hops[:MAX_HOPS])) if hops else Route(unrouted="unreachable")
 
+    def constant(self, side: str) -> Route | None:
+        """The route that every call to that side has whose numbers go on as they came; None: it varies."""
+        takers = self._sides[side]
+        return takers[0].constant if len(takers) == 1 and not takers[0].section.prefixes else None
+
     def redirected(self, by: str, transport: str, address: Address) -> str | None:
         """Whose target an address in a 3xx of trunk `by` is; "": no trunk's, None: nor is it to be called.
 

@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from typing import Final
 from urllib.parse import quote
 
+import msgspec
 from msgspec import structs
 
 from engine.call.trunk import Dialled, Route
@@ -37,16 +38,31 @@ from engine.runtime.counting import CallCounting
 from engine.screening.decide import STATUS_REJECTED, Table, decide, with_entry
 from engine.screening.policy import Policy
 from engine.screening.shadow import compare
-from engine.screening.standing import stands
+from engine.screening.standing import passes, stands
 from engine.sip.uri import Uri
 from engine.warning.announcements import Catalogue
-from scoring.numbers import Number, Numbering, canonical_id, is_emergency_uri
+from scoring.numbers import Number, Numbering, NumberKind, canonical_id, is_emergency_uri
 
 REMEMBERED = 20_000
 NO_ROUTE: Final = Route()
 _now = partial(datetime.now, UTC)
 
 _log = logging.getLogger(__name__)
+
+
+class _Absent(msgspec.Struct, frozen=True):
+    """A number of which the table says nothing: as it stood in a message, the table's version, and itself."""
+
+    text: str
+    version: int
+    number: Number
+
+
+class _Pass(msgspec.Struct, frozen=True):
+    """The decision on one ordinary call that stands for all of its trunk (`engine.screening.standing`)."""
+
+    policy: Policy
+    decision: Decision
 
 
 class Screener:
@@ -90,6 +106,16 @@ class Screener:
         if callbacks is None:
             callbacks = Callbacks(key, config.tenant, config.screening.callback_window_s)
         self._callbacks = callbacks
+        self._absent: _Absent | None = None
+        self._passes: dict[str, _Pass] = {}
+        # nothing about these or the way from them to subscribers depends on a call's numbers
+        self._even = frozenset(
+            name
+            for name, trunk in config.trunk.items()
+            if trunk.side == "carrier"
+            and trunks.constant("access") is not None
+            and not (trunk.calling_in or trunk.called_in or trunk.callers)
+        )
         self._tells_subscribers = config.popup.sip_message or bool(config.bus.url)
         seed = int.from_bytes(hmac.digest(key, b"counters", hashlib.sha256)[:8])
         self.counting = CallCounting(config.counters, seed, monotonic)
@@ -97,6 +123,21 @@ class Screener:
     def decide(self, request: ScreeningRequest, call_id: CallId | None = None) -> Decision:
         """With its id the call's end is counted too, see `CallCounting`."""
         policy = self._policy()
+        ordinary = self._ordinary(request)
+        if ordinary is not None:
+            standing = self._passes.get(request.trunk)
+            if standing is not None and standing.policy is policy:
+                decision = standing.decision
+                if decision.table_version == self._table.version:
+                    calling, called = ordinary
+                    self.counting.attempted(call_id, calling, called, request.trunk, rejected=False)
+                    display = called.display
+                    return structs.replace(
+                        decision,
+                        calling=self._parties(calling.display),
+                        called=self._parties(display),
+                        language=self._config.language_of(display),
+                    )
         facts = self.facts(request, policy)
         try:
             facts = with_entry(facts, self._table)
@@ -108,14 +149,42 @@ class Screener:
         if verdict.protected and facts.direction is Direction.OUTBOUND:
             self._callbacks.note(facts)
         self.counting.screened(call_id, facts, verdict)
-        return self._decision(request, facts, verdict)
+        decision = self._decision(request, facts, verdict)
+        if ordinary is not None and request.trunk in self._even and passes(verdict, policy):
+            self._passes[request.trunk] = _Pass(policy, decision)
+        return decision
+
+    def _ordinary(self, request: ScreeningRequest) -> tuple[Number, Number] | None:
+        """Calling and called number of a call that has nothing to it but them, and of whose caller the gate
+        has found nothing in the table; else None."""
+        absent = self._absent
+        if (
+            absent is None
+            or absent.text != request.calling
+            or absent.version != self._table.version
+            or request.asserted
+            or request.diversion
+            or not request.request_uri.startswith("sip:")
+            or not self._callbacks.quiet
+            or self._shadow() is not None
+        ):
+            return None
+        calling, called = absent.number, self._numbering.of_user(request.called)
+        if calling.kind is not NumberKind.E164 or called.kind is not NumberKind.E164:
+            return None
+        return None if calling.protected or called.protected else (calling, called)
 
     def listed(self, text: str) -> HotEntry | None:
         """What the table says of a number as it stands in a message."""
+        self._absent = None
         try:
-            return self._table.lookup(self._config.tenant, self._numbering.of_user(text), self._clock())
+            number, version = self._numbering.of_user(text), self._table.version
+            entry = self._table.lookup(self._config.tenant, number, self._clock())
         except Exception:  # the long way asks again, and tells of it
             return None
+        if entry is None:
+            self._absent = _Absent(text, version, number)
+        return entry
 
     def block(self, request: ScreeningRequest, entry: HotEntry) -> Block | None:
         """What `decide` would say, where the other party's entry makes it a reject; else None."""
