@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from engine.call.diversion import Diverted
 from engine.call.values import NOTHING_OWN, Decision, Hop
@@ -45,47 +45,32 @@ class Target(NamedTuple):
     """Whose target the address is, if any trunk's."""
 
 
-class Attempts:
+class Attempts(Struct, eq=False):
     """Of one call. The next is taken by `take`; nothing is tried twice."""
 
-    __slots__ = (
-        "_before",
-        "_contact",
-        "_dialled",
-        "_from",
-        "_limit",
-        "_own",
-        "_tried",
-        "diverted",
-        "hop",
-        "waiting",
-    )
-
-    def __init__(
-        self, hops: Iterable[Hop], dialled: str, contact: Address, own: OwnAddresses, redirects: int
-    ) -> None:
-        self.waiting: list[Hop | Target] = list(hops)
-        """What is to be tried yet, in order."""
-        self._dialled = dialled
-        self._contact = contact
-        self._own = own
-        self._limit = redirects
-        self._tried: list[Hop] = []
-        self.hop: Hop | None = None
-        """The one under way, or the last."""
-        self.diverted: tuple[Diverted, ...] = ()
-        """The redirections on the way to `hop`."""
-        self._before: tuple[Diverted, ...] = ()
-        """Those before the last one."""
-        self._from: tuple[str, int, bool] | None = None
-        """Number, status and ringing of the redirection whose contacts are waiting."""
+    waiting: list[Hop | Target]
+    """What is to be tried yet, in order."""
+    _dialled: str
+    _contact: Address
+    _own: OwnAddresses
+    _limit: int
+    """So many contacts of redirections may still be followed."""
+    _tried: tuple[Hop, ...] = ()
+    hop: Hop | None = None
+    """The one under way, or the last."""
+    diverted: tuple[Diverted, ...] = ()
+    """The redirections on the way to `hop`."""
+    _before: tuple[Diverted, ...] = ()
+    """Those before the last one."""
+    _from: tuple[str, int, bool] | None = None
+    """Number, status and ringing of the redirection whose contacts are waiting."""
 
     def take(self) -> Hop | Target:
         """The next hop to call, or a target that is to be screened first."""
         found = self.waiting.pop(0)
         if isinstance(found, Hop):
             self.hop = found
-            self._tried.append(found)
+            self._tried = (*self._tried, found)
             if self._from is not None:
                 number, status, rang = self._from
                 self.diverted = (*self._before, Diverted(number, self.number, status, rang))
@@ -185,7 +170,7 @@ class Attempts:
         return hop.called_user or self._dialled, f"{hop.transport}:{hop.address}"
 
 
-NO_ATTEMPTS: Final = Attempts((), "", Address("", 0), NOTHING_OWN, 0)
+NO_ATTEMPTS: Final = Attempts([], "", Address("", 0), NOTHING_OWN, 0)
 """Of a call that has not begun to try, or has been answered."""
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from engine.call.actions import ACTIONS
 from engine.call.anchor import Anchor
-from engine.call.attempts import NO_ATTEMPTS, Attempts, Target
+from engine.call.attempts import Attempts, Target
 from engine.call.captures import Captures
 from engine.call.leg_dialog import nobody
 from engine.call.leg_events import LegRefused
@@ -67,10 +67,6 @@ Find = Callable[[str, str, str], "tuple[Call, Leg] | None"]
 """The call and its leg by Call-ID, our tag and the peer's."""
 
 
-def _nowhere(call_id: str, local_tag: str, remote_tag: str) -> tuple[Call, Leg] | None:
-    return None
-
-
 UNTOLD = LegRefused(480, "")
 """Until the callee has refused."""
 
@@ -88,6 +84,8 @@ class Call(msgspec.Struct, eq=False):
     trunks: Mapping[str, TrunkSection]
     routes: Trunks
     on_end: Callable[[Call], None] | None
+    find: Find
+    attempts: Attempts
     state: State = State.PREPARING
     caller: Leg | None = None
     """The calling leg; the agent's in a dissuasion call."""
@@ -107,7 +105,6 @@ class Call(msgspec.Struct, eq=False):
     body: bytes = b""
     asked: ScreeningRequest | None = None
     """What screening was asked of this call."""
-    attempts: Attempts = NO_ATTEMPTS
     target: Target | None = None
     """Where a redirection leads, while screening looks at it."""
     refusal: LegRefused = UNTOLD
@@ -120,7 +117,6 @@ class Call(msgspec.Struct, eq=False):
     newcomer_asked: ScreeningRequest | None = None
     """What screening was asked of the newcomer."""
     settling: list[bytes] | None = None
-    find: Find = _nowhere
     reasons: tuple[str, ...] = ()
     """Reason values of the side that ended the call (RFC 3326)."""
     offer_from: Leg | None = None

@@ -57,7 +57,7 @@ def invite_callee(call: Call) -> None:
         dialled = call.invite.uri.user or ""
     redirects = call.settings.redirects if call.place is None else 0
     settings = call.settings
-    call.attempts = Attempts(call.decision.hops, dialled, settings.contact, settings.own, redirects)
+    call.attempts = Attempts([*call.decision.hops], dialled, settings.contact, settings.own, redirects)
     invite_next(call)
 
 

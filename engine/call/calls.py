@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from engine.call.agent import tell_dissuasion
+from engine.call.attempts import NO_ATTEMPTS
 from engine.call.call import Call
 from engine.call.captures import Captures
 from engine.call.inputs import on_leg, on_media
@@ -56,9 +57,10 @@ class Calls:
             self._sections,
             self._trunks,
             self._ended,
+            self.find,
+            NO_ATTEMPTS,
         )
         call.listener = partial(on_leg, call)
-        call.find = self.find
         self.by_id[call_id] = call
         return call
 

@@ -59,8 +59,8 @@ _NAME_ADDR = re.compile(
 # What nearly all senders write in From and To.
 PLAIN_PARTY = re.compile(
     r"""(?:"(?P<display>[^"\\\x00-\x1f\x7f\ud800-\udfff]*+)"[ ])?
-        <(?P<uri>sips?:(?:(?P<user>[A-Za-z0-9\-_.!~*'()&=+$,;?/]++)@)?
-        [a-z0-9][a-z0-9._-]{0,254}+(?::(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}))?
+        <(?P<uri>(?P<scheme>sips?):(?:(?P<user>[A-Za-z0-9\-_.!~*'()&=+$,;?/]++)@)?
+        (?P<host>[a-z0-9][a-z0-9._-]{0,254}+)(?::(?P<port>[1-9][0-9]{0,3}|[1-5][0-9]{4}))?
         (?:;(?P<name>[a-z0-9-]++)(?![^>]*;(?P=name)[;=>])(?:=[A-Za-z0-9._~-]*+)?){0,4})>
         (?:;tag=(?P<tag>[A-Za-z0-9\-.!%*_+`'~]++))?""",
     re.VERBOSE,
@@ -156,17 +156,22 @@ class Uri(msgspec.Struct, frozen=True):
         if match is None:
             return _parse_other(text)
         scheme, user, password, host, port, params, headers = match.groups()
-        host, number = parse_host(host, port)
+        number = int(port) if port is not None else None
+        if host[0] == "[" or len(host) > _HOST_MOST or (number is not None and not 0 < number < 65536):
+            host, number = parse_host(host, port)
+        else:
+            host = host.lower()
         if user is not None:
             if not user:
                 raise RemoteProtocolError("empty user part")
-            user = unescape(user)
+            if "%" in user:
+                user = unescape(user)
         return cls(
             scheme.lower(),
             user,
             host,
             number,
-            parse_uri_params(params),
+            parse_uri_params(params) if params else NO_PARAMS,
             _parse_headers(headers) if headers else (),
             unescape(password) if password else password,
         )
@@ -283,8 +288,12 @@ def _parse_name_addr(text: str) -> NameAddr:
 
 def party_of(party: re.Match[str]) -> NameAddr:
     """What a match of `PLAIN_PARTY` says."""
-    display, uri, tag = party.group("display", "uri", "tag")
-    parsed = known_uri(uri) if len(uri) <= KNOWN_MOST else Uri.parse_anew(uri)
+    display, uri, name, tag = party.group("display", "uri", "name", "tag")
+    if name is None:  # nothing stands behind the port: the pattern has read all that there is
+        scheme, user, host, port = party.group("scheme", "user", "host", "port")
+        parsed = Uri(scheme, user, host, int(port) if port else None)
+    else:
+        parsed = known_uri(uri) if len(uri) <= KNOWN_MOST else Uri.parse_anew(uri)
     return NameAddr(display, parsed, Params({"tag": tag}) if tag else NO_PARAMS)
 
 
