@@ -143,8 +143,8 @@ def hop_silent(call: Call) -> None:
 
 
 def ring_caller(call: Call) -> None:
-    caller = call.caller_waiting()
-    if caller is None:
+    caller = call.caller
+    if not isinstance(caller, IncomingLeg) or caller.answered or caller.ended:
         return
     caller.progress(call.ringing)
     call.timers.set(call.call_id, "progress", call.wire.now + PROGRESS_S)

@@ -202,13 +202,10 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
     def _dialog_of(self, early: Early) -> Dialog:
         """Its dialog, which is made when something is sent or received in it."""
         if early.dialog is None:
-            early.dialog = self._opened(early.response)
+            early.dialog = Dialog.opened(
+                self.call_id, self.tag, self._from, self._cseq, self._uri, early.response, self.contact
+            )
         return early.dialog
-
-    def _opened(self, response: Response) -> Dialog:
-        return Dialog.opened(
-            self.call_id, self.tag, self._from, self._cseq, self._uri, response, self.contact
-        )
 
     def accept_offer(self, body: bytes) -> None:
         owed, self._owed = self._owed, None
@@ -261,16 +258,23 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
     # --- the answer ---
 
     def _answered(self, response: Response) -> None:
+        tag = response.to_tag or ""
         if self.dialog is not None:
-            if (response.to_tag or "") == self.dialog.remote_tag:
-                self.wire.acknowledge_again(self._key, self.dialog.remote_tag)
+            if tag == self.dialog.remote_tag:
+                self.wire.acknowledge_again(self._key, tag)
             else:
                 self._drop_fork(response)
             return
-        early = self._early.get(response.to_tag or "") if self._early is not None else None
+        early = None
+        if self._early is None:
+            self.wire.dialogs[self.call_id, self.tag] = self
+        else:
+            early = self._early.pop(tag, None)
         try:
             if early is None or early.dialog is None:
-                dialog = self._opened(response)
+                dialog = Dialog.opened(
+                    self.call_id, self.tag, self._from, self._cseq, self._uri, response, self.contact
+                )
             else:
                 dialog = early.dialog
                 dialog.confirm(response)
@@ -283,7 +287,6 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
         whole = len(first) == len(response.headers)  # no name comes twice
         self.allow = first.get("Allow", "") if whole else ", ".join(response.rows("Allow"))
         self.dialog = dialog
-        self.wire.dialogs[self.call_id, self.tag] = self
         if self._cancelling:  # the 200 crossed our CANCEL (RFC 3261 §9.1)
             if self._offered:
                 self.acknowledge()
@@ -299,7 +302,6 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
             self.heard_body = body
         self._request = self._current = None
         if self._early is not None:
-            self._early.pop(dialog.remote_tag, None)
             self._early = _begun(self._early) if self._early else None
         self.listener(self, LegAnswered(body))
 
