@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import logging
@@ -12,14 +11,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec import structs
 
 from engine.call.trunk import Dialled, Route
 from engine.call.trunks import Trunks
-from engine.call.values import Block, Decision, Popup, ScreeningRequest
+from engine.call.values import Block, Decision, ScreeningRequest
 from engine.model.config import Config
 from engine.model.events import Party
 from engine.model.ids import CallId, NumberId
@@ -27,7 +25,6 @@ from engine.model.screening import (
     NO_COUNTERS,
     UNAUTHORISED_ACTIONS,
     Action,
-    Attestation,
     Direction,
     Facts,
     HotEntry,
@@ -35,6 +32,7 @@ from engine.model.screening import (
 )
 from engine.runtime.callbacks import Callbacks
 from engine.runtime.counting import CallCounting
+from engine.runtime.notices import REMEMBERED, Notices
 from engine.screening.decide import STATUS_REJECTED, Table, decide, with_entry
 from engine.screening.policy import Policy
 from engine.screening.shadow import compare
@@ -43,7 +41,6 @@ from engine.sip.uri import Uri
 from engine.warning.announcements import Catalogue
 from scoring.numbers import Number, Numbering, NumberKind, canonical_id, is_emergency_uri
 
-REMEMBERED = 20_000
 NO_ROUTE: Final = Route()
 _now = partial(datetime.now, UTC)
 
@@ -92,17 +89,14 @@ class Screener:
         self._policy = policy
         self._shadow = shadow
         self._kill_switch = kill_switch
-        self._catalogue = catalogue
         self._key = key
         self._on_failure = on_failure
         self._clock = clock
         if trunks is None:
             trunks = Trunks(config.trunk, country_code=config.numbering.country_code)
         self._trunks = trunks
-        # a campaign is many calls of few numbers: what depends on the number alone is made once
         self._parties = lru_cache(REMEMBERED)(self._make_party)
-        self._popups = lru_cache(REMEMBERED)(self._make_popup)
-        self._appeals = lru_cache(REMEMBERED)(self._make_appeal)
+        self._notices = Notices(config.tenant, config.redress, catalogue, key)
         if callbacks is None:
             callbacks = Callbacks(key, config.tenant, config.screening.callback_window_s)
         self._callbacks = callbacks
@@ -150,7 +144,8 @@ class Screener:
             self._callbacks.note(facts)
         self.counting.screened(call_id, facts, verdict)
         decision = self._decision(request, facts, verdict)
-        if ordinary is not None and request.trunk in self._even and passes(verdict, policy):
+        alike = ordinary is not None and facts.entry is None and request.trunk in self._even
+        if alike and passes(verdict, policy):
             self._passes[request.trunk] = _Pass(policy, decision)
         return decision
 
@@ -203,7 +198,7 @@ class Screener:
             return None
         steady = facts.direction is Direction.INBOUND and stands(verdict, policy)
         decision = self._decision(request, facts, verdict) if steady else None
-        _, redress, card = self._told(facts, verdict)
+        _, redress, card = self._notices.block(facts, verdict)
         return Block(entry, verdict, facts.at, decision, verdict.status or STATUS_REJECTED, redress, card)
 
     def may_refuse(self, called: str) -> bool:
@@ -299,10 +294,10 @@ class Screener:
         inbound = facts.direction is Direction.INBOUND
         popup = None
         if verdict.popup is not None and inbound and self._tells_subscribers:
-            popup = self._popups(verdict.popup, verdict.reason, facts.calling.display, facts.language)
+            popup = self._notices.popup(verdict.popup, verdict.reason, facts.calling.display, facts.language)
         # a block goes nowhere, but its popup goes to the subscriber
         route = self._route(request, facts, verdict) if popup is not None or not blocked else NO_ROUTE
-        code, redress, card = self._told(facts, verdict) if blocked else ("", config.redress.url, "")
+        code, redress, card = self._notices.block(facts, verdict) if blocked else ("", config.redress.url, "")
         shadow = self._shadow()
         return Decision(
             action=verdict.action,
@@ -329,11 +324,6 @@ class Screener:
             redress=redress,
             card=card,
         )
-
-    def _told(self, facts: Facts, verdict: Verdict) -> tuple[str, str, str]:
-        """The appeal code of a block, and what the caller is told: URIs of appeal page and card."""
-        told = self._appeals(facts.calling.display, verdict.entry_row or 0, verdict.rule)
-        return told if self._tells(facts) else (told[0], "", "")
 
     def _route(self, request: ScreeningRequest, facts: Facts, verdict: Verdict) -> Route:
         """Subscribers are behind access trunks, everybody else behind the carriers'."""
@@ -371,39 +361,6 @@ class Screener:
             if self._numbering.of_user(text).protected:
                 return calling, text.partition(";")[0]
         return calling, called
-
-    def _make_popup(self, kind: str, reason: str, number: str, language: str) -> Popup:
-        catalogue = self._catalogue
-        slug = reason if reason in catalogue.labels else "suspected_fraud"
-        text = {
-            each: catalogue.popup(kind, each, number=number, reason=catalogue.label(slug, each))
-            for each in catalogue.languages
-        }
-        return Popup(kind, catalogue.language(language), text)
-
-    def _make_appeal(self, number: str, row: int, rule: str) -> tuple[str, str, str]:
-        code = self._appeal_code(number, row, rule)
-        cards = self._config.redress.cards
-        return code, self._redress(code), f"{cards}{code}" if cards else ""
-
-    def _appeal_code(self, number: str, row: int, rule: str) -> str:
-        """Eight characters that name the block and tell nothing of it; no write on the path.
-
-        A truncated keyed HMAC of tenant, number and the entry: whoever has the key finds the block again.
-        """
-        text = f"{self._config.tenant}|{number}|{row}|{rule}"
-        digest = hmac.digest(self._key, b"appeal|" + text.encode(), hashlib.sha256)
-        code = base64.b32encode(digest[:5]).decode()
-        return f"{code[:4]}-{code[4:]}"
-
-    def _tells(self, facts: Facts) -> bool:
-        """Whether a blocked caller is told where to turn to; a forged number need not learn it."""
-        policy = self._config.redress.policy
-        return policy == "always" or (policy == "validated" and facts.attestation is Attestation.FULL)
-
-    def _redress(self, code: str) -> str:
-        url = self._config.redress.url
-        return f"{url}?code={quote(code)}" if url and code else url
 
     def _failed(self, error: Exception) -> None:
         _log.error("screening failed, the policy's default applies: %s", error)

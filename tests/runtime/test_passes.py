@@ -77,6 +77,7 @@ class Screening:
     def __init__(self, policy: Policy, accesses: dict[str, TrunkSection], *, gate: bool) -> None:
         self.gate, self.policy, self.killed, self.at, self.version = gate, policy, False, AT, 1
         self.accesses = accesses
+        self.stray = ""
         self.shadow: Policy | None = None
         self.entries: dict[str, HotEntry] = {}
         self.fault: Exception | None = None
@@ -113,6 +114,8 @@ class Screening:
     def call(self, request: ScreeningRequest) -> Decision:
         if self.gate:
             self.screener.listed(request.calling)
+            if self.stray:  # another message came in between
+                self.screener.listed(self.stray)
         self.asked, self.calls = 0, self.calls + 1
         return self.screener.decide(request, CallId(f"c{self.calls}"))
 
@@ -128,15 +131,17 @@ def asks(calling: str, called: str, trunk: str = "carrier", **changes: object) -
 
 @st.composite
 def requests(draw: st.DrawFn) -> ScreeningRequest:
-    """Calls of all kinds, most of them ordinary."""
-    if draw(st.booleans()):
-        return asks(*draw(st.permutations(PLAIN))[:2])
-    trunk = draw(st.sampled_from(("carrier", *CARRIERS)))
-    unusual = draw(st.sampled_from(("", "asserted", "diversion", "urn")))
-    request = asks(draw(USERS), draw(USERS), trunk, display=draw(st.sampled_from(("", "Ada"))))
-    match unusual:
+    """Ordinary calls, most of them with one thing that makes them unusual."""
+    request = asks(*draw(st.permutations(PLAIN))[:2])
+    match draw(st.sampled_from(("", "", "trunk", "calling", "called", "asserted", "diversion", "urn"))):
+        case "trunk":
+            return structs.replace(request, trunk=draw(st.sampled_from(sorted(CARRIERS))))
+        case "calling":
+            return structs.replace(request, calling=draw(USERS))
+        case "called":
+            return structs.replace(request, called=draw(USERS))
         case "asserted":
-            return structs.replace(request, asserted=draw(USERS))
+            return structs.replace(request, asserted=draw(st.sampled_from(PLAIN)))
         case "diversion":
             return structs.replace(request, diversion=(draw(USERS),))
         case "urn":
@@ -145,7 +150,7 @@ def requests(draw: st.DrawFn) -> ScreeningRequest:
 
 
 CHANGES = st.sampled_from(
-    (*("",) * 12, "killed", "listed", "unlisted", "policy", "shadow", "emergency", "later", "broken")
+    (*("",) * 12, "killed", "listed", "unlisted", "policy", "shadow", "emergency", "later", "broken", "stray")
 )
 ROWS = (
     entry(Level.RED, action=Action.REJECT),
@@ -161,7 +166,27 @@ def loaded(text: str) -> Policy:
     return load_policy(text.replace("a_popup", "risk_label").replace("rule_popup", "risk_warn"))
 
 
-RULES = st.one_of(st.just(shipped()), POLICIES.map(loaded))
+ONE_RULE = st.builds(
+    lambda action, when, more: loaded(
+        f'{HEAD}[[rule]]\nid = "one"\naction = "{action}"\n{more}when = {when}\n'
+    ),
+    st.sampled_from(("allow", "label", "warn")),
+    st.sampled_from(
+        (
+            "{ }",
+            "{ diverted = true }",
+            "{ asserted_differs = true }",
+            "{ calling_protected = true }",
+            '{ calling_kind = ["anonymous", "unknown", "short_code"] }',
+            '{ called_kind = ["anonymous", "unknown"] }',
+            '{ trunk = "choosy" }',
+            '{ level = "red" }\nunless = { called = "+8617*" }',
+            '{ level = "none" }\nunless = { called = "+8617*" }',
+        )
+    ),
+    st.sampled_from(("", 'label = "suspect"\n', 'popup = "a_popup"\n', "record = true\n")),
+)
+RULES = st.one_of(st.just(shipped()), ONE_RULE, POLICIES.map(loaded))
 
 
 def change(screening: Screening, what: str, found: HotEntry, other: Policy) -> None:
@@ -183,6 +208,8 @@ def change(screening: Screening, what: str, found: HotEntry, other: Policy) -> N
                 screening.call(asks(SUBSCRIBER, "110", "access"))
         case "later":
             screening.at += timedelta(hours=1)
+        case "stray":
+            screening.stray = OTHER if not screening.stray else ""
         case "broken":
             screening.fault = OSError("gone") if screening.fault is None else None
 
@@ -208,6 +235,10 @@ def test_a_call_that_passes_as_another_did_is_decided_as_if_thought_over(
             change(each, what, found, other)
     assert short.counters() == long.counters()
     assert short.told == long.told
+
+
+def warns(when: str) -> Policy:
+    return load_policy(f'{HEAD}[[rule]]\nid = "some"\naction = "warn"\nwhen = {{ {when} }}\n')
 
 
 def passing(policy: Policy | None = None) -> Screening:
@@ -242,8 +273,8 @@ def test_a_pass_ends_with_table_and_policy() -> None:
     screening = passing()
     screening.entries[CALLER], screening.version = entry(Level.RED, action=Action.REJECT), 2
     assert screening.call(asks(CALLER, SUBSCRIBER)).action is Action.REJECT
-    screening.policy = load_policy(f'{HEAD}[[rule]]\nid = "all"\naction = "warn"\nwhen = {{}}\n')
-    assert screening.call(asks(OTHER, SUBSCRIBER)).rule == "all"
+    screening.policy = warns("")
+    assert screening.call(asks(OTHER, SUBSCRIBER)).rule == "some"
 
 
 @pytest.mark.parametrize(
@@ -259,7 +290,48 @@ def test_a_pass_ends_with_table_and_policy() -> None:
     ],
 )
 def test_a_pass_stands_where_rules_ask_the_same_of_every_ordinary_call(when: str, stands: bool) -> None:
-    text = f'{HEAD}[[rule]]\nid = "some"\naction = "warn"\nwhen = {{ {when} }}\n'
-    screening = passing(load_policy(text))
+    screening = passing(warns(when))
     assert screening.call(asks(CALLER, SUBSCRIBER)).action is Action.ALLOW
     assert (screening.asked == 0) is stands
+
+
+@pytest.mark.parametrize(
+    ("when", "unusual"),
+    [
+        ("asserted_differs = true", {"asserted": OTHER}),
+        ("diverted = true", {"diversion": (OTHER,)}),
+        ('calling_kind = "anonymous"', {"calling": "anonymous"}),
+        ('called_kind = "unknown"', {"called": "ada"}),
+        ("calling_protected = true", {"calling": "110"}),
+        ('trunk = "trusted"', {"trunk": "trusted"}),
+    ],
+)
+def test_whatever_is_unusual_about_a_call_is_thought_of(when: str, unusual: dict[str, object]) -> None:
+    screening = passing(warns(when))
+    assert screening.call(asks(CALLER, SUBSCRIBER)).rule == "no_rule"
+    assert screening.asked == 0
+    assert screening.call(structs.replace(asks(CALLER, SUBSCRIBER), **unusual)).rule == "some"  # type: ignore[arg-type]
+
+
+def test_a_shadow_policy_is_asked_of_every_call() -> None:
+    screening = passing()
+    screening.shadow = warns("")
+    assert screening.call(asks(CALLER, SUBSCRIBER)).shadow_action == "warn"
+
+
+def test_what_trunks_do_with_numbers_is_done_to_every_call() -> None:
+    screening = passing()
+    for _ in range(2):
+        assert screening.call(asks(CALLER, SUBSCRIBER, "rewriting")).called.number == "110"
+        assert screening.call(asks(CALLER, SUBSCRIBER, "choosy")).rule == "no_rule"
+        assert screening.call(asks(OTHER, SUBSCRIBER, "choosy")).rule == "caller_unauthorised"
+
+
+def test_the_gates_look_counts_for_its_own_call_alone() -> None:
+    screening = passing()
+    screening.screener.listed(OTHER)
+    screening.entries[CALLER] = entry(Level.RED, action=Action.REJECT)
+    assert screening.screener.decide(asks(CALLER, SUBSCRIBER)).action is Action.REJECT
+    screening.fault = OSError("gone")
+    screening.call(asks(OTHER, SUBSCRIBER))
+    assert screening.told == ["gone"], "a look that failed leaves nothing to go by"
