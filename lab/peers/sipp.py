@@ -160,7 +160,8 @@ async def _start(scenario: Scenario, line: Line, load: Load, arguments: Sequence
     traces = ["-trace_stat", "-stf", "counts.csv", "-trace_err", "-error_file", "errors.log"]
     if load.trace:
         traces += ["-trace_msg", "-message_file", "messages.log"]
-    manner = ["-sf", f"{scenario.name}.xml", "-d", str(load.pause_ms), "-nostdin", "-timer_resol", "1"]
+    # -aa: it answers what its scenario does not speak of, such as an OPTIONS inside a call
+    manner = ["-sf", f"{scenario.name}.xml", "-d", str(load.pause_ms), "-nostdin", "-timer_resol", "1", "-aa"]
     bound = ["-timeout", f"{load.deadline_s:g}s", "-timeout_error", "-buff_size", str(_BUFFER_BYTES)]
     if load.lost_percent:
         bound += ["-lost", str(load.lost_percent)]

@@ -40,6 +40,13 @@ async def test_plain_calls(lab: Lab) -> None:
     assert {call.outcome for call in await lab.engine.calls(20)} == {"caller/hung_up"}
 
 
+@pytest.mark.parametrize("settings", [{"sip.audit_s": "0.5"}])
+async def test_sides_that_are_asked_whether_they_are_there(lab: Lab) -> None:
+    ours, theirs = await lab.call(scenarios.CALL, load=Load(pause_ms=1500))
+    assert len(ours.received("OPTIONS")) == len(theirs.received("OPTIONS")) == 2
+    assert [call.outcome for call in await lab.engine.calls(1)] == ["caller/hung_up"]
+
+
 async def test_callee_hangs_up(lab: Lab) -> None:
     await lab.call(scenarios.HUNG_UP, scenarios.HANGS_UP)
     (call,) = await lab.engine.calls(1)
