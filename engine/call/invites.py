@@ -53,22 +53,22 @@ def onward_invite(
         kind = invite.get("Content-Type") or kind
     uri = invite.uri
     if uri.scheme in _NUMBERS:
-        target, to = _at(hop, hop.called_user or uri.user)
+        asked, port = sip_uri(hop.called_user or uri.user, hop.address.host), hop.address.port
     else:
-        target, to = str(uri), f"<{uri}>"  # urn:service:sos goes on as it is
+        asked, port = str(uri), 0  # urn:service:sos goes on as it is
     if decision.label is not None:
         display = decision.label
     from_ = _from(display, hop.calling_user or calling, leg)
     hops = invite.max_forwards - 1 if invite.max_forwards else HELP_HOPS
-    leg.call(target, from_, to, body, headers, kind=kind, max_forwards=hops)
+    leg.call(asked, from_, body, headers, port=port, kind=kind, max_forwards=hops)
 
 
 def own_invite(
     leg: OutgoingLeg, place: PlaceCall, user: str, hop: Hop, body: bytes, headers: Headers = ()
 ) -> None:
     """Send an INVITE of a call that the engine places itself; From names the host of our Contact."""
-    target, to = _at(hop, user)
-    leg.call(target, f"<{sip_uri(place.calling_user, leg.flow.local[0])}>", to, body, headers)
+    from_ = f"<{sip_uri(place.calling_user, leg.flow.local[0])}>"
+    leg.call(sip_uri(user, hop.address.host), from_, body, headers, port=hop.address.port)
 
 
 def referred_invite(
@@ -88,14 +88,9 @@ def referred_invite(
         headers += [("Replaces", replaces), ("Require", "replaces")]
     if referred_by and referred_by.isprintable():
         headers.append(("Referred-By", referred_by))
-    target, to = _at(hop, hop.called_user or called)
-    leg.call(target, _from(display, hop.calling_user or calling, leg), to, body, headers)
-
-
-def _at(hop: Hop, user: str | None) -> tuple[str, str]:
-    """Request-URI and To of who is asked for at a hop."""
-    uri = sip_uri(user, hop.address.host)
-    return f"{uri}:{hop.address.port}", f"<{uri}>"
+    from_ = _from(display, hop.calling_user or calling, leg)
+    asked = sip_uri(hop.called_user or called, hop.address.host)
+    leg.call(asked, from_, body, headers, port=hop.address.port)
 
 
 def _from(display: str | None, user: str | None, leg: OutgoingLeg) -> str:

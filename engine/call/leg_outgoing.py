@@ -65,19 +65,20 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
 
     def call(
         self,
-        target: str,
+        asked: str,
         from_: str,
-        to: str,
         body: bytes,
         headers: Headers = (),
         *,
+        port: int = 0,
         kind: str = SDP_TYPE,
         max_forwards: int = DEFAULT_MAX_FORWARDS,
         allow: str = ALLOW,
         reliable: bool | None = None,
     ) -> None:
-        """Send the first INVITE to the URI `target`, with a body of that kind; `from_` has no tag yet.
+        """Send the first INVITE, with a body of that kind; `from_` has no tag yet.
 
+        `asked` is the URI that To names, and the Request-URI, there with `port` unless that is 0.
         `reliable` offers 100rel. By default an INVITE with an offer does: without one a reliable 18x may make
         an offer (`LegRinging.offers`), which somebody must be there to answer at once.
         """
@@ -89,7 +90,7 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
         rows = [
             ("Max-Forwards", str(max_forwards)),
             ("From", from_),
-            ("To", to),
+            ("To", f"<{asked}>"),
             ("Call-ID", self.call_id),
             ("CSeq", "1 INVITE"),
             ("Contact", self.contact),
@@ -103,7 +104,8 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
         if offered:
             rows.append(("Content-Type", kind))
         self.sent_body, self._offered, self._reliable, self._session_s = body, offered, reliable, session_s
-        self._request, self._uri = Request("INVITE", target, rows, body), target
+        self._uri = target = f"{asked}:{port}" if port else asked
+        self._request = Request("INVITE", target, rows, body)
         self._key = wire.request(self._request, self.flow, self._response)
 
     def _response(self, response: Response | None, failure: str) -> None:

@@ -21,7 +21,7 @@ from engine.sip.flow import Flow
 from engine.sip.ids import IdSource
 from engine.sip.layer import TransactionLayer
 from engine.sip.message import Request, response_to
-from engine.sip.uri import NameAddr, Uri
+from engine.sip.uri import NameAddr, sip_uri
 
 PHONE_ALLOW = f"{ALLOW}, MESSAGE"
 
@@ -90,9 +90,8 @@ class PhoneCore:
             listener=listener,
         )
         description = body(leg) if callable(body) else body
-        uri = Uri("sip", target, to.host, to.port)
-        asked = NameAddr(None, uri.replace(port=None))
-        leg.call(str(uri), str(from_), str(asked), description, headers, allow=PHONE_ALLOW)
+        asked = sip_uri(target, to.host)
+        leg.call(asked, str(from_), description, headers, port=to.port, allow=PHONE_ALLOW)
         return leg
 
     # --- dispatch ---

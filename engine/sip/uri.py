@@ -74,7 +74,7 @@ known_party = lru_cache(maxsize=2048)(PLAIN_PARTY.fullmatch)
 
 def sip_uri(user: str | None, host: str) -> str:
     """What `str(Uri("sip", user, host))` is."""
-    if user and _PLAIN_USER.fullmatch(user):
+    if user and user.isascii() and (user.lstrip("+").isalnum() or _PLAIN_USER.fullmatch(user)):
         return f"sip:{user}@{format_host(host, None)}"
     return str(Uri("sip", user, host))
 

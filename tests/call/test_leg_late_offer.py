@@ -5,7 +5,6 @@ from __future__ import annotations
 from engine.call.leg_events import LegAnswered, LegOffered, LegProgressAcknowledged, LegRinging
 from engine.call.legs import IncomingLeg, OutgoingLeg
 from engine.sip.flow import Flow
-from engine.sip.uri import Uri
 from tests.call.peer import Side, sdp
 from tests.call.phone import OURS, PEER, PHONE, Phones
 
@@ -26,8 +25,8 @@ def calling(phones: Phones) -> tuple[Side, OutgoingLeg]:
         tag=wire.ids.tag(),
         listener=phones._heard,
     )
-    to, from_ = Uri("sip", "1", *PEER), Uri("sip", "me", PHONE[0])
-    phones.act(lambda: leg.call(str(to), f"<{from_}>", f"<{to}>", b"", reliable=True))
+    asked, from_ = f"sip:1@{PEER[0]}", f"<sip:me@{PHONE[0]}>"
+    phones.act(lambda: leg.call(asked, from_, b"", port=PEER[1], reliable=True))
     return phones.peer.calls[-1], leg
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.sip.errors import LocalProtocolError, RemoteProtocolError
 from engine.sip.grammar import Params, split_list
-from engine.sip.uri import NameAddr, Uri
+from engine.sip.uri import NameAddr, Uri, sip_uri
 from engine.sip.via import Via
 
 
@@ -252,6 +252,19 @@ sip_uris = st.builds(
     params=uri_params,
     headers=st.lists(st.tuples(texts.filter(bool), texts), max_size=2).map(tuple),
 )
+
+
+@given(
+    st.none() | texts | st.from_regex(r"\+?[0-9a-z%]{0,6}", fullmatch=True), hosts | st.just("2001:db8::1")
+)
+def test_the_short_way_to_a_uri_is_the_long_one(user: str | None, host: str) -> None:
+    try:
+        expected = str(Uri("sip", user, host))
+    except LocalProtocolError:
+        with pytest.raises(LocalProtocolError):
+            sip_uri(user, host)
+    else:
+        assert sip_uri(user, host) == expected
 
 
 @given(sip_uris)
