@@ -12,16 +12,16 @@ from engine.call.timers import RUNNING
 if TYPE_CHECKING:
     from engine.call.call import Call
 
+_ANY: Final = (*RUNNING, "reap")
+
 
 def dispose(call: Call) -> None:
     """Nothing of the call is left."""
-    for leg in (call.caller, call.callee):
+    more = call.former or call.transfer is not None or call.newcomer is not None
+    for leg in call.legs if more else (call.caller, call.callee):
         if leg is not None:
             leg.dispose()
-    if call.former or call.transfer is not None or call.newcomer is not None:
-        for leg in call.legs:
-            leg.dispose()
-    call.timers.cancel(call.call_id, *RUNNING, "reap")
+    call.timers.cancel(call.call_id, *_ANY)
     call.listener = nobody  # it holds this call: without it no collector has to find the two
     on_end, call.on_end = call.on_end, None
     if on_end is not None:

@@ -212,7 +212,8 @@ class Call(msgspec.Struct, eq=False):
             if self.recording is not None and self.recording in self.captures:
                 self.anchor.stop_capture(self.recording)
             self.anchor.close()
-        self.check_ended()
+        if self.callee is None or self.callee.ended:
+            self.check_ended()
 
     def _final(self, status: int) -> FinalResponse:
         """What a caller without an answer is told: of a block as its trunk wants it."""
