@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from engine.app.paths import dialplans_folder
 from engine.app.policies import catalogue_labels, read_policy
 from engine.call.core import CoreEffect, SipCore
 from engine.call.values import (
     CallRefused,
-    CallSettings,
     Drain,
     EventRaised,
     PopupPublished,
@@ -32,6 +32,7 @@ from engine.sip.effects import Send
 from engine.sip.flow import Flow
 from engine.warning.announcements import load as load_catalogue
 from scoring.numbers import Numbering
+from tests.call.kit import SETTINGS
 from tests.runtime.bench import Table
 from tests.screening.kit import entry
 from tests.sip.ids import SeededIds
@@ -64,18 +65,7 @@ TRUNKS = {
     "trusted": TrunkSection(side="carrier", match=(TRUSTED,), trusted_identity=True),
     "access": TrunkSection(side="access", match=(ACCESS,), next_hop=Address(ACCESS, 5060)),
 }
-SETTINGS = CallSettings(
-    tenant="lab",
-    contact=Address("192.0.2.9", 5060),
-    no_answer_s=60.0,
-    key_timeout_s=10.0,
-    warning_repeat=1,
-    dial_pause_s=3.0,
-    popup_deadline_s=0.3,
-    popup_sender="96110",
-    popup_by_sip=True,
-    dissuasion_agent=Address("192.0.2.8", 5060),
-)
+ENGINE = Address("192.0.2.9", 5060)
 
 
 class Engine:
@@ -106,13 +96,13 @@ class Engine:
             clock=lambda: self.at,
         )
         screen = self.screener if gate else None
-        self.core = SipCore(SETTINGS, TRUNKS, SeededIds("e"), screen=screen)
+        self.core = SipCore(structs.replace(SETTINGS, contact=ENGINE), TRUNKS, SeededIds("e"), screen=screen)
         self.asked = 0
         self.sent: list[Send] = []
         self.events: list[AnyEvent] = []
 
     def receive(self, data: bytes, source: tuple[str, int], now: float = 1.0) -> None:
-        flow = Flow("udp", ("192.0.2.9", 5060), source)
+        flow = Flow("udp", (ENGINE.host, ENGINE.port), source)
         self._do(self.core.receive(data, flow, now))
 
     def change(self, what: str) -> None:
