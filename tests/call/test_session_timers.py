@@ -198,8 +198,9 @@ def test_we_refresh_at_half_time_by_the_same_description(lab: Lab, callee: Heade
     called.bye()
 
 
-def test_we_refresh_by_update_where_the_callee_takes_it(lab: Lab) -> None:
-    _, called, _ = begun(lab, callee=[UPDATES])
+@pytest.mark.parametrize("allow", [[UPDATES], [("Allow", "INVITE, BYE"), ("Allow", "ACK, update")]])
+def test_we_refresh_by_update_where_the_callee_takes_it(lab: Lab, allow: Headers) -> None:
+    _, called, _ = begun(lab, callee=allow)
     lab.advance(HALF_S)
     refresh = called.last("UPDATE")
     assert refresh.request.body == b""
