@@ -15,7 +15,7 @@ from engine.call.values import PopupRequested
 from engine.model.address import Address
 from engine.model.commands import Acknowledgement
 from engine.model.config import BusSection, Config, DissuasionSection, SipSection
-from engine.model.events import AnyEvent
+from engine.model.events import AnyEvent, CallEnded
 from engine.model.ids import TenantId
 from engine.model.media import AnyMediaCommand, OpenSession, SessionOpened
 from engine.model.screening import HotEntry, Number
@@ -179,6 +179,10 @@ class Bench:
             lines.append("Content-Type: application/sdp")
         lines.append(f"Content-Length: {len(body)}")
         return "\r\n".join([*lines, "", ""]).encode() + body
+
+    def outcomes(self) -> list[str]:
+        """Of the calls that have ended, as blame/reason."""
+        return [str(event.outcome) for event in self.journal.events if isinstance(event, CallEnded)]
 
     async def alive(self) -> None:
         """The worker answers an honest OPTIONS."""

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
 import pytest
 
 from engine.model.address import Address
 from engine.model.config import SipSection
-from engine.model.events import CallEnded
 from engine.runtime import worker
 from tests.call.peer import sdp
 from tests.runtime.bench import Bench, reply
 from tests.runtime.net import host
-from tests.wire.test_legs import RELIABLE, UPDATES, Exchange, answered, asked
+from tests.wire.exchange_kit import RELIABLE, UPDATES, Exchange, answered, asked
 
 pytestmark = pytest.mark.wire
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    yield bench
-    await bench.close()
-
-
-@pytest.fixture
-def exchange(bench: Bench) -> Exchange:
-    return Exchange(bench)
 
 
 class Clock:
@@ -55,10 +41,6 @@ def clock(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Clock:
 def description(exchange: Exchange, who: str, port: int, way: str = "") -> bytes:
     socket = exchange.carrier if who == "carrier" else exchange.phone
     return sdp(socket.address[0], port, version=2, way=way)
-
-
-def outcomes(bench: Bench) -> list[str]:
-    return [str(event.outcome) for event in bench.journal.events if isinstance(event, CallEnded)]
 
 
 # --- offers ---
@@ -174,7 +156,7 @@ async def test_we_refresh_both_sides(exchange: Exchange, clock: Clock) -> None:
         assert (again.get("Session-Expires"), again.body) == ("90;refresher=uac", invite.body)
         exchange.callee(again, 200, "Session-Expires: 90;refresher=uac", body=exchange.answer)
         await asked(exchange.phone, "ACK")
-    assert outcomes(exchange.bench) == []
+    assert exchange.bench.outcomes() == []
     await exchange.finish(ok, 2)
 
 
@@ -184,13 +166,13 @@ async def test_who_should_refresh_and_does_not_is_hung_up(exchange: Exchange, cl
     says = ("Session-Expires: 90;refresher=uas",) if who == "phone" else ()
     await exchange.connect(*asks, callee=says)
     await clock.advance(58)
-    assert outcomes(exchange.bench) == []
+    assert exchange.bench.outcomes() == []
     await clock.advance(3)  # 90 s less a third
     for socket in (exchange.carrier, exchange.phone):
         bye = await asked(socket, "BYE")
         assert bye.get("Reason") == 'SIP;cause=408;text="Session expired"'
         socket.send(reply(bye, 200, socket), exchange.bench.target)
-    assert outcomes(exchange.bench) == ["upstream/timeout"]
+    assert exchange.bench.outcomes() == ["upstream/timeout"]
 
 
 async def test_a_phone_that_vanishes_is_noticed(exchange: Exchange, clock: Clock) -> None:
@@ -203,7 +185,7 @@ async def test_a_phone_that_vanishes_is_noticed(exchange: Exchange, clock: Clock
     bye = await asked(exchange.carrier, "BYE")
     assert (bye.get("Reason") or "").startswith("SIP;cause=408")
     exchange.carrier.send(reply(bye, 200, exchange.carrier), bench.target)
-    assert outcomes(bench) == ["upstream/timeout"]
+    assert bench.outcomes() == ["upstream/timeout"]
 
 
 @pytest.mark.parametrize("gone", ["carrier", "phone"])
@@ -222,5 +204,5 @@ async def test_without_timers_a_side_that_vanishes_is_noticed_too(
     left.send(reply(await asked(left, "OPTIONS"), 200, left), bench.target)
     await clock.advance(33)
     left.send(reply(await asked(left, "BYE"), 200, left), bench.target)
-    assert outcomes(bench) == ["upstream/timeout"]
+    assert bench.outcomes() == ["upstream/timeout"]
     await bench.close()

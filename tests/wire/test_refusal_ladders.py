@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
-from engine.model.events import CallEnded
 from engine.model.media import CloseSession, DtmfReceived, Play, PlaybackFinished
 from engine.model.screening import Action, Level
 from engine.sip.message import Request, Response
@@ -16,23 +14,11 @@ from tests.call.peer import sdp
 from tests.runtime.bench import Bench, reply
 from tests.runtime.net import PATIENCE_S, Socket
 from tests.screening.kit import entry
-from tests.wire.test_legs import Exchange, answered, asked
+from tests.wire.exchange_kit import Exchange, answered, asked
 
 pytestmark = pytest.mark.wire
 
 CALLER = "+8613800000001"
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    yield bench
-    await bench.close()
-
-
-@pytest.fixture
-def exchange(bench: Bench) -> Exchange:
-    return Exchange(bench)
 
 
 # --- requests that are refused ---
@@ -134,10 +120,6 @@ async def playing(bench: Bench) -> Play:
             await asyncio.sleep(0.01)
 
 
-def outcomes(bench: Bench) -> list[str]:
-    return [str(event.outcome) for event in bench.journal.events if isinstance(event, CallEnded)]
-
-
 async def test_an_announcement_before_608(bench: Bench) -> None:
     """RFC 8688 §3.4: to a caller that does not know 608, in early media."""
     listed(bench, Action.REJECT)
@@ -152,7 +134,7 @@ async def test_an_announcement_before_608(bench: Bench) -> None:
     refused = await answered(bench.carrier, 608)
     assert refused.to.tag == early.to.tag
     assert [type(each) for each in bench.port.commands][-1] is CloseSession
-    assert outcomes(bench) == ["policy/rejected"]
+    assert bench.outcomes() == ["policy/rejected"]
 
 
 async def test_a_caller_that_knows_608_hears_nothing(bench: Bench) -> None:
@@ -182,4 +164,4 @@ async def test_the_callees_own_refusal_is_607(exchange: Exchange) -> None:
     refused = await answered(bench.carrier, 607)
     assert refused.get("Call-Info") is None
     bench.phone.send(reply(await asked(bench.phone, "BYE"), 200, bench.phone), bench.target)
-    assert outcomes(bench) == ["callee/warning_refused"]
+    assert bench.outcomes() == ["callee/warning_refused"]

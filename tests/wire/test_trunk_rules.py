@@ -21,7 +21,7 @@ from tests.runtime.bench import Bench, reply
 from tests.runtime.nameserver import NameServer
 from tests.runtime.net import PATIENCE_S, Socket, host
 from tests.screening.kit import entry
-from tests.wire.test_legs import Exchange, answered, asked
+from tests.wire.exchange_kit import Exchange, answered, asked
 from tests.wire.transport_kit import Side
 
 pytestmark = pytest.mark.wire
