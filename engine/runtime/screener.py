@@ -102,7 +102,7 @@ class Screener:
         self._callbacks = callbacks
         self._absent: _Absent | None = None
         self._passes: dict[str, _Pass] = {}
-        # nothing about these or the way from them to subscribers depends on a call's numbers
+        # no number changes what these are allowed, nor the way from them to subscribers
         self._even = frozenset(
             name
             for name, trunk in config.trunk.items()
@@ -119,19 +119,17 @@ class Screener:
         policy = self._policy()
         ordinary = self._ordinary(request)
         if ordinary is not None:
-            standing = self._passes.get(request.trunk)
-            if standing is not None and standing.policy is policy:
-                decision = standing.decision
-                if decision.table_version == self._table.version:
-                    calling, called = ordinary
-                    self.counting.attempted(call_id, calling, called, request.trunk, rejected=False)
-                    display = called.display
-                    return structs.replace(
-                        decision,
-                        calling=self._parties(calling.display),
-                        called=self._parties(display),
-                        language=self._config.language_of(display),
-                    )
+            calling, called = ordinary
+            found = self._passes.get(request.trunk)
+            if found and found.policy is policy and found.decision.table_version == self._table.version:
+                self.counting.attempted(call_id, calling, called, request.trunk, rejected=False)
+                display = called.display
+                return structs.replace(
+                    found.decision,
+                    calling=self._parties(calling.display),
+                    called=self._parties(display),
+                    language=self._config.language_of(display),
+                )
         facts = self.facts(request, policy)
         try:
             facts = with_entry(facts, self._table)
@@ -144,14 +142,16 @@ class Screener:
             self._callbacks.note(facts)
         self.counting.screened(call_id, facts, verdict)
         decision = self._decision(request, facts, verdict)
-        alike = ordinary is not None and facts.entry is None and request.trunk in self._even
-        if alike and passes(verdict, policy):
+        even = ordinary is not None and facts.entry is None and request.trunk in self._even
+        if even and passes(verdict, policy):
             self._passes[request.trunk] = _Pass(policy, decision)
         return decision
 
     def _ordinary(self, request: ScreeningRequest) -> tuple[Number, Number] | None:
-        """Calling and called number of a call that has nothing to it but them, and of whose caller the gate
-        has found nothing in the table; else None."""
+        """Calling and called number, where there is nothing else to a call; see `passes`.
+
+        None of any other, and where the gate has not just found that the table says nothing of the caller.
+        """
         absent = self._absent
         if (
             absent is None
