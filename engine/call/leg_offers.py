@@ -15,6 +15,7 @@ from engine.call.leg_events import (
     LegRefreshed,
 )
 from engine.call.leg_refusals import retry_after
+from engine.call.offer_table import TABLE, Given, Ruling, Standing
 from engine.sip.effects import ClientKey, ServerKey
 from engine.sip.message import Request, Response, response_to
 from engine.sip.session_expires import session_expires
@@ -85,26 +86,43 @@ class Offers:
 
     def pracked(self, key: ServerKey, request: Request) -> None:
         """A PRACK whose body is a new offer."""
-        if self.theirs or self.waiting:
-            self._leg.wire.respond(key, response_to(request, 491 if self.waiting else 500))
+        refusal = self._overlap(request)
+        if refusal is not None:
+            status, headers = refusal
+            self._leg.wire.respond(key, response_to(request, status, headers=headers))
         else:
             self._ask(key, request)
 
     def _overlap(self, request: Request) -> Refusal | None:
-        """Why an offer cannot be looked at now (RFC 3261 §14.2, RFC 3311 §5.2)."""
+        """Why an offer cannot be looked at now."""
+        ruling = TABLE[self._standing(), self._given(request)]
+        if ruling is Ruling.TAKE:
+            return None
+        if ruling is Ruling.GLARE:
+            return 491, ()
+        if ruling is Ruling.BUSY:
+            return 500, ()
+        return 500, [("Retry-After", str(self._leg.wire.pick(RETRY_AFTER_S + 1)))]
+
+    def _standing(self) -> Standing:
         leg = self._leg
-        later = [("Retry-After", str(leg.wire.pick(RETRY_AFTER_S + 1)))]
         if self.theirs:
-            return 500, later
+            return Standing.CROSSED if self.waiting else Standing.THEIRS
+        if self.waiting:
+            return Standing.OURS
+        if leg.negotiating or leg.awaits_answer:
+            return Standing.UNSETTLED
+        return Standing.OWED if leg.owes_answer else Standing.SETTLED
+
+    def _given(self, request: Request) -> Given:
+        leg = self._leg
+        if request.method == "PRACK":
+            return Given.PRACK
         if request.method == "UPDATE":
-            if not request.body:
-                return None  # it only refreshes
-            if leg.owes_answer:
-                return 500, later
-            return (491, ()) if leg.negotiating or leg.awaits_answer else None
-        if not leg.accepted:  # the first INVITE is still open
-            return (491, ()) if leg.owns_call_id else (500, later)
-        return (491, ()) if leg.negotiating else None
+            return Given.UPDATE if request.body else Given.BARE
+        if leg.accepted:
+            return Given.INVITE
+        return Given.BACK if leg.owns_call_id else Given.SECOND
 
     def _refreshed(self, key: ServerKey, request: Request) -> bool:
         """Answer what changes nothing: an UPDATE without offer, a refresh that repeats the description."""
