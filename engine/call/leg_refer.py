@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from enum import StrEnum, unique
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from engine.call.leg_events import LegReferred
 from engine.sip.effects import ServerKey
@@ -20,6 +21,7 @@ DECIDE_S: Final = 20.0
 """A REFER that nobody has decided on by then is declined, well before the peer's own patience ends."""
 SUBSCRIPTION_S: Final = 180
 """A reference that takes longer is told to be over (RFC 6665 §4.2.1)."""
+DECLINED: Final = 603
 RETRY_AFTER_S: Final = 5
 SIPFRAG_TYPE: Final = "message/sipfrag;version=2.0"
 
@@ -54,70 +56,147 @@ def refer(leg: Leg, key: ServerKey, request: Request) -> None:
     leg.raise_event(event)
 
 
-class Referral:
-    """One REFER: undecided, then with a subscription until the final progress."""
+@unique
+class State(StrEnum):
+    ASKED = "the REFER has no answer yet"
+    SUBSCRIBED = "the peer is told how it goes"
+    OVER = "refused, or told for the last time"
 
-    __slots__ = ("_key", "_leg", "_request", "_timer", "open")
+
+@unique
+class Input(StrEnum):
+    ACCEPT = "the call tries it"
+    ACCEPT_SILENT = "the same, and the peer wants no NOTIFY (RFC 4488)"
+    REFUSE = "the call does not"
+    PROGRESS = "a provisional response from whom it named"
+    FINAL = "a final one"
+    UNWANTED = "our NOTIFY is refused, or nobody answers it"
+    LATE = "no decision, or no end, in time"
+    LEG_ENDS = "the leg ends"
+
+
+@unique
+class Action(StrEnum):
+    SAY_YES = "202"
+    SAY_YES_SILENTLY = "202 with Refer-Sub: false"
+    SAY_NO = "the status of the refusal"
+    SUBSCRIBE = "the subscription begins, with NOTIFY 100"
+    TELL = "NOTIFY active"
+    TELL_LAST = "NOTIFY terminated;reason=noresource"
+    TELL_TIMEOUT = "NOTIFY 408 terminated;reason=timeout"
+    STOP = "stop the timer"
+
+
+class Row(NamedTuple):
+    state: State
+    actions: tuple[Action, ...] = ()
+
+
+S, I, A = State, Input, Action  # noqa: E741 (a table is read by its columns)
+
+TABLE: Final[dict[tuple[State, Input], Row]] = {
+    # RFC 3515 §2.4.2 to §2.4.4
+    (S.ASKED, I.ACCEPT): Row(S.SUBSCRIBED, (A.STOP, A.SAY_YES, A.SUBSCRIBE)),
+    (S.ASKED, I.ACCEPT_SILENT): Row(S.OVER, (A.STOP, A.SAY_YES_SILENTLY)),
+    (S.ASKED, I.REFUSE): Row(S.OVER, (A.STOP, A.SAY_NO)),
+    (S.ASKED, I.LATE): Row(S.OVER, (A.SAY_NO,)),
+    (S.ASKED, I.LEG_ENDS): Row(S.OVER, (A.STOP, A.SAY_NO)),
+    (S.SUBSCRIBED, I.PROGRESS): Row(S.SUBSCRIBED, (A.TELL,)),
+    (S.SUBSCRIBED, I.FINAL): Row(S.OVER, (A.STOP, A.TELL_LAST)),
+    # RFC 6665 §4.2.2, §4.2.3
+    (S.SUBSCRIBED, I.UNWANTED): Row(S.OVER, (A.STOP,)),
+    (S.SUBSCRIBED, I.LATE): Row(S.OVER, (A.TELL_TIMEOUT,)),
+    (S.SUBSCRIBED, I.LEG_ENDS): Row(S.OVER, (A.STOP,)),
+}
+
+IGNORED: Final = frozenset(
+    {
+        # nobody is told before it is accepted
+        *((S.ASKED, given) for given in (I.PROGRESS, I.FINAL, I.UNWANTED)),
+        # it is decided once
+        *((S.SUBSCRIBED, given) for given in (I.ACCEPT, I.ACCEPT_SILENT, I.REFUSE)),
+        *((S.OVER, given) for given in I),
+    }
+)
+
+
+class Referral:
+    """One REFER: the table at work."""
+
+    __slots__ = ("_key", "_leg", "_request", "_timer", "state")
 
     def __init__(self, leg: Leg, key: ServerKey, request: Request) -> None:
         self._leg = leg
-        self._key: ServerKey | None = key
+        self._key = key
         self._request = request
-        self.open = True
+        self.state = State.ASKED
+        self._timer: LegTimer = leg.wire.timers.add(leg.wire.now + DECIDE_S, self._late)
+
+    @property
+    def open(self) -> bool:
         """Not yet refused or told to be over."""
-        self._timer: LegTimer = leg.wire.timers.add(leg.wire.now + DECIDE_S, self.refuse)
+        return self.state is not State.OVER
+
+    # --- inputs ---
 
     def accept(self) -> None:
         """202, and the first NOTIFY unless the peer wants none."""
-        if self._key is None:
-            return
         silent = (self._request.get("Refer-Sub") or "").partition(";")[0].strip(" \t").lower() == "false"
-        headers = [("Contact", self._leg.contact)]
-        if silent:
-            headers.append(("Refer-Sub", "false"))
-        self._answer(202, headers)
-        if silent:
-            self.open = False
-            return
-        wire = self._leg.wire
-        self._timer = wire.timers.add(wire.now + SUBSCRIPTION_S, self._expired)
-        self._notify(100, "active")
+        self._step(Input.ACCEPT_SILENT if silent else Input.ACCEPT, 202)
 
-    def refuse(self, status: int = 603) -> None:
-        if self._key is not None:
-            self._answer(status, [])
-            self.open = False
+    def refuse(self, status: int = DECLINED) -> None:
+        self._step(Input.REFUSE, status)
 
     def progress(self, status: int) -> None:
         """NOTIFY how the reference goes; a final status ends the subscription."""
-        if self._key is not None or not self.open:
-            return
-        if status < 200:
-            self._notify(status, "active")
-        else:
-            self.stop()
-            self._notify(status, "terminated;reason=noresource")
-
-    def stop(self) -> None:
-        """The subscription, or the leg, is over."""
-        self.open = False
-        self._timer.cancel()
+        self._step(Input.PROGRESS if status < 200 else Input.FINAL, status)
 
     def give_up(self) -> None:
         """The leg ends: a REFER without an answer gets one."""
-        self.refuse(487)
-        self.stop()
+        self._step(Input.LEG_ENDS, 487)
+
+    def _late(self) -> None:
+        self._step(Input.LATE, DECLINED)
+
+    def _notified(self, response: Response | None, failure: str) -> None:
+        if response is None or response.status >= 300:
+            self._step(Input.UNWANTED, 0)
+
+    # --- actions ---
+
+    def _step(self, given: Input, status: int) -> None:
+        row = TABLE.get((self.state, given))
+        if row is None:
+            return
+        self.state = row.state
+        for action in row.actions:
+            self._act(action, status)
+
+    def _act(self, action: Action, status: int) -> None:
+        wire = self._leg.wire
+        if action is Action.STOP:
+            self._timer.cancel()
+        elif action is Action.SAY_YES:
+            self._answer(status, [("Contact", self._leg.contact)])
+        elif action is Action.SAY_YES_SILENTLY:
+            self._answer(status, [("Contact", self._leg.contact), ("Refer-Sub", "false")])
+        elif action is Action.SAY_NO:
+            self._answer(status, [])
+        elif action is Action.SUBSCRIBE:
+            self._timer = wire.timers.add(wire.now + SUBSCRIPTION_S, self._late)
+            self._act(Action.TELL, 100)
+        elif action is Action.TELL:
+            left_s = max(0, round(self._timer.at - wire.now))
+            self._notify(status, f"active;expires={left_s}")
+        elif action is Action.TELL_LAST:
+            self._notify(status, "terminated;reason=noresource")
+        else:
+            self._notify(408, "terminated;reason=timeout")
 
     def _answer(self, status: int, headers: list[tuple[str, str]]) -> None:
-        assert self._key is not None
         self._leg.wire.respond(self._key, response_to(self._request, status, headers=headers))
-        self._key = None
-        self._timer.cancel()
 
     def _notify(self, status: int, subscription: str) -> None:
-        if subscription == "active":
-            left_s = max(0, round(self._timer.at - self._leg.wire.now))
-            subscription = f"active;expires={left_s}"
         headers = [
             ("Event", f"refer;id={self._request.cseq.number}"),
             ("Subscription-State", subscription),
@@ -125,11 +204,3 @@ class Referral:
         ]
         body = f"SIP/2.0 {status} {reason_phrase(status)}\r\n".encode()
         self._leg.send("NOTIFY", self._notified, headers, body)
-
-    def _notified(self, response: Response | None, failure: str) -> None:
-        if response is None or response.status >= 300:  # nobody wants to know (RFC 6665 §4.2.2)
-            self.stop()
-
-    def _expired(self) -> None:
-        self.open = False
-        self._notify(408, "terminated;reason=timeout")
