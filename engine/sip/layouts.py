@@ -77,4 +77,4 @@ class Layouts(Generic[T]):
 
 def row(name: str, value: str) -> str:
     """The pattern of a row of that name, spelt so."""
-    return f"{re.escape(name)}: +{value}"
+    return f"{re.escape(name)}: ++{value}"  # given back, spaces of all rows multiply

@@ -6,6 +6,9 @@ import pytest
 
 from engine.sip import layouts
 from engine.sip.layouts import MAX_KINDS, MAX_KNOWN, MAX_ROWS, MAX_SEEN, MAX_SPELT, Layouts, Names
+from engine.sip.message import Request
+from engine.sip.parse import parse
+from engine.sip.plain import plain_invite
 
 
 @pytest.fixture
@@ -76,3 +79,24 @@ def test_what_cannot_be_made_is_none(made: list[Names]) -> None:
     found = layouts_of(made)
     found.learn(b"k", head("None"))
     assert found.learn(b"k", head("None")) is None and known(found) == []
+
+
+def padded(spaces: int, last: str) -> bytes:
+    """An INVITE of eight rows that mean nothing, each with that many spaces behind its colon."""
+    rows = "".join([f"X-{number}:{' ' * spaces}v\r\n" for number in range(8)])
+    return (
+        "INVITE sip:13800138000@192.0.2.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.9:5060;branch=z9hG4bK1\r\n"
+        "From: <sip:13900139000@192.0.2.9>;tag=1\r\nTo: <sip:13800138000@192.0.2.1>\r\nCall-ID: 1\r\n"
+        f"CSeq: 1 INVITE\r\nContact: <sip:192.0.2.9>\r\n{rows}X-Last: {last}\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.timeout(20)  # each row's spaces multiplied by all others' take years
+def test_spaces_in_a_layout_that_does_not_fit_cost_no_more_than_their_number() -> None:
+    for _ in range(5):
+        message, plain = parse(padded(1, "v")), plain_invite(padded(1, "v"))
+        assert isinstance(message, Request) and plain is not None
+    strange = padded(99, "é")  # known by its names, and read by no pattern
+    read = parse(strange)
+    assert read.get("X-7") == "v" and read.get("X-Last") == "é"
+    assert plain_invite(strange) is None
