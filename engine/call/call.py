@@ -116,6 +116,8 @@ class Call(msgspec.Struct, eq=False):
     newcomer_for: Leg | None = None
     newcomer_asked: ScreeningRequest | None = None
     """What screening was asked of the newcomer."""
+    newcomer_protected: bool = False
+    """… and its verdict: the call is protected once it is in."""
     settling: list[bytes] | None = None
     reasons: tuple[str, ...] = ()
     """Reason values of the side that ended the call (RFC 3326)."""

@@ -79,7 +79,7 @@ class Newcomers:
         call, old = found
         newcomer = _Newcomer(key, request, flow, replaces, self._question(request, trunk, call, old))
         if call.decision.protected:
-            self._let_in(newcomer, call, old)
+            self._let_in(newcomer, call, old, protected=True)
             return
         call_id = CallId(self._wire.ids.token())
         self._waiting[call_id] = newcomer
@@ -110,7 +110,7 @@ class Newcomers:
             self._wire.answer(newcomer.key, newcomer.request, 481)
             return
         self._popups.deliver(found[0].call_id, decision, newcomer.asked.called)
-        self._let_in(newcomer, *found)
+        self._let_in(newcomer, *found, protected=decision.protected)
 
     def _refuse(self, call_id: CallId, newcomer: _Newcomer, decision: Decision) -> None:
         request, asked = newcomer.request, newcomer.asked
@@ -123,7 +123,7 @@ class Newcomers:
         tell_refused(self._wire, call_id, final.status, REJECTED)
         self._popups.deliver(call_id, decision, asked.called)
 
-    def _let_in(self, newcomer: _Newcomer, call: Call, old: Leg) -> None:
+    def _let_in(self, newcomer: _Newcomer, call: Call, old: Leg, *, protected: bool) -> None:
         key, request = newcomer.key, newcomer.request
         self._wire.respond(key, response_to(request, 100))
         leg = IncomingLeg(
@@ -134,7 +134,7 @@ class Newcomers:
             key=key,
             invite=request,
         )
-        replace(call, old, leg, newcomer.asked)
+        replace(call, old, leg, newcomer.asked, protected=protected)
 
     def _found(self, replaces: Replaces, trunk: str) -> tuple[Call, Leg] | None:
         """The call and the leg whose place is asked for, which must be of the same trunk."""

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from engine.call.leg_events import LegCancelled, LegEvent
 from engine.call.legs import IncomingLeg, Leg
+from engine.call.plan import Plan
 from engine.call.table import Input, State
 from engine.call.transfer import seat, stop_capture, tell
 from engine.call.values import ScreeningRequest
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from engine.call.call import Call
 
 
-def replace(call: Call, old: Leg, new: IncomingLeg, asked: ScreeningRequest) -> None:
+def replace(call: Call, old: Leg, new: IncomingLeg, asked: ScreeningRequest, *, protected: bool) -> None:
     """`new` asks to take the place of `old`, a leg of this call; `asked` is what screening knows of him."""
     remaining = call.other(old)
     ready = call.state is State.CONNECTED and remaining is not None and remaining.accepted and not call.busy
@@ -27,6 +28,7 @@ def replace(call: Call, old: Leg, new: IncomingLeg, asked: ScreeningRequest) -> 
         new.refuse(488)  # whom it would reach is described already
     else:
         call.newcomer, call.newcomer_for, call.newcomer_asked = new, old, asked
+        call.newcomer_protected = protected
         call.feed(Input.REPLACED)
 
 
@@ -56,6 +58,8 @@ def newcomer_answered(call: Call, body: bytes) -> None:
         call.newcomer = call.newcomer_for = call.newcomer_asked = None
         new.answer(body)
         old.hang_up()
+        if call.newcomer_protected:  # nothing is recorded, refused or ended from here on
+            call.decision, call.plan = structs.replace(call.decision, protected=True), Plan()
         _know(call, old, came)
         seat(call, new, old, came.trunk)
 

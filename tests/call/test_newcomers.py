@@ -133,6 +133,15 @@ def test_who_speaks_with_a_number_for_help_is_joined_unasked() -> None:
     done(lab)
 
 
+def test_a_call_that_a_number_for_help_joins_is_not_ended_when_the_engine_stops() -> None:
+    lab, caller, called = joining(protected=True)
+    ask = come(lab, caller)
+    seated(ask, called)
+    lab.drain()
+    assert [ask.side.has("BYE"), called.has("BYE")] == [0, 0]
+    done(lab)
+
+
 @pytest.mark.parametrize("how", ["cancelled", "gone", "busy"])
 def test_much_may_happen_while_screening_thinks(how: str) -> None:
     lab, caller, called = joining()
