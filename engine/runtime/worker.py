@@ -226,11 +226,11 @@ class EngineWorker:
                     effects += self._carry_out(effect)
             except Exception:  # those behind it are other calls' answers, timers and events
                 _log.exception("a %s could not be carried out", type(effect).__name__)
-        if self._settle_at < math.inf or self._timer_at == -math.inf:
-            return  # the next tick is near, or this is it
         if self._loop is None:  # nobody would wake us
             self.settle()
             return
+        if self._settle_at < math.inf or self._timer_at == -math.inf:
+            return  # the next tick is near, or this is it
         now = time.monotonic()
         self._settle_at = now + TICK_S
         due = min(self._core.soonest, now + 2 * TICK_S)  # if no message comes by until then

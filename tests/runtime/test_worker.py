@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import cast
 
 from engine.call.core import CoreEffect, SipCore
 from engine.call.values import CallCommand, Drain, EventRaised
+from engine.media.port import MediaPort
 from engine.model.address import Address
 from engine.model.config import Config, SipSection
 from engine.model.events import Alarm, AnyEvent
@@ -22,6 +24,7 @@ class Core:
 
     def __init__(self, effects: list[CoreEffect]) -> None:
         self.effects = effects
+        self.soonest = math.inf
 
     def command(self, command: CallCommand, now: float) -> list[CoreEffect]:
         return self.effects
@@ -57,3 +60,22 @@ async def test_what_follows_a_failure_is_still_done() -> None:
     worker.command(Drain(end_calls=True))
     await worker.close()
     assert journal.asked == [events, events]
+
+
+async def test_what_happens_while_the_transports_close_is_told_too() -> None:
+    journal = FullJournal()
+    journal.asked.append([])  # there is room
+    event = Alarm(slug="late", detail="")
+    worker = EngineWorker(
+        Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
+        cast(SipCore, Core([EventRaised(event)])),
+        cast(Screener, SimpleNamespace(counting=SimpleNamespace(count=lambda: None))),
+        Numbering(),
+        journal,
+        cast(Publisher, None),
+    )
+    worker.open(cast(MediaPort, None))
+    worker.command(Drain(end_calls=False))
+    await worker.close()
+    worker.command(Drain(end_calls=True))  # a connection fails whose last message waits, say
+    assert journal.asked == [[], [event], [event]]
