@@ -92,10 +92,10 @@ class Books:
                         (trace.sent if kind is SENT else trace.received)(data, flow, now)
                 elif kind is HAPPENED:
                     _, event, wall, now = note
+                    self._filed.append((event, wall))  # first: it is what must not be lost
                     tally.event(event)
                     if trace is not None:
                         trace.happened(event, now)
-                    self._filed.append((event, wall))
                 else:
                     self._tell(kind)
             except Exception:  # those behind it are told all the same

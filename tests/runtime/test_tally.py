@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engine.model.events import Alarm, CallEnded, CallScreened, CallStarted, Party
 from engine.model.ids import CallId, NumberId, TenantId
 from engine.model.outcome import Blame, Outcome
-from engine.runtime.books import RECEIVED, SENT, Books, EventLog
+from engine.runtime.books import HAPPENED, RECEIVED, SENT, Books, EventLog, Trace
 from engine.runtime.counting import CallCounting
 from engine.runtime.tally import METHODS, Tally, by_class, by_method
 from engine.sip.flow import Flow
@@ -89,3 +89,18 @@ def test_reasons_for_discarding_are_few() -> None:
         "stray_response": 1,
         "malformed": 1,
     }
+
+
+def test_an_event_is_filed_though_it_cannot_be_traced() -> None:
+    def fail(*what: object) -> None:
+        raise OSError("no room")
+
+    filed: list[object] = []
+    journal = SimpleNamespace(extend=lambda tenant, events: filed.extend(event for event, _ in events))
+    silent = cast(CallCounting, SimpleNamespace(count=lambda: None))
+    books = Books(Tally(), silent, cast(EventLog, journal), TenantId("lab"), lambda refused: None)
+    books.trace = cast(Trace, SimpleNamespace(happened=fail))
+    event = Alarm(slug="any", detail="")
+    books.note((HAPPENED, event, 0.0, 0.0))
+    books.settle()
+    assert filed == [event]
