@@ -46,8 +46,6 @@ class Callbacks:
         self._tenant = tenant
         self._window_s = window_s
         self._map = mmap.mmap(-1, SIZE) if path is None else _mapped(path)
-        self._over: int | None = None
-        """When the latest call was whose window was over when somebody asked."""
 
     def note(self, facts: Facts) -> None:
         """A subscriber's emergency call.
@@ -67,21 +65,16 @@ class Callbacks:
         _RECORD.pack_into(self._map, start + slot * _RECORD.size, tag, seconds, check)
         _LATEST.pack_into(self._map, 0, seconds)
 
-    @property
-    def quiet(self) -> bool:
-        """Nobody has made an emergency call since the last window was found to be over."""
+    def quiet(self, at: datetime) -> bool:
+        """No window is open: the latest call was too long ago."""
         latest: int = _LATEST.unpack_from(self._map)[0]
-        return latest == self._over
+        return abs(at.timestamp() - latest) > self._window_s
 
     def is_open(self, subscriber: Number, at: datetime) -> bool:
         """Whether calls to the subscriber pass now. A clock that was set back closes no window."""
+        if not subscriber.digits or self.quiet(at):
+            return False
         now = at.timestamp()
-        (latest,) = _LATEST.unpack_from(self._map)
-        if abs(now - latest) > self._window_s:
-            self._over = latest
-            return False
-        if not subscriber.digits:
-            return False
         tag, start = self._place(subscriber)
         return any(found == tag and abs(now - time) <= self._window_s for found, time in self._records(start))
 

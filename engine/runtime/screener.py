@@ -160,7 +160,7 @@ class Screener:
             or request.asserted
             or request.diversion
             or not request.request_uri.startswith("sip:")
-            or not self._callbacks.quiet
+            or not self._callbacks.quiet(self._clock())
             or self._shadow() is not None
         ):
             return None
@@ -203,10 +203,11 @@ class Screener:
 
     def may_refuse(self, called: str) -> bool:
         """Whether a block that stands holds for a call to that number too."""
-        if self._callbacks.quiet and self._numbering.is_plain(called):
+        at = self._clock()
+        if self._callbacks.quiet(at) and self._numbering.is_plain(called):
             return True  # protected numbers are short
         number = self._numbering.of_user(called)
-        return not number.protected and not self._callbacks.is_open(number, self._clock())
+        return not number.protected and not self._callbacks.is_open(number, at)
 
     def view(self) -> tuple[Policy, int, bool]:
         """What standing blocks depend on, beside their entry: policy, version of the table, kill switch."""
@@ -262,8 +263,7 @@ class Screener:
             display_name=request.display,
             request_uri=request.request_uri,
             diversion=diversion,
-            emergency_callback=not (outbound or self._callbacks.quiet)
-            and self._callbacks.is_open(subscriber, at),
+            emergency_callback=not outbound and self._callbacks.is_open(subscriber, at),
             kill_switch=self._kill_switch(),
             counters=NO_COUNTERS
             if not policy.counters and ((shadow := self._shadow()) is None or not shadow.counters)

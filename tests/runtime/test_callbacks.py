@@ -44,12 +44,17 @@ def test_a_window_opens_and_closes(tmp_path: Path, kept: bool) -> None:
 
 def test_it_is_quiet_from_the_end_of_the_last_window_to_the_next_call() -> None:
     windows = opened()
-    assert not windows.quiet  # nobody has looked yet
-    assert not windows.is_open(number(), START) and windows.quiet
+    assert windows.quiet(START)
     windows.note(call())
-    assert not windows.quiet
-    assert windows.is_open(number(), START) and not windows.quiet
-    assert not windows.is_open(number(), START + timedelta(seconds=WINDOW_S + 1)) and windows.quiet
+    assert not windows.quiet(START) and not windows.quiet(START + timedelta(seconds=WINDOW_S))
+    assert windows.quiet(START + timedelta(seconds=WINDOW_S + 1))
+
+
+def test_a_clock_that_leaps_for_a_moment_closes_no_window() -> None:
+    windows = opened()
+    windows.note(call())
+    assert not windows.is_open(number(), START + timedelta(days=1))
+    assert windows.is_open(number(), START) and not windows.quiet(START)
 
 
 def test_a_second_call_prolongs_it() -> None:
