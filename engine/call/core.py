@@ -113,7 +113,7 @@ class SipCore:
 
     def timer(self, now: float) -> list[CoreEffect]:
         self._wire.now = self.trunks.now = now
-        effects = self._handle(self._layer.timer(now))
+        self._wire.effects = self._handle(self._layer.timer(now))  # kept there, should a timer's work fail
         for call_id, name in self._timers.due(now):
             if name == POPUP_TIMER:
                 self._popups.deadline(call_id)
@@ -121,8 +121,7 @@ class SipCore:
                 on_timer(call, name)
         self._wire.timers.run(now)
         self._keeper.timer()
-        effects += self._drain_effects()
-        return effects
+        return self._drain_effects()
 
     def next_timer(self) -> float | None:
         sources = (

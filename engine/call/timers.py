@@ -154,14 +154,11 @@ class CallTimers(Timers[tuple[CallId, str]]):
         if len(self.heap) > 2 * self.live + _SPARE:
             self.sweep()
 
-    def due(self, now: float) -> list[tuple[CallId, str]]:
-        """Take out what has come due, in order."""
-        if not self.heap or self.heap[0].at > now:
-            return []
-        fired = list(self._due(now))
-        for call_id, name in fired:
+    def due(self, now: float) -> Iterator[tuple[CallId, str]]:
+        """Take out what has come due, in order and one by one: each may cancel those behind it, or fail."""
+        for call_id, name in self._due(now):
             running = self._set[call_id]
             del running[name]
             if not running:
                 del self._set[call_id]
-        return fired
+            yield call_id, name

@@ -49,8 +49,21 @@ def test_one_may_be_set_instead_of_others() -> None:
     timers.set(other, "progress", 2.0)
     timers.set(call, "reap", 3.0, instead=("no_answer", "progress", "audit"))
     assert len(timers) == 3
-    assert timers.due(9.0) == [(call, "popup"), (other, "progress"), (call, "reap")]
+    assert [*timers.due(9.0)] == [(call, "popup"), (other, "progress"), (call, "reap")]
     assert (timers.next(), len(timers)) == (None, 0)
+
+
+def test_what_one_cancels_comes_due_no_more_and_what_is_not_taken_stays() -> None:
+    """Both are due at once; whoever takes the first may fail, too."""
+    timers, call, other = CallTimers(), CallId("c"), CallId("d")
+    for number, name in ((call, "hop"), (call, "no_answer"), (other, "popup")):
+        timers.set(number, name, 1.0)
+    for _, name in timers.due(2.0):
+        assert name == "hop"
+        timers.cancel(call, "no_answer")
+        break
+    assert [*timers.due(2.0)] == [(other, "popup")]
+    assert len(timers) == 0
 
 
 def test_one_that_is_moved_again_and_again_does_not_pile_up() -> None:
