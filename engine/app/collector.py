@@ -3,7 +3,8 @@
 Calls are acyclic: reference counts free what they leave (a test holds that). What has outlived one look at
 the youngest generation is live calls and transactions, which later looks would scan again and again for
 nothing, tens of milliseconds at a time. So it is put out of the collector's sight at once; a cycle among it
-is found by the whole look, which comes only while no call is up.
+is found by the whole look, which comes only while nothing is held: neither a call nor what transactions keep of
+those that are over.
 """
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ async def run_engine(config: Config, stop: Stop, say: Callable[[str], None]) -> 
             worker, journal, bus, media, views.table, tracing, blocking_off=lambda: views.blocking_off
         )
         metrics = Metrics("engine", EngineCollector(parts))
-        collector = stack.enter_context(Collector(lambda: worker.calls > 0))
+        collector = stack.enter_context(Collector(lambda: any(worker.counts().values())))
         stack.enter_context(served(metrics, config))  # from here on pauses are counted
         looking = Looking(
             (
