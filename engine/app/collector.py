@@ -3,8 +3,7 @@
 Calls are acyclic: reference counts free what they leave (a test holds that). What has outlived one look at
 the youngest generation is live calls and transactions, which later looks would scan again and again for
 nothing, tens of milliseconds at a time. So it is put out of the collector's sight at once; a cycle among it
-is found by the whole look, which comes only while nothing is held: neither a call nor what transactions keep of
-those that are over.
+is found by the whole look, which comes only while nothing is held, of calls that are up or of those before.
 """
 
 from __future__ import annotations

@@ -157,6 +157,7 @@ class EngineWorker:
             self._do(self._core.receive(data, flow, now))
         except Exception:  # one bad message must not stop the others; the trace names the fault
             _log.exception("a message from %s:%d could not be handled", *flow.remote)
+            self._wake(now)  # what was done of it all the same waits in the core
         if now >= self._settle_at:  # while we are awake
             self._tick()
         elif len(self._books.notes) > MOST_NOTES:
@@ -167,6 +168,7 @@ class EngineWorker:
             self._do(self._core.send_failed(flow, branch, error, time.monotonic()))
         except Exception:
             _log.exception("a failure to send could not be handled")
+            self._wake(time.monotonic())
 
     def media_event(self, event: AnyMediaEvent) -> None:
         self.command(MediaReported(event))
@@ -176,6 +178,7 @@ class EngineWorker:
             self._do(self._core.command(command, time.monotonic()))
         except Exception:
             _log.exception("%s could not be carried out", type(command).__name__)
+            self._wake(time.monotonic())
 
     def _tick(self) -> None:
         if self._timer is not None:

@@ -1,7 +1,7 @@
 """Orders of header names that come again and again, each with a pattern that reads a whole header section.
 
 A sender has a handful of layouts. A pattern costs about 1 ms to make and saves some hundredths of one each
-time, so only what has come some times gets one: made-up layouts must not keep us busy.
+time, so only what has come often enough gets one: made-up layouts must not keep us busy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 MAX_ROWS: Final = 64
 """A message of more rows is read with care, each time."""
-SIGHTINGS: Final = 4
+SIGHTINGS: Final = 32
 """How often a layout must have come before it is learnt."""
 MAX_SPELT: Final = 2_048
 """Letters in all names."""
@@ -65,8 +65,8 @@ class Layouts(Generic[T]):
     def _add(self, kind: bytes, names: Names, layout: T) -> None:
         if kind not in self._known:
             if len(self._known) >= MAX_KINDS:
-                self._known.clear()
-                self._of.clear()
+                oldest = next(iter(self._known))
+                del self._known[oldest], self._of[oldest]
             self._known[kind] = {}
             self._of[kind] = self._known[kind].values()
         known = self._known[kind]

@@ -19,8 +19,6 @@ MAX_HEAD_BYTES = 24 * 1024
 MAX_BODY_BYTES = 40 * 1024
 MAX_ROWS = 256
 MAX_PLAIN_HEAD_BYTES = 8 * 1024
-KIND: Final = len("SIP/2.0 200")
-"""What a message begins with tells kinds apart whose layouts differ: methods, and each status."""
 _FOLD = re.compile(r"\r\n[ \t]++")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 _STATUSES = {str(status): status for status in range(100, 700)}
@@ -60,16 +58,19 @@ def parse(data: bytes) -> Request | Response:
     """
     end = data.find(b"\r\n\r\n")
     body = data[end + 4 :]
-    layouts = _layouts.of(data[:KIND])
+    kind = data[:4]  # tells methods apart, whose layouts differ
+    if kind == b"SIP/":
+        kind = data[: len("SIP/2.0 200")]
+    layouts = _layouts.of(kind)
     if layouts is None or not 0 < end <= MAX_PLAIN_HEAD_BYTES or len(body) > MAX_BODY_BYTES:
-        return _parse_other(data)
+        return _parse_other(data, kind)
     head = data[:end].decode("latin-1")
     for layout in layouts:
         found = layout.match(head)
         if found is not None:
             break
     else:
-        return _parse_other(data)
+        return _parse_other(data, kind)
     method, uri, rest, *values = found.groups()
     rows = zip(layout.names, values, strict=True)
     message: Request | Response | None = None
@@ -89,10 +90,10 @@ def parse(data: bytes) -> Request | Response:
             top = first["Via"]
             message.top_via = Via.parse(top) if "," not in top else message.top_via
     except (KeyError, RemoteProtocolError):
-        return _parse_other(data)
+        return _parse_other(data, kind)
     stated = first.get("Content-Length")
     if message is None or (stated is not None and stated != str(len(body))):
-        return _parse_other(data)
+        return _parse_other(data, kind)
     message.first = first
     message.call_id = first["Call-ID"]
     message.cseq = cseq
@@ -106,12 +107,12 @@ def parse(data: bytes) -> Request | Response:
     return message
 
 
-def _parse_other(data: bytes) -> Request | Response:
+def _parse_other(data: bytes, kind: bytes) -> Request | Response:
     """The same of a message whose layout is not known, or that says something unusual."""
     message = parse_with_care(data)
     end = data.find(b"\r\n\r\n")
     if 0 < end <= MAX_PLAIN_HEAD_BYTES:
-        _layouts.learn(data[:KIND], data[:end].decode("latin-1"))
+        _layouts.learn(kind, data[:end].decode("latin-1"))
     return message
 
 

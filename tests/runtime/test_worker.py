@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -79,3 +80,41 @@ async def test_what_happens_while_the_transports_close_is_told_too() -> None:
     await worker.close()
     worker.command(Drain(end_calls=True))  # a connection fails whose last message waits, say
     assert journal.asked == [[], [event], [event]]
+
+
+class Stumbling(Core):
+    """Fails at a command, with effects of what it had done by then."""
+
+    def __init__(self, effects: list[CoreEffect]) -> None:
+        super().__init__([])
+        self.left = effects
+        self.asked = asyncio.Event()
+
+    def command(self, command: CallCommand, now: float) -> list[CoreEffect]:
+        raise RuntimeError("a fault of ours")
+
+    def timer(self, now: float) -> list[CoreEffect]:
+        self.asked.set()
+        left, self.left = self.left, []
+        return left
+
+
+async def test_what_the_core_did_before_it_failed_waits_for_nobody() -> None:
+    journal = FullJournal()
+    journal.asked.append([])
+    event = Alarm(slug="done", detail="")
+    core = Stumbling([EventRaised(event)])
+    worker = EngineWorker(
+        Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
+        cast(SipCore, core),
+        cast(Screener, SimpleNamespace(counting=SimpleNamespace(count=lambda: None))),
+        Numbering(),
+        journal,
+        cast(Publisher, None),
+    )
+    worker.open(cast(MediaPort, None))
+    worker.command(Drain(end_calls=False))
+    async with asyncio.timeout(30):
+        await core.asked.wait()
+    await worker.close()
+    assert [event] in journal.asked

@@ -56,6 +56,15 @@ def test_the_one_learnt_first_gives_way(made: list[Names]) -> None:
     assert known(found) == [(f"A{number}",) for number in range(1, MAX_KNOWN + 1)]
 
 
+def test_a_new_kind_takes_the_place_of_the_oldest_alone(made: list[Names]) -> None:
+    found = layouts_of(made)
+    for number in range(MAX_KINDS + 1):
+        for _ in range(2):
+            found.learn(str(number).encode(), head("A"))
+    assert known(found, b"0") == []
+    assert all(known(found, str(number).encode()) == [("A",)] for number in range(1, MAX_KINDS + 1))
+
+
 def test_neither_kinds_nor_sightings_are_kept_without_end(made: list[Names]) -> None:
     found = layouts_of(made)
     for number in range(3 * MAX_KINDS):
