@@ -70,7 +70,7 @@ class Newcomers:
         try:
             replaces = Replaces.parse(request.rows("Replaces")[0])
             found = self._found(replaces, trunk)
-            refusal = invite_refusal(request) or self._refusal(replaces, found, trunk)
+            refusal = self._refusal(replaces, found, trunk)
         except RemoteProtocolError as error:
             found, refusal = None, (error.status_hint, ())
         if refusal is not None or found is None:
@@ -97,11 +97,16 @@ class Newcomers:
 
         A block is a call of its own that was refused, without an announcement. In a call that is up nobody
         can be warned or shown a label any more: who stays gets the popup.
+        What an emergency or police number requires of us beside its place is left unanswered.
         """
         newcomer = self._waiting.pop(call_id, None)
         if newcomer is None:
             return
         del self._by_key[newcomer.key]
+        refusal = None if decision.protected else _asks_too_much(newcomer.request)
+        if refusal is not None:
+            self._wire.answer(newcomer.key, newcomer.request, *refusal)
+            return
         if decision.action is Action.REJECT:
             self._refuse(call_id, newcomer, decision)
             return
@@ -163,3 +168,10 @@ class Newcomers:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+
+def _asks_too_much(request: Request) -> Refusal | None:
+    try:
+        return invite_refusal(request)
+    except RemoteProtocolError as error:
+        return error.status_hint, ()

@@ -189,3 +189,31 @@ def test_nobody_joins_the_engine_s_own_calls() -> None:
     assert come(lab, victim).status == 603
     assert lab.asked == []
     done(lab)
+
+
+def asking_too_much(lab: Lab, side: Side) -> Ask:
+    wanted = [("Replaces", replaces(side)), ("Require", "replaces, outlandish")]
+    return side.peer.invite(NUMBER, None, wanted, caller=STRANGER)
+
+
+def test_a_number_for_help_gets_in_whatever_it_requires() -> None:
+    lab, caller, called = joining(protected=True)
+    seated(asking_too_much(lab, caller), called)
+    done(lab)
+
+
+def test_who_requires_what_we_know_not_gets_into_a_call_for_help() -> None:
+    lab = Lab(trunks={name: structs.replace(trunk, refer=True) for name, trunk in TRUNKS.items()})
+    lab.decide = lambda request: structs.replace(routed(request), protected=True)
+    caller, called = lab.connect()
+    seated(asking_too_much(lab, called), caller)
+    done(lab)
+
+
+def test_anybody_else_who_requires_what_we_know_not_does_not_get_in() -> None:
+    lab, caller, called = joining()
+    ask = asking_too_much(lab, caller)
+    assert (ask.statuses, ask.last.get("Unsupported")) == ([420], "outlandish")
+    assert (called.has("INVITE"), caller.has("BYE"), len(lab.of(CallStarted))) == (1, 0, 1)
+    assert lab.core.counts()["calls"] == 1
+    done(lab)
