@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from engine.call.capabilities import Refusal, extension_refusal, method_refusal
@@ -12,10 +13,12 @@ from engine.sip.errors import RemoteProtocolError
 from engine.sip.message import Request
 
 MOST_WITHOUT_HOPS: Final = 8
-"""Calls for help that came with Max-Forwards: 0 and may be on their way at once.
+"""Calls for help that came with Max-Forwards: 0 and may be on their way at once, from one address.
 
-In a loop each turn is one more, so that it ends here.
+In a loop each turn is one more, so that it ends here; what one source sends stops nobody else's call.
 """
+MOST_SOURCES_WITHOUT_HOPS: Final = 64
+"""Addresses that may have such calls at once: a loop by way of ever new ones ends as well."""
 _KNOWS_608: Final = re.compile(r";[ \t]*\+sip\.608(?![A-Za-z0-9.!%'*+_`~-])", re.IGNORECASE)
 _SERVED: Final = frozenset(("INVITE", "OPTIONS"))
 _SCHEMES: Final = frozenset(("sip", "sips", "tel", "urn"))
@@ -39,6 +42,13 @@ def refusal_of(request: Request) -> Refusal | None:
     if request.max_forwards == 0:  # like a proxy (RFC 7332 §5)
         return 483, ()
     return None
+
+
+def may_go_on(host: str, under_way: Mapping[str, int]) -> bool:
+    """Whether `host` may have one more call for help without hops; `under_way` counts them by address."""
+    if host in under_way:
+        return under_way[host] < MOST_WITHOUT_HOPS
+    return len(under_way) < MOST_SOURCES_WITHOUT_HOPS
 
 
 def knows_608(request: Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 
@@ -76,11 +77,15 @@ class Calls:
         call = next((each for each in self.by_id.values() if leg in (each.caller, each.callee)), None)
         return (call, leg) if call is not None else None
 
-    def without_hops(self) -> int:
-        """How many are being set up whose INVITE came with Max-Forwards: 0; likewise seldom asked."""
-        return sum(
-            call.invite is not None and call.invite.max_forwards == 0
+    def without_hops(self) -> Counter[str]:
+        """How many are being set up whose INVITE came with Max-Forwards: 0, by the address it came from.
+
+        Likewise seldom asked.
+        """
+        return Counter(
+            call.caller.flow.remote[0]
             for call in self.by_id.values()
+            if call.caller is not None and call.invite is not None and call.invite.max_forwards == 0
             if call.answered_at is None and call.outcome is None
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import inf
 
-from engine.call.admission import MOST_WITHOUT_HOPS, refusal_of
+from engine.call.admission import may_go_on, refusal_of
 from engine.call.agent import place
 from engine.call.arrivals import RETRY_LATER, Arrivals
 from engine.call.call import Call
@@ -241,7 +241,7 @@ class SipCore:
         if refusal is not None and refusal[0] == 400:
             request = self._rescue(request.to_bytes(), flow) or request
             refusal = refusal_of(request)
-        if refusal is not None and refusal[0] == 483 and self._goes_on(trunk, request):
+        if refusal is not None and refusal[0] == 483 and self._goes_on(trunk, request, flow):
             refusal = None
         if refusal is not None:
             self._wire.answer(key, request, *refusal)
@@ -259,9 +259,9 @@ class SipCore:
             return None
         return salvaged(data, flow.remote, lambda uri: self._protects(trunk, uri))
 
-    def _goes_on(self, trunk: str, request: Request) -> bool:
+    def _goes_on(self, trunk: str, request: Request, flow: Flow) -> bool:
         """Whether it is a call for help, which hops that are used up do not stop, unless it may be a loop."""
-        return self._protects(trunk, request.uri) and self._calls.without_hops() < MOST_WITHOUT_HOPS
+        return self._protects(trunk, request.uri) and may_go_on(flow.remote[0], self._calls.without_hops())
 
     def _options(self, key: ServerKey, request: Request) -> None:
         """RFC 3261 §11.2; whoever asks before he sends calls hears that a stopping worker takes none."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
-from engine.call.admission import MOST_WITHOUT_HOPS
+from engine.call.admission import MOST_SOURCES_WITHOUT_HOPS, MOST_WITHOUT_HOPS
 from engine.model.events import CallEnded
 from engine.sip.flow import Flow
 from engine.sip.salvage import HELP_HOPS
-from tests.call.kit import ACCESS, CARRIER, ENGINE, Lab
-from tests.call.peer import sdp
+from tests.call.kit import ACCESS, CARRIER, ENGINE, TRUNKS, Lab
+from tests.call.peer import Ask, Peer, sdp
 
 FLOW = Flow("udp", ENGINE, CARRIER)
 BOUNDARY = "multipart/mixed;boundary=b1"
@@ -138,6 +139,33 @@ def test_a_loop_of_a_call_for_help_ends() -> None:
     again = lab.carrier.invite("110", forwards=0)
     assert again.status == 100
     again.cancel()
+
+
+@pytest.fixture
+def wide() -> Lab:
+    """A lab whose carrier sends from a whole network."""
+    lab = Lab(trunks={**TRUNKS, "carrier": structs.replace(TRUNKS["carrier"], match=("127.0.0.0/16",))})
+    lab.verdict(protected=True)
+    return lab
+
+
+def without_hops(lab: Lab, host: str) -> Ask:
+    peer = Peer(host, (host, 5060), ENGINE, lab.post)
+    lab.join(peer)
+    return peer.invite("110", forwards=0)
+
+
+def test_what_others_send_without_hops_stops_no_call_for_help(wide: Lab) -> None:
+    many = [without_hops(wide, "127.0.10.7")]
+    many += [many[0].side.peer.invite("110", forwards=0) for _ in range(MOST_WITHOUT_HOPS)]
+    assert [ask.status for ask in many] == [100] * MOST_WITHOUT_HOPS + [483]
+    assert without_hops(wide, "127.0.10.8").status == 100
+
+
+def test_a_loop_by_way_of_ever_new_addresses_ends(wide: Lab) -> None:
+    each = [without_hops(wide, f"127.0.11.{n}") for n in range(MOST_SOURCES_WITHOUT_HOPS + 1)]
+    assert [ask.status for ask in each] == [100] * MOST_SOURCES_WITHOUT_HOPS + [483]
+    assert each[0].side.peer.invite("110", forwards=0).status == 100
 
 
 def test_it_may_come_again_while_it_waits(lab: Lab) -> None:
