@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import structs
@@ -47,11 +47,19 @@ _now = partial(datetime.now, UTC)
 _log = logging.getLogger(__name__)
 
 
+class LiveTable(Table, Protocol):
+    """One that changes while it is in use."""
+
+    @property
+    def generation(self) -> int:
+        """Another one after each change; the version may stay the same when an older table is put back."""
+
+
 class _Absent(msgspec.Struct, frozen=True):
-    """A number of which the table says nothing: as it stood in a message, the table's version, and itself."""
+    """A number of which the table says nothing: as it stood in a message, the table's generation, itself."""
 
     text: str
-    version: int
+    generation: int
     number: Number
 
 
@@ -59,6 +67,8 @@ class _Pass(msgspec.Struct, frozen=True):
     """The decision on one ordinary call that stands for all of its trunk (`engine.screening.standing`)."""
 
     policy: Policy
+    generation: int
+    """The table's."""
     decision: Decision
 
 
@@ -70,7 +80,7 @@ class Screener:
         config: Config,
         *,
         numbering: Numbering,
-        table: Table,
+        table: LiveTable,
         policy: Callable[[], Policy],
         shadow: Callable[[], Policy | None],
         kill_switch: Callable[[], bool],
@@ -121,7 +131,7 @@ class Screener:
         if ordinary is not None:
             calling, called = ordinary
             found = self._passes.get(request.trunk)
-            if found and found.policy is policy and found.decision.table_version == self._table.version:
+            if found and found.policy is policy and found.generation == self._table.generation:
                 self.counting.attempted(call_id, calling, called, request.trunk, rejected=False)
                 display = called.display
                 return structs.replace(
@@ -144,7 +154,7 @@ class Screener:
         decision = self._decision(request, facts, verdict)
         even = ordinary is not None and facts.entry is None and request.trunk in self._even
         if even and passes(verdict, policy):
-            self._passes[request.trunk] = _Pass(policy, decision)
+            self._passes[request.trunk] = _Pass(policy, self._table.generation, decision)
         return decision
 
     def _ordinary(self, request: ScreeningRequest) -> tuple[Number, Number] | None:
@@ -156,7 +166,7 @@ class Screener:
         if (
             absent is None
             or absent.text != request.calling
-            or absent.version != self._table.version
+            or absent.generation != self._table.generation
             or request.asserted
             or request.diversion
             or not request.request_uri.startswith("sip:")
@@ -173,12 +183,12 @@ class Screener:
         """What the table says of a number as it stands in a message."""
         self._absent = None
         try:
-            number, version = self._numbering.of_user(text), self._table.version
+            number, generation = self._numbering.of_user(text), self._table.generation
             entry = self._table.lookup(self._config.tenant, number, self._clock())
         except Exception:  # the long way asks again, and tells of it
             return None
         if entry is None:
-            self._absent = _Absent(text, version, number)
+            self._absent = _Absent(text, generation, number)
         return entry
 
     def block(self, request: ScreeningRequest, entry: HotEntry) -> Block | None:
@@ -210,8 +220,8 @@ class Screener:
         return not number.protected and not self._callbacks.is_open(number, at)
 
     def view(self) -> tuple[Policy, int, bool]:
-        """What standing blocks depend on, beside their entry: policy, version of the table, kill switch."""
-        return self._policy(), self._table.version, self._kill_switch()
+        """What standing blocks depend on, beside their entry: policy, the table's generation, kill switch."""
+        return self._policy(), self._table.generation, self._kill_switch()
 
     def blocked(self, call_id: CallId, request: ScreeningRequest, block: Block) -> Decision:
         """Count a call that was refused so, and say all that is to be told of it."""

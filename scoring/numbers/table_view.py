@@ -113,6 +113,8 @@ class TableView:
         self._disk = _Disk()
         self.lookups = 0
         """Since the view was made."""
+        self.generation = 0
+        """Another one after whatever was taken. The version may stay: an older file under newer changes."""
 
     @classmethod
     def open(cls, path: Path) -> "TableView":
@@ -184,6 +186,8 @@ class TableView:
 
     def take(self, found: Found) -> None:
         """Make what was found count."""
+        if found.lost or found.table is not None or found.changes:
+            self.generation += 1
         if found.lost or found.table is not None:
             self._table, self._disk.retired = found.table, self._table
         if found.table is not None:

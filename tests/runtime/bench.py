@@ -35,7 +35,7 @@ from tests.screening.kit import shipped
 class Table:
     """Holds nothing but what a test puts into it."""
 
-    version = 1
+    version = generation = 1
 
     def __init__(self) -> None:
         self.entries: dict[str, HotEntry] = {}

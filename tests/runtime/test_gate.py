@@ -112,7 +112,7 @@ class Engine:
                 self.killed = not self.killed
             case "unlisted":
                 self.table.entries.pop(RED, None)
-                self.table.version += 1
+                self.table.generation += 1  # the version may stay: an older file under newer changes
             case "policy":
                 self.policy = QUIET
             case "emergency":
@@ -279,6 +279,10 @@ def test_a_block_stands_until_something_it_stands_on_changes() -> None:
     call(6)
     engine.killed = True
     assert call(7) != b"SIP/2.0 608 "
+    engine.killed = False
+    assert [call(8), call(9)] == [b"SIP/2.0 608 "] * 2
+    engine.change("unlisted")
+    assert call(10) != b"SIP/2.0 608 "
 
 
 def invite(number: str = RED, *more: str) -> bytes:

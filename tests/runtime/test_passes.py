@@ -75,7 +75,8 @@ class Screening:
     """A screener whose gate has looked before each call, or that has none."""
 
     def __init__(self, policy: Policy, accesses: dict[str, TrunkSection], *, gate: bool) -> None:
-        self.gate, self.policy, self.killed, self.at, self.version = gate, policy, False, AT, 1
+        self.gate, self.policy, self.killed, self.at = gate, policy, False, AT
+        self.version = self.generation = 1
         self.accesses = accesses
         self.stray = ""
         self.shadow: Policy | None = None
@@ -196,9 +197,10 @@ def change(screening: Screening, what: str, found: HotEntry, other: Policy) -> N
         case "listed":
             screening.entries[CALLER] = found
             screening.version += 1
+            screening.generation += 1
         case "unlisted":
             screening.entries.clear()
-            screening.version += 1
+            screening.generation += 1  # an older one was put back
         case "policy":
             screening.policy = other
         case "shadow":
@@ -274,9 +276,26 @@ def test_a_pass_stands_for_no_call_back() -> None:
 def test_a_pass_ends_with_table_and_policy() -> None:
     screening = passing()
     screening.entries[CALLER], screening.version = entry(Level.RED, action=Action.REJECT), 2
+    screening.generation = 2
     assert screening.call(asks(CALLER, SUBSCRIBER)).action is Action.REJECT
     screening.policy = warns("")
     assert screening.call(asks(OTHER, SUBSCRIBER)).rule == "some"
+
+
+def test_a_pass_ends_with_a_table_of_the_same_version_too() -> None:
+    """An older file under newer changes, say."""
+    screening = passing()
+    screening.generation = 2
+    assert (screening.call(asks(CALLER, SUBSCRIBER)).action, screening.asked) == (Action.ALLOW, 1)
+
+
+def test_what_was_seen_in_another_table_of_the_same_version_does_not_count() -> None:
+    """The gate has looked, and the table changes before the call is decided."""
+    screening = passing()
+    screening.screener.listed(CALLER)
+    screening.entries[CALLER] = entry(Level.RED, action=Action.REJECT)
+    screening.generation, screening.gate = 2, False
+    assert screening.call(asks(CALLER, SUBSCRIBER)).action is Action.REJECT
 
 
 @pytest.mark.parametrize(

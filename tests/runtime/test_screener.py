@@ -35,7 +35,7 @@ SUBSCRIBER = "+8613800138000"
 class World:
     """A table in which every number has `entry`, a policy, a clock."""
 
-    version = 1
+    version = generation = 1
 
     def __init__(self) -> None:
         self.entry: HotEntry | None = entry(Level.RED, action=Action.REJECT)

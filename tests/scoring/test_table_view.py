@@ -192,6 +192,27 @@ def test_a_damaged_file_is_refused_once_and_the_old_one_stays(table: Path) -> No
         TableView.open(table)
 
 
+def test_whatever_is_taken_begins_a_generation_though_the_version_stays(table: Path) -> None:
+    """An older file is put back, under changes that are newer than both."""
+    publish([row(FIRST, 1)], table, AT)
+    older = table.read_bytes()
+    publish([row(SECOND, 2)], table, AT)
+    append(table, [row(THIRD, 3)])
+    view = TableView.open(table)
+    settle(view)
+    version, generation = view.version, view.generation
+    settle(view)
+    assert view.generation == generation
+    write_atomically(table, older)
+    settle(view)
+    assert (found(view, FIRST), found(view, SECOND), view.version) == (1, None, version)
+    assert view.generation > generation
+    generation = view.generation
+    append(table, drops=[("lab", 3)])
+    settle(view)
+    assert view.generation > generation
+
+
 def test_a_table_that_turns_out_damaged_after_the_start_is_let_go(table: Path) -> None:
     """The start does not read the whole file; the first look does."""
     publish([row(FIRST, 1)], table, AT)
@@ -199,9 +220,10 @@ def test_a_table_that_turns_out_damaged_after_the_start_is_let_go(table: Path) -
     data[HEADER_SIZE] ^= 1
     write_atomically(table, bytes(data))
     view = TableView.open(table)
+    generation = view.generation
     (message,) = settle(view)
     assert "no hot table is in use" in message
-    assert (found(view, FIRST), view.version) == (None, 0)
+    assert (found(view, FIRST), view.version, view.generation > generation) == (None, 0, True)
     publish([row(FIRST, 1)], table, AT)
     assert settle(view) == []
     assert found(view, FIRST) == 1
