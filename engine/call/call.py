@@ -118,6 +118,8 @@ class Call(msgspec.Struct, eq=False):
     """What screening was asked of the newcomer."""
     newcomer_protected: bool = False
     """… and its verdict: the call is protected once it is in."""
+    audit_every_s: float = 0.0
+    """For how long the timer of the next audit was set."""
     settling: list[bytes] | None = None
     reasons: tuple[str, ...] = ()
     """Reason values of the side that ended the call (RFC 3326)."""

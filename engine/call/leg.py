@@ -61,6 +61,8 @@ class Leg(LegDialog, eq=False, kw_only=True):
     """The peer's last Allow, as it came."""
     session: LegSession | None = None
     referral: Referral | None = None
+    unreached: bool = False
+    """The last audit could not be sent."""
     _offers: Offers | None = None
     _accepted_key: ServerKey | None = None
     """The INVITE whose 2xx waits for its ACK."""

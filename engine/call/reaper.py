@@ -2,8 +2,13 @@
 
 An anchored leg that must send is watched by the media worker, a leg whose session timer (RFC 4028) is short
 enough by that. Of any other we ask every `audit_s` whether its dialog is still known, by OPTIONS inside it
-(RFC 3261 §11.1, §12.2.1.2). A call has its outcome at the latest 64*T1 and the longer of `audit_s` and
-`rtp_timeout_s` after a peer has vanished; a BYE that nobody answers takes another 64*T1.
+(RFC 3261 §11.1, §12.2.1.2), of a call to or from an emergency number every `SELDOM_S` at most. A call has its
+outcome at the latest 64*T1 and the longer of this and `rtp_timeout_s` after a peer has vanished; a BYE that
+nobody answers takes another 64*T1.
+
+An OPTIONS that the transport could not send, on a connection that was closed, say, tells of the transport: it
+is as good as a 503 (§8.1.3.1), which ends no dialog. Only when the next one fails too is the peer lost, so
+that the bound is two audits and 64*T1 then.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
 TIMER: Final = "audit"
 GIVE_UP_S: Final = Timers().patience_s
 """A request without an answer is over (RFC 3261 §17.1.2.2, timer F)."""
+SELDOM_S: Final = 300.0
+"""Calls to and from emergency numbers are asked about no oftener."""
 
 
 @unique
@@ -43,42 +50,50 @@ def watch_of(*, rtp_timeout_s: float, audit_s: float, must_send: bool, session_s
     return Watch.SESSION if session_s <= audit_s + GIVE_UP_S else Watch.AUDIT
 
 
-def lost_by(response: Response | None, failure: str) -> int | None:
-    """The status that says the peer is gone, if this answer to an OPTIONS does (RFC 5057 §5.1)."""
-    if response is None:
-        return 408
-    return response.status if response.status in DIALOG_LOST else None
-
-
 def begin(call: Call) -> None:
     """The callee has answered: look at the call's legs from now on."""
     if call.settings.audit_s:
-        call.timers.set(call.call_id, TIMER, call.wire.now + call.settings.audit_s)
+        call.audit_every_s = _every_s(call)
+        call.timers.set(call.call_id, TIMER, call.wire.now + call.audit_every_s)
 
 
 def look(call: Call) -> None:
-    """The timer: ask the legs that nothing else watches."""
+    """The timer: ask the legs that nothing else watches, unless it was set before the call was for help."""
+    early = call.audit_every_s < _every_s(call)
     begin(call)
+    if early:
+        return
     for leg in (call.caller, call.callee):
         if leg is not None and leg.accepted and not leg.leaving and _watch(call, leg) is Watch.AUDIT:
-            _ask(leg)
+            _ask(call, leg)
+
+
+def _every_s(call: Call) -> float:
+    """How often it is asked about: a peer that answers no OPTIONS inside a call may well be talking."""
+    protected = call.decision.protected or (call.newcomer is not None and call.newcomer_protected)
+    return max(call.settings.audit_s, SELDOM_S) if protected else call.settings.audit_s
 
 
 def _watch(call: Call, leg: Leg) -> Watch:
     return watch_of(
         rtp_timeout_s=call.settings.rtp_timeout_s,
-        audit_s=call.settings.audit_s,
+        audit_s=call.audit_every_s,
         must_send=call.anchor is not None and call.anchor.must_send(leg.role),
         session_s=leg.session.over_s if leg.session is not None else inf,
     )
 
 
-def _ask(leg: Leg) -> None:
+def _ask(call: Call, leg: Leg) -> None:
+    asked_every_s = call.audit_every_s
+
     def heard(response: Response | None, failure: str) -> None:
         if response is not None and response.status < 200:
             return
-        status = lost_by(response, failure)
-        if status is not None and not leg.leaving:
+        before, leg.unreached = leg.unreached, response is None and failure == "transport"
+        if leg.leaving or asked_every_s < _every_s(call) or (leg.unreached and not before):
+            return
+        status = 408 if response is None else response.status
+        if status in DIALOG_LOST:  # RFC 5057 §5.1
             leg.lost(status)
 
     leg.send("OPTIONS", heard, [("Accept", SDP_TYPE)])

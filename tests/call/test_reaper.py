@@ -11,8 +11,9 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from msgspec import structs
 
-from engine.call.reaper import Watch, watch_of
+from engine.call.reaper import SELDOM_S, Watch, watch_of
 from engine.model.events import CallEnded
 from engine.model.media import RtpTimeout
 from engine.model.screening import Action
@@ -242,3 +243,79 @@ def test_long_walks(seed: int) -> None:
         if name != "invite" or len(walk.lab.core.calls) < 3:
             rules[name][1]()
     walk.teardown()
+
+
+@pytest.mark.parametrize("gone", [CARRIER, ACCESS])
+def test_an_audit_that_cannot_be_sent_ends_no_call_at_once(gone: tuple[str, int]) -> None:
+    """A closed connection is a 503 (RFC 3261 §8.1.3.1), which ends no dialog; the next goes by another."""
+    at = lab()
+    caller, called = at.connect()
+    at.unreachable.add(gone)
+    at.advance(AUDIT_S)
+    at.unreachable.clear()
+    at.advance(AUDIT_S)
+    at.unreachable.add(gone)
+    at.advance(AUDIT_S)
+    assert (at.of(CallEnded), caller.has("BYE"), called.has("BYE")) == ([], 0, 0)
+    at.advance(AUDIT_S)
+    assert at.ended == "upstream/timeout 200"
+    at.unreachable.clear()
+    at.settle()
+
+
+def helped(audit_s: float = 45.0) -> tuple[Lab, Side, Side]:
+    """A call with a number for help, whose media goes past us."""
+    at = lab(audit_s=audit_s)
+    at.verdict(protected=True)
+    return at, *at.connect()
+
+
+def test_a_call_for_help_is_asked_about_seldom() -> None:
+    at, caller, _ = helped()
+    at.lose = lambda line: "OPTIONS" in line
+    at.ladder()
+    at.advance(SELDOM_S - 1)
+    assert at.ladder() == []
+    at.advance(1)
+    assert {"E→C OPTIONS", "E→S OPTIONS"} <= set(at.ladder())
+    at.lose = lambda line: False
+    at.advance(GIVE_UP_S)
+    assert at.of(CallEnded) == []
+    caller.bye()
+    at.settle()
+
+
+def test_a_call_for_help_is_asked_about_no_oftener_than_others() -> None:
+    at, caller, _ = helped(audit_s=2 * SELDOM_S)
+    at.ladder()
+    at.advance(2 * SELDOM_S - 1)
+    assert at.ladder() == []
+    at.advance(1)
+    assert "E→C OPTIONS" in at.ladder()
+    caller.bye()
+    at.settle()
+
+
+@pytest.mark.parametrize("status", [None, 408, 481])
+def test_a_call_for_help_whose_peer_is_gone_ends(status: int | None) -> None:
+    at, _, called = helped()
+    at.carrier.options_status = status
+    at.advance(SELDOM_S + (GIVE_UP_S if status is None else 0))
+    assert at.ended == "upstream/timeout 200"
+    assert called.has("BYE") == 1
+    at.settle()
+
+
+@pytest.mark.parametrize("asked_before", [False, True])
+def test_what_was_asked_or_due_before_a_call_is_one_for_help_ends_it_not(asked_before: bool) -> None:
+    at = lab(audit_s=45.0)
+    caller, _ = at.connect()
+    at.lose = lambda line: "OPTIONS" in line
+    at.advance(46 if asked_before else 44)
+    (call,) = at.core.calls.values()
+    call.decision = structs.replace(call.decision, protected=True)
+    at.ladder()
+    at.advance(SELDOM_S - 5)
+    assert at.of(CallEnded) == []
+    caller.bye()
+    at.settle()

@@ -1,4 +1,7 @@
-"""By default a call has its outcome 64*T1 and the media timeout after a peer has vanished, at the latest."""
+"""By default a call has its outcome 64*T1 and the media timeout after a peer has vanished, at the latest.
+
+Where the transport says that it cannot be sent to, which ends no dialog once, it is 64*T1 and two audits.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,27 @@ def test_whoever_vanishes_from_a_call_of_direct_media(
     at.advance(GIVE_UP_S)
     assert at.core.calls == {}
     at.lose = lambda line: False
+    at.settle()
+
+
+@pytest.mark.parametrize("up_s", [0.1, 44.9, 45.1])
+@pytest.mark.parametrize("session_s", [0, 120, SESSION_S])
+@pytest.mark.parametrize("then_silent", [False, True])
+def test_who_cannot_be_sent_to(session_s: int, up_s: float, then_silent: bool) -> None:
+    at = Lab(session_expires_s=session_s)
+    at.carrier.takes_offers, at.phone.takes_offers = sdp(CARRIER[0]), sdp(ACCESS[0], 50_000)
+    at.connect()
+    at.advance(up_s)
+    at.unreachable.add(CARRIER)
+    at.advance(SETTINGS.audit_s)
+    if then_silent:
+        at.unreachable.clear()
+        vanish(at, "C")
+    at.advance(SETTINGS.audit_s + GIVE_UP_S)
+    assert at.ended == "upstream/timeout 200"
+    at.unreachable.clear()
+    at.lose = lambda line: False
+    at.advance(GIVE_UP_S)
     at.settle()
 
 
