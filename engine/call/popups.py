@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.call.allowance import Allowance
-from engine.call.timers import CallTimers
+from engine.call.timers import LATE_S, CallTimers
 from engine.call.values import CallSettings, Decision, Hop, LegOpened, Popup, PopupRequested
 from engine.call.wire import Wire
 from engine.model.events import Party, PopupSent
@@ -68,7 +68,9 @@ class Popups:
             self._tell(delivery)
             return
         self._by_call[call_id] = self._by_id[delivery.popup_id] = delivery
-        self._timers.set(call_id, TIMER, self._wire.now + self._settings.popup_deadline_s)
+        # nobody waits longer than was promised, though the timer may be looked at late
+        wait_s = max(0.0, settings.popup_deadline_s - LATE_S)
+        self._timers.set(call_id, TIMER, self._wire.now + wait_s)
         if self._settings.popup_by_bus:
             self._wire.effects.append(
                 PopupRequested(call_id, delivery.popup_id, popup, decision.called, decision.calling)

@@ -11,6 +11,9 @@ import msgspec
 
 from engine.model.ids import CallId
 
+LATE_S: Final = 0.05
+"""A timer may be looked at so much after it came due, but no later if it was set twice as far ahead."""
+
 _SPARE: Final = 64
 """So many cancelled timers may lie about before they are swept, however few live."""
 

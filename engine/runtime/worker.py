@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from engine.call.core import CoreEffect, SipCore
 from engine.call.table import State
+from engine.call.timers import LATE_S
 from engine.call.trunks import TrunkState
 from engine.call.values import (
     CallCommand,
@@ -50,7 +51,7 @@ from engine.sip.effects import Discarded, Send
 from engine.sip.flow import Flow
 from scoring.numbers import Numbering
 
-TICK_S = 0.05
+TICK_S = LATE_S
 """Timers that come due within one tick are handled together, and what happened is told; T1 is ten of them."""
 MOST_NOTES = 100
 """What so many messages and events leave to be told is told at once: nobody waits long for it."""

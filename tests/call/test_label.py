@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from engine.call.timers import LATE_S
 from engine.call.values import PopupPublished
 from engine.model.events import PopupSent
 from engine.model.screening import Action
@@ -101,11 +102,38 @@ def test_the_invite_leaves_after_both_or_at_the_deadline(
     ask = lab.carrier.invite(NUMBER)
     assert ("E→S INVITE" in lab.ladder()) is not waits
     if waits:
-        lab.advance(0.299)
+        lab.advance(0.299 - LATE_S)
         assert "E→S INVITE" not in lab.ladder()
-        lab.advance(0.001)
+        lab.advance(0.002)
         assert "E→S INVITE" in lab.ladder()
     assert results(lab) == [expected]
+    ask.cancel()
+
+
+@pytest.mark.parametrize("begun", [0.0, 0.001, 0.6 * LATE_S, LATE_S - 0.001])
+def test_no_call_waits_longer_though_timers_are_looked_at_now_and_then(lab: Lab, begun: float) -> None:
+    """`begun`: so long before the call the engine has looked."""
+    lab.phone.message_status, lab.bus = None, ""
+    ask = lab.carrier.invite(NUMBER)
+    due = lab.now + lab.settings.popup_deadline_s
+    looks = lab.now - begun
+    while not lab.phone.calls:
+        looks += LATE_S
+        assert looks <= due
+        lab.now = looks
+        lab.carry_out(lab.core.timer(lab.now))
+    assert results(lab) == [("timeout", "timeout")]
+    ask.cancel()
+
+
+def test_a_deadline_that_is_nearer_than_a_look_is_due_at_once() -> None:
+    lab = Lab(popup_deadline_s=LATE_S / 2)
+    lab.verdict(action=Action.LABEL, label=LABEL, popup=POPUP)
+    lab.phone.message_status, lab.bus = None, ""
+    ask = lab.carrier.invite(NUMBER)
+    assert lab.core.next_timer() == lab.now
+    lab.advance(0.0)
+    assert len(lab.phone.calls) == 1
     ask.cancel()
 
 

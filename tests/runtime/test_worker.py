@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import cast
 
 from engine.call.core import CoreEffect, SipCore
+from engine.call.timers import LATE_S
 from engine.call.values import CallCommand, Drain, EventRaised
 from engine.media.port import MediaPort
 from engine.model.address import Address
@@ -16,7 +18,7 @@ from engine.model.config import Config, SipSection
 from engine.model.events import Alarm, AnyEvent
 from engine.model.ids import TenantId
 from engine.runtime.screener import Screener
-from engine.runtime.worker import EngineWorker, Publisher
+from engine.runtime.worker import TICK_S, EngineWorker, Publisher
 from scoring.numbers import Numbering
 
 
@@ -61,6 +63,24 @@ async def test_what_follows_a_failure_is_still_done() -> None:
     worker.command(Drain(end_calls=True))
     await worker.close()
     assert journal.asked == [events, events]
+
+
+async def test_no_timer_is_looked_at_later_than_the_core_counts_on() -> None:
+    assert TICK_S <= LATE_S
+    core = Core([])
+    for early in (0.0, 0.001, 0.7 * TICK_S, TICK_S):
+        core.soonest = at = time.monotonic() + 1000 + early
+        worker = EngineWorker(
+            Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
+            cast(SipCore, core),
+            cast(Screener, SimpleNamespace(counting=SimpleNamespace(count=lambda: None))),
+            Numbering(),
+            FullJournal(),
+            cast(Publisher, None),
+        )
+        worker.open(cast(MediaPort, None))
+        assert 0.0 <= round(worker._timer_at - at, 6) <= LATE_S
+        await worker.close()
 
 
 async def test_what_happens_while_the_transports_close_is_told_too() -> None:
