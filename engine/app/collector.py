@@ -16,8 +16,10 @@ from types import TracebackType
 from typing import Final
 
 WHOLE_EVERY_S: Final = 600.0
-GROWN: Final = 1.5
-"""A whole look is worth its tens of milliseconds where so many times as much lives as after the last one."""
+GROWN: Final = 1_000_000
+"""A whole look takes a tenth of a second and more: it comes where so many objects live beyond those after the
+last one, some hundred megabytes. What is remembered of numbers and callers, and full, is a part of that.
+"""
 _ALLOCATIONS: Final = 10_000
 """New objects between two looks at the youngest: at most so many are scanned."""
 _NEVER: Final = 1_000_000_000
@@ -61,7 +63,7 @@ class Collector(AbstractContextManager["Collector"]):
         if now - self._whole_at < WHOLE_EVERY_S or self._busy():
             return
         self._whole_at = now
-        if gc.get_freeze_count() < GROWN * self._lived:
+        if gc.get_freeze_count() < self._lived + GROWN:
             return
         gc.unfreeze()
         gc.collect()

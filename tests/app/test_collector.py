@@ -1,11 +1,16 @@
-"""Short looks of the cyclic collector, and a whole one when no call is up."""
+"""Short looks of the cyclic collector, and a whole one when nothing is held."""
 
 from __future__ import annotations
 
 import gc
 import weakref
 
-from engine.app.collector import GROWN, WHOLE_EVERY_S, Collector
+import pytest
+
+from engine.app import collector as collecting
+from engine.app.collector import WHOLE_EVERY_S, Collector
+
+MANY = 1_000
 
 
 class Ring:
@@ -48,10 +53,10 @@ def test_young_rings_are_freed_by_the_next_look() -> None:
         assert ring() is None
 
 
-def test_old_rings_are_freed_when_they_are_many_and_no_call_is_up() -> None:
+def test_old_rings_are_freed_when_they_are_many_and_nothing_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "GROWN", MANY)
     clock, busy = Clock(), [True]
     with Collector(lambda: busy[0], clock) as collector:
-        lived = gc.get_freeze_count()
 
         def left_behind(count: int) -> weakref.ref[Ring]:
             rings = [Ring() for _ in range(count)]
@@ -63,7 +68,7 @@ def test_old_rings_are_freed_when_they_are_many_and_no_call_is_up() -> None:
         clock.now = WHOLE_EVERY_S
         collector.look()
         assert few() is not None  # not worth a look
-        many = left_behind(int(GROWN * lived))
+        many = left_behind(MANY)
         busy[0] = True
         clock.now = 2 * WHOLE_EVERY_S
         collector.look()
@@ -71,7 +76,7 @@ def test_old_rings_are_freed_when_they_are_many_and_no_call_is_up() -> None:
         busy[0] = False
         collector.look()
         assert few() is many() is None
-        again = left_behind(int(GROWN * lived))
+        again = left_behind(MANY)
         collector.look()
         assert again() is not None  # not so soon again
 
