@@ -101,9 +101,8 @@ class SwitchView:
         except OSError as error:
             raise SwitchError(f"{self._path}: {error.strerror}") from None
         if mark != self._mark:
-            data = _read(
-                self._path
-            )  # where that fails, for want of a descriptor say, the next poll tries again
+            # where that fails, for want of a descriptor say, the next poll tries again
+            data = _read(self._path)
             self._mark = mark
             self.switch = _decoded(self._path, data)
         return self.switch.active(at)

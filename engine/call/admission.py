@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from engine.call.capabilities import Refusal, extension_refusal, method_refusal
+from engine.call.capabilities import Refusal, extension_refusal, invite_refusal, method_refusal
 from engine.call.identity import caller_of, identities
 from engine.call.values import ScreeningRequest
 from engine.sip.errors import RemoteProtocolError
@@ -27,7 +27,8 @@ _SCHEMES: Final = frozenset(("sip", "sips", "tel", "urn"))
 def refusal_of(request: Request) -> Refusal | None:
     """Status and headers to refuse the request with, or None when it may go on to screening.
 
-    What a caller asks for beside the call (Require, the type of a body) is looked at after it.
+    What a caller asks for beside the call (Require, the type of a body) is looked at after it: see
+    `asks_too_much`.
     """
     if request.method not in _SERVED:
         if request.method in ("BYE", "INFO"):  # only inside a dialog
@@ -49,6 +50,20 @@ def may_go_on(host: str, under_way: Mapping[str, int]) -> bool:
     if host in under_way:
         return under_way[host] < MOST_WITHOUT_HOPS
     return len(under_way) < MOST_SOURCES_WITHOUT_HOPS
+
+
+def asks_too_much(request: Request, *, protected: bool) -> Refusal | None:
+    """Why a screened INVITE cannot be taken after all: for what it asks beside the call.
+
+    That stops no call to or from an emergency or police number: a Require is left unanswered, a body of
+    another type (with a location, RFC 6442) goes on as it came.
+    """
+    if protected:
+        return None
+    try:
+        return invite_refusal(request)
+    except RemoteProtocolError as error:
+        return error.status_hint, ()
 
 
 def knows_608(request: Request) -> bool:

@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from engine.call.admission import knows_608, screening_request
+from engine.call.admission import asks_too_much, knows_608, screening_request
 from engine.call.attempts import as_it_came
 from engine.call.calls import Calls
-from engine.call.capabilities import Headers, invite_refusal
+from engine.call.capabilities import Headers
 from engine.call.gate import REJECTED
 from engine.call.legs import IncomingLeg
 from engine.call.plan import PLAIN, plan_for
@@ -27,7 +27,6 @@ from engine.model.outcome import Blame, Outcome
 from engine.model.screening import Action
 from engine.model.trunk_sections import TrunkSection
 from engine.sip.effects import ServerKey
-from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import Flow
 from engine.sip.message import Request, response_to
 
@@ -100,16 +99,10 @@ class Arrivals:
         if arrival is None:
             return False
         request, settings = arrival.request, self._settings
-        # Nothing that is asked for beside the call stops one to an emergency or police number: a Require is
-        # left unanswered, a body of another type (with a location, RFC 6442) goes on as it came.
-        if not decision.protected:
-            try:
-                refusal = invite_refusal(request)
-            except RemoteProtocolError as error:
-                refusal = error.status_hint, ()
-            if refusal is not None:
-                self._wire.answer(arrival.key, request, *refusal)
-                return True
+        refusal = asks_too_much(request, protected=decision.protected)
+        if refusal is not None:
+            self._wire.answer(arrival.key, request, *refusal)
+            return True
         trunk = self._sections[arrival.trunk]
         tell_screened(self._wire, call_id, trunk, arrival.asked, decision, request.call_id)
         if self.draining and not decision.protected:

@@ -15,7 +15,7 @@ from engine.call.legs import SDP_TYPE, Headers, OutgoingLeg
 from engine.call.values import Decision, Hop, PlaceCall
 from engine.sip.grammar import quote_string
 from engine.sip.message import Request
-from engine.sip.salvage import HELP_HOPS
+from engine.sip.salvage import hops_onward
 from engine.sip.uri import sip_uri
 
 ANONYMOUS_HOST: Final = "anonymous.invalid"  # RFC 3323 §4.1.1.3
@@ -59,7 +59,7 @@ def onward_invite(
     if decision.label is not None:
         display = decision.label
     from_ = _from(display, hop.calling_user or calling, leg)
-    hops = invite.max_forwards - 1 if invite.max_forwards else HELP_HOPS
+    hops = hops_onward(invite.max_forwards)
     leg.call(asked, from_, body, headers, port=port, kind=kind, max_forwards=hops)
 
 

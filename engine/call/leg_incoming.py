@@ -32,8 +32,7 @@ class IncomingLeg(Leg, eq=False, kw_only=True):
         self.offered = bool(request.body)
         first = request.first
         self.demands_reliable = "Require" in first and has_tag(request, "Require", RELIABLE)
-        whole = len(first) == len(request.headers)  # no name comes twice
-        self.allow = first.get("Allow", "") if whole else ", ".join(request.rows("Allow"))
+        self.allow = ", ".join(request.rows("Allow"))
         self._tag = wire.ids.tag()
         wire.incoming[self.key] = self
 

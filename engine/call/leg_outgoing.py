@@ -184,8 +184,7 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
             reliable, offers = True, bool(body) and not self._offered
             known.described = body or known.described
         self._current = known
-        whole = len(first) == len(response.headers)  # no name comes twice
-        self.allow = first.get("Allow", "") if whole else ", ".join(response.rows("Allow"))
+        self.allow = ", ".join(response.rows("Allow"))
         if offers:
             self._owed = known
         elif reliable:
@@ -286,8 +285,7 @@ class OutgoingLeg(Leg, eq=False, kw_only=True):
         self.answered = self.accepted = True
         self._ack_key, self._ack_cseq, self._unacknowledged = self._key, self._cseq, response.body
         first = response.first
-        whole = len(first) == len(response.headers)  # no name comes twice
-        self.allow = first.get("Allow", "") if whole else ", ".join(response.rows("Allow"))
+        self.allow = ", ".join(response.rows("Allow"))
         self.dialog = dialog
         if self._cancelling:  # the 200 crossed our CANCEL (RFC 3261 §9.1)
             if self._offered:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from msgspec import structs
 
-from engine.call.admission import screening_request
+from engine.call.admission import asks_too_much, screening_request
 from engine.call.call import Call
 from engine.call.calls import Calls
-from engine.call.capabilities import Refusal, invite_refusal
+from engine.call.capabilities import Refusal
 from engine.call.gate import REJECTED
 from engine.call.legs import IncomingLeg, Leg
 from engine.call.popups import Popups
@@ -97,13 +97,12 @@ class Newcomers:
 
         A block is a call of its own that was refused, without an announcement. In a call that is up nobody
         can be warned or shown a label any more: who stays gets the popup.
-        What an emergency or police number requires of us beside its place is left unanswered.
         """
         newcomer = self._waiting.pop(call_id, None)
         if newcomer is None:
             return
         del self._by_key[newcomer.key]
-        refusal = None if decision.protected else _asks_too_much(newcomer.request)
+        refusal = asks_too_much(newcomer.request, protected=decision.protected)
         if refusal is not None:
             self._wire.answer(newcomer.key, newcomer.request, *refusal)
             return
@@ -168,10 +167,3 @@ class Newcomers:
 
     def __len__(self) -> int:
         return len(self._waiting)
-
-
-def _asks_too_much(request: Request) -> Refusal | None:
-    try:
-        return invite_refusal(request)
-    except RemoteProtocolError as error:
-        return error.status_hint, ()

@@ -14,7 +14,7 @@ from engine.sip.errors import RemoteProtocolError
 from engine.sip.flow import DEFAULT_PORT, DEFAULT_PORTS, Flow
 from engine.sip.grammar import split_list
 from engine.sip.message import Request, Response
-from engine.sip.salvage import HELP_HOPS
+from engine.sip.salvage import hops_onward
 from engine.sip.uri import NameAddr, Uri, format_host
 
 _CREDENTIALS: Final = ("Authorization", "Proxy-Authorization")
@@ -110,8 +110,7 @@ class Router:
         where the sender's word is believed.
         """
         request = received.request
-        hops = request.max_forwards - 1 if request.max_forwards else HELP_HOPS
-        rows = [("Max-Forwards", str(hops))]
+        rows = [("Max-Forwards", str(hops_onward(request.max_forwards)))]
         rows += [("Record-Route", value) for value in record_route]
         rows += [("Route", str(value)) for value in (*hop.routes, *received.routes)]
         if identity:

@@ -60,9 +60,7 @@ class CallCounting:
         """
         if not verdict.protected:
             rejected = verdict.action is Action.REJECT
-            self._waiting.append(
-                _Screened(call_id, facts.calling, facts.called, facts.trunk, rejected, self._clock())
-            )
+            self.attempted(call_id, facts.calling, facts.called, facts.trunk, rejected=rejected)
 
     def attempted(
         self, call_id: CallId | None, calling: Number, called: Number, trunk: str, *, rejected: bool

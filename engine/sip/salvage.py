@@ -20,6 +20,7 @@ from engine.sip.uri import NameAddr, Uri, format_host, tag_of
 
 HELP_HOPS: Final = 5
 """Max-Forwards of a call for help that came with none left: 483 would be the citizen's only answer."""
+
 _START: Final = re.compile(r"(INVITE|ACK|CANCEL|BYE)[ \t]+(\S{1,2048})[ \t]+SIP/2\.0[ \t]*", re.IGNORECASE)
 _FOLD: Final = re.compile(r"\r\n[ \t]++")
 _TAG: Final = re.compile(r";[ \t]*tag[ \t]*=[ \t]*([A-Za-z0-9.!%*_+`'~-]{1,256})", re.IGNORECASE)
@@ -33,6 +34,11 @@ _USEFUL: Final = (
 _MANY: Final = ("Via", "Route", "Record-Route", "P-Asserted-Identity", "Supported", "Allow", "Geolocation")
 _LARGEST: Final = 2_048
 """Characters of a row that is looked at."""
+
+
+def hops_onward(max_forwards: int) -> int:
+    """Max-Forwards of a request that goes on; where none was left, it is part of a call for help."""
+    return max_forwards - 1 if max_forwards else HELP_HOPS
 
 
 def salvaged(data: bytes, source: tuple[str, int], wanted: Callable[[Uri], bool]) -> Request | None:

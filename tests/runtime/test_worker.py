@@ -48,17 +48,21 @@ class FullJournal:
             raise OSError("no room")
 
 
-async def test_what_follows_a_failure_is_still_done() -> None:
-    journal = FullJournal()
-    events: list[AnyEvent] = [Alarm(slug="first", detail=""), Alarm(slug="second", detail="")]
-    worker = EngineWorker(
+def worker_of(core: Core, journal: FullJournal) -> EngineWorker:
+    return EngineWorker(
         Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
-        cast(SipCore, Core([EventRaised(event) for event in events])),
+        cast(SipCore, core),
         cast(Screener, SimpleNamespace(counting=SimpleNamespace(count=lambda: None))),
         Numbering(),
         journal,
         cast(Publisher, None),
     )
+
+
+async def test_what_follows_a_failure_is_still_done() -> None:
+    journal = FullJournal()
+    events: list[AnyEvent] = [Alarm(slug="first", detail=""), Alarm(slug="second", detail="")]
+    worker = worker_of(Core([EventRaised(event) for event in events]), journal)
     worker.command(Drain(end_calls=False))
     worker.command(Drain(end_calls=True))
     await worker.close()
@@ -70,14 +74,7 @@ async def test_no_timer_is_looked_at_later_than_the_core_counts_on() -> None:
     core = Core([])
     for early in (0.0, 0.001, 0.7 * TICK_S, TICK_S):
         core.soonest = at = time.monotonic() + 1000 + early
-        worker = EngineWorker(
-            Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
-            cast(SipCore, core),
-            cast(Screener, SimpleNamespace(counting=SimpleNamespace(count=lambda: None))),
-            Numbering(),
-            FullJournal(),
-            cast(Publisher, None),
-        )
+        worker = worker_of(core, FullJournal())
         worker.open(cast(MediaPort, None))
         assert 0.0 <= round(worker._timer_at - at, 6) <= LATE_S
         await worker.close()
@@ -87,14 +84,7 @@ async def test_what_happens_while_the_transports_close_is_told_too() -> None:
     journal = FullJournal()
     journal.asked.append([])  # there is room
     event = Alarm(slug="late", detail="")
-    worker = EngineWorker(
-        Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
-        cast(SipCore, Core([EventRaised(event)])),
-        cast(Screener, SimpleNamespace(counting=SimpleNamespace(count=lambda: None))),
-        Numbering(),
-        journal,
-        cast(Publisher, None),
-    )
+    worker = worker_of(Core([EventRaised(event)]), journal)
     worker.open(cast(MediaPort, None))
     worker.command(Drain(end_calls=False))
     await worker.close()
@@ -124,14 +114,7 @@ async def test_what_the_core_did_before_it_failed_waits_for_nobody() -> None:
     journal.asked.append([])
     event = Alarm(slug="done", detail="")
     core = Stumbling([EventRaised(event)])
-    worker = EngineWorker(
-        Config(sip=SipSection(listen=Address("127.0.0.1", 0))),
-        cast(SipCore, core),
-        cast(Screener, SimpleNamespace(counting=SimpleNamespace(count=lambda: None))),
-        Numbering(),
-        journal,
-        cast(Publisher, None),
-    )
+    worker = worker_of(core, journal)
     worker.open(cast(MediaPort, None))
     worker.command(Drain(end_calls=False))
     async with asyncio.timeout(30):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 import uvloop
 
 from tests.runtime.bench import Bench
+from tests.wire.edge_kit import EdgeLab
 from tests.wire.exchange_kit import Exchange
 
 
@@ -26,3 +28,12 @@ async def bench() -> AsyncIterator[Bench]:
 @pytest.fixture
 def exchange(bench: Bench) -> Exchange:
     return Exchange(bench)
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[EdgeLab]:
+    """A real edge, and the engine beside it."""
+    lab = EdgeLab(tmp_path)
+    await lab.start()
+    yield lab
+    await lab.close()

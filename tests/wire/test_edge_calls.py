@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from engine.sip.message import Request, Response
@@ -16,14 +13,6 @@ pytestmark = pytest.mark.wire
 
 TRANSPORTS = ["udp", "tcp", "tls", "ws", "wss"]
 BOB = "13900000002"
-
-
-@pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[EdgeLab]:
-    lab = EdgeLab(tmp_path)
-    await lab.start()
-    yield lab
-    await lab.close()
 
 
 async def registered(lab: EdgeLab, transport: str) -> Phone:

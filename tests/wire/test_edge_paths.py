@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from tests.wire.edge_kit import EdgeLab
@@ -13,14 +10,6 @@ pytestmark = pytest.mark.wire
 
 INSTANCE = '+sip.instance="<urn:uuid:00000000-0000-1000-8000-000A95A0E128>"'
 PROXIES = ["<sip:p1.example;lr>", "<sip:p2.example;lr>"]
-
-
-@pytest.fixture
-async def lab(tmp_path: Path) -> AsyncIterator[EdgeLab]:
-    lab = EdgeLab(tmp_path)
-    await lab.start()
-    yield lab
-    await lab.close()
 
 
 async def test_the_path_of_a_registration_is_the_route_of_calls(lab: EdgeLab) -> None:
